@@ -1,0 +1,38 @@
+# Build options and the warnings that every target is compiled with.
+option(REPOSE_TESTS "Build the tests" ON)
+option(REPOSE_FUZZ "Build the fuzzers against libFuzzer (needs clang)" OFF)
+set(REPOSE_SANITIZE "" CACHE STRING
+    "Sanitizers for the compiler and its tests: address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+add_compile_options(-Wall -Wextra -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False positives of GCC 12 in its own std::string (bug 105651).
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # g++ is the compiler of record; these clang has in -Wall or -Wextra, and g++ has not.
+  add_compile_options(-Wno-mismatched-tags -Wno-missing-designated-field-initializers
+                      -Wno-missing-field-initializers -Wno-deprecated-declarations)
+endif()
+if(REPOSE_SANITIZE)
+  add_compile_options(-fsanitize=${REPOSE_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${REPOSE_SANITIZE})
+endif()
+if(REPOSE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage of the libraries guides the fuzzers
+endif()
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(LD_LLD ld.lld-19)
+if(LD_LLD)
+  add_link_options(-fuse-ld=lld -B${PROJECT_BINARY_DIR}/linker)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/linker)
+  file(CREATE_LINK ${LD_LLD} ${PROJECT_BINARY_DIR}/linker/ld.lld SYMBOLIC)
+endif()

@@ -1,0 +1,506 @@
+// Load and run compiled models: the public C interface (C11 and C++11 or later, Linux).
+//
+// A compiled model is a shared library that depends on libc alone and exports one symbol of this
+// interface, `repose_api_v1`: a table of functions. Everything else here is header-only: link
+// nothing but libc (with glibc before 2.34, libdl). Any number of models lives in one process.
+//
+//   repose_options options = repose_default_options();
+//   repose_model* model = NULL;
+//   if (repose_load("minilm.so", &options, &model) != REPOSE_OK) puts(repose_last_error(NULL));
+//   DLManagedTensorVersioned* result = NULL;
+//   if (repose_call(model, 0, inputs, 3, NULL, 1, &result) != REPOSE_OK)
+//     puts(repose_last_error(model));
+//   ...
+//   result->deleter(result);
+//   repose_unload(model);
+//
+// Conventions. Functions return a repose_status; a failure leaves its text for the calling thread
+// (repose_last_error) and everything else as it was. Strings are UTF-8, end in a zero byte and,
+// like every array that a query returns, belong to the model: valid until it is unloaded. Sizes are
+// in bytes unless a name says otherwise; strides are in elements. Structs begin with `struct_size`
+// where they can grow: the inline functions below fill it in.
+//
+// Threads. All functions except repose_unload may be called from any number of threads at once on
+// one model. A child of fork() may use a model that its parent loaded: it gets threads of its own,
+// started by its first call. Calls that other threads of the parent had in progress don't exist in
+// the child. Not async-signal-safe.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// ---- DLPack ------------------------------------------------------------------------------------
+// The tensor structs of DLPack 1.x. A program that also uses dlpack.h includes it first; then its
+// definitions are used.
+#if defined(DLPACK_DLPACK_H_)
+#if !defined(DLPACK_MAJOR_VERSION)
+#error "repose.h needs the dlpack.h of DLPack 1.0 or later"
+#endif
+#else
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  uint32_t major;
+  uint32_t minor;
+} DLPackVersion;
+
+#ifdef __cplusplus
+typedef enum : int32_t {
+#else
+typedef enum {
+#endif
+  kDLCPU = 1,
+  kDLCUDA = 2,
+  kDLCUDAHost = 3,
+  kDLOpenCL = 4,
+  kDLVulkan = 7,
+  kDLMetal = 8,
+  kDLVPI = 9,
+  kDLROCM = 10,
+  kDLROCMHost = 11,
+  kDLExtDev = 12,
+  kDLCUDAManaged = 13,
+  kDLOneAPI = 14,
+  kDLWebGPU = 15,
+  kDLHexagon = 16,
+  kDLMAIA = 17,
+  kDLTrn = 18
+} DLDeviceType;
+
+typedef struct {
+  DLDeviceType device_type;
+  int32_t device_id;
+} DLDevice;
+
+typedef enum {
+  kDLInt = 0U,
+  kDLUInt = 1U,
+  kDLFloat = 2U,
+  kDLOpaqueHandle = 3U,
+  kDLBfloat = 4U,
+  kDLComplex = 5U,
+  kDLBool = 6U
+} DLDataTypeCode;
+
+typedef struct {
+  uint8_t code;    // DLDataTypeCode
+  uint8_t bits;    // of one element
+  uint16_t lanes;  // 1 for ordinary tensors
+} DLDataType;
+
+typedef struct {
+  void* data;
+  DLDevice device;
+  int32_t ndim;
+  DLDataType dtype;
+  int64_t* shape;        // ndim entries; may be null if ndim is 0
+  int64_t* strides;      // ndim entries, in elements; null: compact, row-major
+  uint64_t byte_offset;  // of the first element from `data`
+} DLTensor;
+
+typedef struct DLManagedTensorVersioned {
+  DLPackVersion version;
+  void* manager_ctx;
+  void (*deleter)(struct DLManagedTensorVersioned* self);  // frees the tensor and `self`
+  uint64_t flags;
+  DLTensor dl_tensor;
+} DLManagedTensorVersioned;
+
+#ifdef __cplusplus
+}
+#endif
+#endif  // DLPACK_DLPACK_H_
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- Types -------------------------------------------------------------------------------------
+
+#define REPOSE_API_VERSION 1
+
+typedef enum {
+  REPOSE_OK = 0,
+  REPOSE_REFUSED = 1,           // the model refused an input, an output or a value in them
+  REPOSE_OUT_OF_MEMORY = 2,     // an allocation failed, or the memory limit is reached
+  REPOSE_OVERFLOW = 3,          // a size does not fit in 64 bits
+  REPOSE_INVALID_ARGUMENT = 4,  // a bad index, count, option or null pointer
+  REPOSE_BUSY = 5,              // every context is in use and the options say to fail then
+  REPOSE_CANNOT_LOAD = 6,       // no such file, no model in it, or another interface version
+  REPOSE_UNSUPPORTED_CPU = 7,   // the model was compiled for a CPU feature that this one lacks
+  REPOSE_INTERNAL = 8           // a bug in the compiler or the runtime
+} repose_status;
+
+// What a call does that finds every context in use.
+typedef enum {
+  REPOSE_BUSY_WAIT = 0,  // sleeps until one is free
+  REPOSE_BUSY_GROW = 1,  // makes one more, which is freed after the call
+  REPOSE_BUSY_FAIL = 2   // returns REPOSE_BUSY
+} repose_when_busy;
+
+// Where a model gets the memory of its contexts and of the results that it allocates. Called from
+// any thread, possibly at once. All zero: the C library.
+typedef struct repose_allocator {
+  void* user;  // passed to both functions
+  // At least `bytes` bytes (> 0), aligned to `alignment` (a power of two); null if there are none.
+  void* (*allocate)(void* user, size_t bytes, size_t alignment);
+  // Frees what `allocate` returned for `bytes`.
+  void (*deallocate)(void* user, void* memory, size_t bytes);
+} repose_allocator;
+
+// Threads to compute with: the host's own, or another model's (repose_get_thread_pool).
+typedef struct repose_thread_pool {
+  void* user;  // passed to parallel_for
+  // Runs task(closure, i) exactly once for each i in [0, count), in any order, on any threads, and
+  // returns when all have returned. Called from several threads at once, but never from within a
+  // task of the same model. Must not throw.
+  void (*parallel_for)(void* user, void (*task)(void* closure, int32_t i), void* closure,
+                       int32_t count);
+  int32_t num_threads;  // how many tasks run at once at most (>= 1): what work is divided by
+  int32_t reserved;
+} repose_thread_pool;
+
+// How to run a model. Zero in any field is its default. Start from repose_default_options().
+typedef struct repose_options {
+  uint32_t struct_size;
+  // Threads that work on one call, the calling one included. 0: the environment's
+  // REPOSE_NUM_THREADS if it is a positive number, else as many as the process's CPU affinity and
+  // the CPU quota of its control group (version 2 or 1) allow. Never influences a result's bits.
+  int32_t num_threads;
+  // How long an idle thread of the pool spins for more work before it sleeps, in microseconds, at
+  // most: it adapts to what comes. 0: 50, or no spinning where there are more threads than CPUs.
+  // -1: sleep at once.
+  int32_t spin_microseconds;
+  // Calls that run at once; each holds one context (its arena), which later calls use again. 0: 8.
+  int32_t max_contexts;
+  int32_t when_busy;  // repose_when_busy
+  int32_t reserved;
+  // Upper bound of the memory of all contexts together (arenas and the workspaces of threads; not
+  // results, which are the caller's). A call that would exceed it first frees the memory of idle
+  // contexts, then fails with REPOSE_OUT_OF_MEMORY. 0: none.
+  int64_t memory_limit_bytes;
+  repose_allocator allocator;
+  // Threads to use instead of an own pool if parallel_for is not null (then num_threads and
+  // spin_microseconds are not used). Must outlive the model.
+  repose_thread_pool thread_pool;
+} repose_options;
+
+typedef struct repose_info {
+  uint32_t struct_size;
+  int32_t num_functions;
+  const char* name;           // of the model
+  const char* cpu;            // what it was compiled for: "x86-64-v3"
+  const char* metadata_json;  // inputs, outputs, symbols, source, target, memory formula
+  int64_t metadata_bytes;     // without the zero byte
+  int64_t weights_bytes;
+  int32_t num_threads;  // that work on one call
+  int32_t reserved;
+} repose_info;
+
+// What a model uses at the moment.
+typedef struct repose_usage {
+  uint32_t struct_size;
+  int32_t num_contexts;  // that exist
+  int32_t num_busy;      // of these, in use by calls
+  int32_t num_workers;   // threads of the model's own pool that are running
+  int64_t context_bytes;
+} repose_usage;
+
+typedef struct repose_function {
+  uint32_t struct_size;
+  int32_t num_inputs, num_outputs, num_symbols;
+  const char* name;
+} repose_function;
+
+typedef struct repose_dim {
+  int64_t size;      // the extent if it is known, else -1
+  const char* text;  // as the model has it: "384", "seq", "past + new"
+} repose_dim;
+
+// An input or an output. The tensor contract, for each that a caller gives: device CPU, lanes 1,
+// this dtype and rank, dimensions >= 0 that fit the model's symbols, first element aligned to the
+// element's size, and strides that are compact (row-major) or as declared; strides of extents 0 and
+// 1 don't count, null strides mean compact. Inputs may overlap each other; an output overlaps
+// nothing, except the input it is declared to reuse, if it begins at the same address.
+typedef struct repose_value {
+  uint32_t struct_size;
+  int32_t rank;
+  const char* name;  // the model's own name, not only identifiers
+  DLDataType dtype;
+  int32_t aliases_input;   // the input whose memory this output may be given; -1: none
+  const repose_dim* dims;  // rank entries
+  const int64_t* strides;  // null: compact; else rank entries, -1: compact relative to the next
+} repose_value;
+
+// A dimension that inputs bind, and its range (inclusive).
+typedef struct repose_symbol {
+  uint32_t struct_size;
+  int32_t reserved;
+  const char* name;
+  int64_t lower, upper;  // upper INT64_MAX: unbounded
+  int64_t divisor;       // its values are multiples of this (1: all)
+} repose_symbol;
+
+struct repose_api;
+
+// A loaded model. What follows the members belongs to the model's own runtime.
+typedef struct repose_model {
+  const struct repose_api* api;
+  void* library;     // the loader's: handle of dlopen, or null
+  int library_file;  // the loader's: open file of a library that came from memory, or -1
+} repose_model;
+
+// The table that a compiled model exports. Its functions are those below, without the loading.
+typedef struct repose_api {
+  uint32_t struct_size;
+  uint32_t version;  // REPOSE_API_VERSION
+  // Makes a model. options may be null. On failure *model is null and the text is in
+  // error[0 .. error_bytes), cut there.
+  int32_t (*create)(const repose_options* options, repose_model** model, char* error,
+                    size_t error_bytes);
+  void (*destroy)(repose_model* model);
+  const char* (*last_error)(const repose_model* model);
+  int32_t (*get_info)(repose_model* model, repose_info* info);
+  int32_t (*get_usage)(repose_model* model, repose_usage* usage);
+  int32_t (*find_function)(const repose_model* model, const char* name);
+  int32_t (*get_function)(repose_model* model, int32_t function, repose_function* info);
+  int32_t (*get_input)(repose_model* model, int32_t function, int32_t i, repose_value* value);
+  int32_t (*get_output)(repose_model* model, int32_t function, int32_t i, repose_value* value);
+  int32_t (*get_symbol)(repose_model* model, int32_t function, int32_t i, repose_symbol* symbol);
+  int32_t (*memory_needed)(repose_model* model, int32_t function, const int64_t* symbols,
+                           int32_t num_symbols, int64_t* arena_bytes, int64_t* output_dims);
+  int32_t (*call)(repose_model* model, int32_t function, const DLTensor* const* inputs,
+                  int32_t num_inputs, DLTensor* const* outputs, int32_t num_outputs,
+                  DLManagedTensorVersioned** results);
+  int32_t (*trim)(repose_model* model, int64_t* freed_bytes);
+  int32_t (*get_thread_pool)(repose_model* model, repose_thread_pool* pool);
+} repose_api;
+
+// Declares the table of a model that is linked into the program: made with `--name minilm`, it is
+// REPOSE_DECLARE_MODEL(minilm), opened with repose_open(&minilm_repose_api_v1, &options, &model).
+#ifdef __cplusplus
+#define REPOSE_DECLARE_MODEL(name) extern "C" const repose_api name##_repose_api_v1
+#else
+#define REPOSE_DECLARE_MODEL(name) extern const repose_api name##_repose_api_v1
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+// ---- Loading (REPOSE_NO_LOADER: leave it out, the types above remain) ---------------------------
+#ifndef REPOSE_NO_LOADER
+
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef __cplusplus
+#include <sys/mman.h>  // memfd_create
+extern "C" {
+#else
+extern int memfd_create(const char* name, unsigned int flags);  // not declared in strict C11
+#endif
+
+// The calling thread's text of the last failed load. One for all files of the program.
+__extension__ __attribute__((weak, visibility("hidden"))) __thread char repose_loader_error[1024];
+
+// The text of the calling thread's last failure on `model`, or "". Valid until that thread's next
+// failure on it, or its unloading. model null: the last failed load.
+static inline const char* repose_last_error(const repose_model* model) {
+  return model == NULL ? repose_loader_error : model->api->last_error(model);
+}
+
+static inline int32_t repose_loader_fail(const char* text, const char* more) {
+  size_t used = strlen(text), room = sizeof repose_loader_error - 1;
+  size_t rest = strlen(more);
+  if (used > room) used = room;
+  if (rest > room - used) rest = room - used;
+  memmove(repose_loader_error, text, used);
+  memcpy(repose_loader_error + used, more, rest);
+  repose_loader_error[used + rest] = 0;
+  return REPOSE_CANNOT_LOAD;
+}
+
+static inline repose_options repose_default_options(void) {
+  repose_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = (uint32_t)sizeof options;
+  return options;
+}
+
+// Opens a model by its table: one that is linked into the program. options may be null.
+static inline int32_t repose_open(const repose_api* api, const repose_options* options,
+                                  repose_model** model) {
+  *model = NULL;
+  if (api->struct_size < sizeof(repose_api) || api->version != REPOSE_API_VERSION)
+    return repose_loader_fail("the model has another interface version than this program", "");
+  return api->create(options, model, repose_loader_error, sizeof repose_loader_error);
+}
+
+// Internal: opens the library `path` as dlopen takes it. Takes over `file` (-1: none) on success.
+static inline int32_t repose_load_library(const char* path, int file, const repose_options* options,
+                                          repose_model** model) {
+  int32_t status;
+  const repose_api* api;
+  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  *model = NULL;
+  if (library == NULL) {
+    const char* reason = dlerror();
+    return repose_loader_fail("cannot load the model: ", reason == NULL ? path : reason);
+  }
+  api = (const repose_api*)dlsym(library, "repose_api_v1");
+  status = api == NULL ? repose_loader_fail(path, ": no `repose_api_v1`: not a compiled model")
+                       : repose_open(api, options, model);
+  if (status != REPOSE_OK) {
+    dlclose(library);
+    return status;
+  }
+  (*model)->library = library;
+  (*model)->library_file = file;
+  return REPOSE_OK;
+}
+
+// Loads the compiled model in the file `path` (never searched for elsewhere). options may be null.
+// Loading a file twice gives two models with contexts and threads of their own; their weights are
+// shared. On failure *model is null.
+static inline int32_t repose_load(const char* path, const repose_options* options,
+                                  repose_model** model) {
+  char local[4096];
+  size_t length = strlen(path);
+  *model = NULL;
+  if (strchr(path, '/') != NULL) return repose_load_library(path, -1, options, model);
+  if (length == 0 || length + 3 > sizeof local)
+    return repose_loader_fail("cannot load the model: bad path ", path);
+  memcpy(local, "./", 2);  // without a slash, dlopen would search the system's folders
+  memcpy(local + 2, path, length + 1);
+  return repose_load_library(local, -1, options, model);
+}
+
+// Loads a compiled model from `bytes` bytes of memory, which may be freed afterwards.
+static inline int32_t repose_load_memory(const void* data, size_t bytes,
+                                         const repose_options* options, repose_model** model) {
+  char path[40] = "/proc/self/fd/";
+  char* end = path + strlen(path);
+  int digits = 1, rest, file = memfd_create("repose-model", 1u /* MFD_CLOEXEC */);
+  int32_t status;
+  size_t done = 0;
+  *model = NULL;
+  if (file < 0) return repose_loader_fail("cannot load the model: memfd_create failed", "");
+  while (done < bytes) {
+    ssize_t wrote = write(file, (const char*)data + done, bytes - done);
+    if (wrote <= 0) {
+      close(file);
+      return repose_loader_fail("cannot load the model: no memory for a copy", "");
+    }
+    done += (size_t)wrote;
+  }
+  for (rest = file; rest >= 10; rest /= 10) ++digits;
+  end[digits] = 0;
+  for (rest = file; digits > 0; rest /= 10) end[--digits] = (char)('0' + rest % 10);
+  // The file stays open while the model is loaded: dlopen knows libraries by name, so that no
+  // other may get this one meanwhile.
+  status = repose_load_library(path, file, options, model);
+  if (status != REPOSE_OK) close(file);
+  return status;
+}
+
+// Ends a model: no call may be in progress or follow. Joins its threads and frees its contexts.
+// Results that it allocated stay valid, except with an allocator hook: delete those before.
+static inline void repose_unload(repose_model* model) {
+  void* library;
+  int file;
+  if (model == NULL) return;
+  library = model->library;
+  file = model->library_file;
+  model->api->destroy(model);
+  if (library != NULL) dlclose(library);
+  if (file >= 0) close(file);
+}
+
+// ---- Queries -----------------------------------------------------------------------------------
+// Functions, inputs, outputs and symbols are numbered from 0.
+
+static inline int32_t repose_get_info(repose_model* model, repose_info* info) {
+  info->struct_size = (uint32_t)sizeof *info;
+  return model->api->get_info(model, info);
+}
+
+static inline int32_t repose_get_usage(repose_model* model, repose_usage* usage) {
+  usage->struct_size = (uint32_t)sizeof *usage;
+  return model->api->get_usage(model, usage);
+}
+
+// The number of the function `name`, or -1.
+static inline int32_t repose_find_function(const repose_model* model, const char* name) {
+  return model->api->find_function(model, name);
+}
+
+static inline int32_t repose_get_function(repose_model* model, int32_t function,
+                                          repose_function* info) {
+  info->struct_size = (uint32_t)sizeof *info;
+  return model->api->get_function(model, function, info);
+}
+
+static inline int32_t repose_get_input(repose_model* model, int32_t function, int32_t i,
+                                       repose_value* value) {
+  value->struct_size = (uint32_t)sizeof *value;
+  return model->api->get_input(model, function, i, value);
+}
+
+static inline int32_t repose_get_output(repose_model* model, int32_t function, int32_t i,
+                                        repose_value* value) {
+  value->struct_size = (uint32_t)sizeof *value;
+  return model->api->get_output(model, function, i, value);
+}
+
+static inline int32_t repose_get_symbol(repose_model* model, int32_t function, int32_t i,
+                                        repose_symbol* symbol) {
+  symbol->struct_size = (uint32_t)sizeof *symbol;
+  return model->api->get_symbol(model, function, i, symbol);
+}
+
+// What a call would need where symbol i has the value symbols[i] (num_symbols: all of them):
+// the bytes of its arena, and the dimensions of all outputs, one output after another (as many as
+// their ranks together; output_dims may be null). Where data decides a size, an upper bound; -1
+// where there is none. Fails where a value is outside its range or a size overflows. Threads that
+// need a workspace of their own add to the arena.
+static inline int32_t repose_memory_needed(repose_model* model, int32_t function,
+                                           const int64_t* symbols, int32_t num_symbols,
+                                           int64_t* arena_bytes, int64_t* output_dims) {
+  return model->api->memory_needed(model, function, symbols, num_symbols, arena_bytes, output_dims);
+}
+
+// ---- Running -----------------------------------------------------------------------------------
+
+// Calls a function. inputs: num_inputs tensors, read only, the caller's throughout.
+// outputs: null, or num_outputs entries; entry i is the tensor that receives output i (its shape
+// must be the output's; nothing but its elements is written), or null.
+// results: num_outputs entries; where no output tensor was given, entry i becomes a new tensor
+// (compact or as declared, 64-byte aligned) that the caller owns and ends with its `deleter`, which
+// any thread may call; other entries become null. May be null if every output tensor is given.
+// On failure all entries are null, and given output tensors have undefined elements.
+static inline int32_t repose_call(repose_model* model, int32_t function,
+                                  const DLTensor* const* inputs, int32_t num_inputs,
+                                  DLTensor* const* outputs, int32_t num_outputs,
+                                  DLManagedTensorVersioned** results) {
+  return model->api->call(model, function, inputs, num_inputs, outputs, num_outputs, results);
+}
+
+// Frees the memory of contexts that no call uses; *freed_bytes (may be null): how much.
+static inline int32_t repose_trim(repose_model* model, int64_t* freed_bytes) {
+  return model->api->trim(model, freed_bytes);
+}
+
+// The threads that a model computes with, to give to other models (repose_options.thread_pool),
+// which must be unloaded before this one. While one call uses them, another computes alone.
+static inline int32_t repose_get_thread_pool(repose_model* model, repose_thread_pool* pool) {
+  return model->api->get_thread_pool(model, pool);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif  // REPOSE_NO_LOADER

@@ -1,0 +1,402 @@
+// A call: checks the tensors, takes a context, runs the generated function; and what generated code
+// calls meanwhile (abi.h).
+//
+// Every piece of a parallel loop gets a frame of its own, so that a failure, a workspace and "we
+// are inside a parallel loop" belong to a piece without any thread-local state.
+#include <string.h>
+
+#include "model.h"
+#include "tensor.h"
+
+namespace repose::rt {
+namespace {
+
+// The text of a failure; empty: none was given.
+struct Failure {
+  char text[kErrorBytes];
+};
+
+struct Call {
+  Model& model;
+  const repose_rt_function& function;
+  Context* context;          // null while only sizes are computed
+  DLTensor* const* outputs;  // the caller's, or null
+};
+
+struct Frame : repose_rt_frame {
+  Call* call;
+  Failure* failure;
+  Workspace* workspace;  // of this thread, once asked for
+  bool in_parallel;      // loops run in this thread alone
+};
+
+Frame& as_frame(repose_rt_frame* frame) {
+  return *static_cast<Frame*>(frame);
+}
+
+Text fail_text(Frame& frame) {
+  return Text(frame.failure->text, kErrorBytes);
+}
+
+Frame make_frame(Call& call, Failure& failure) {
+  failure.text[0] = 0;
+  Frame frame{};
+  if (call.context != nullptr) {
+    frame.input_data = call.context->arguments.input_data;
+    frame.input_shape = call.context->arguments.input_shape;
+  }
+  frame.weights = call.model.code->weights;
+  frame.call = &call;
+  frame.failure = &failure;
+  return frame;
+}
+
+// A frame for a piece of a parallel loop that `outer` runs.
+Frame make_inner_frame(const Frame& outer, Failure& failure) {
+  Frame frame = outer;
+  frame.failure = &failure;
+  frame.workspace = nullptr;
+  return frame;
+}
+
+void release_workspace(Frame& frame) {
+  if (frame.workspace != nullptr) frame.workspace->busy.store(false);
+  frame.workspace = nullptr;
+}
+
+// Gives `block` at least `bytes`, if need be at the expense of idle contexts.
+bool provide(Frame& frame, Block& block, int64_t bytes, const char* purpose) {
+  Model& model = frame.call->model;
+  Shortage shortage = fill_block(model.budget, block, bytes);
+  if (shortage != Shortage::kNone && model.contexts.trim(model.budget) > 0) {
+    shortage = fill_block(model.budget, block, bytes);
+  }
+  if (shortage == Shortage::kNone) return true;
+  Text error = fail_text(frame);
+  error << "there is no memory for " << purpose << " of " << bytes << " bytes";
+  if (shortage == Shortage::kLimit) {
+    error << ": " << model.budget.used.load() << " of the limit of " << model.budget.limit
+          << " bytes are in use";
+  }
+  return false;
+}
+
+// ---- Parallel loops
+
+struct Loop {
+  const Frame& outer;
+  repose_rt_body body;
+  void* closure;
+  int64_t extent, piece;  // iterations in all, and of each piece but the last
+  // Pieces behind one that failed don't matter any more.
+  std::atomic<int64_t> first_failed;
+  Lock lock;  // of what follows
+  int32_t status;
+};
+
+// Keeps the failure of the piece with the smallest begin.
+void merge_failure(Loop& loop, int64_t begin, int32_t status, const Failure& failure) {
+  const Hold hold(loop.lock);
+  if (begin >= loop.first_failed.load()) return;
+  loop.first_failed.store(begin);
+  loop.status = status;
+  memcpy(loop.outer.failure->text, failure.text, kErrorBytes);
+}
+
+void run_piece(void* opaque, int32_t i) {
+  Loop& loop = *static_cast<Loop*>(opaque);
+  const int64_t begin = i * loop.piece;
+  const int64_t end = loop.extent - begin < loop.piece ? loop.extent : begin + loop.piece;
+  if (begin >= loop.first_failed.load()) return;
+  Failure failure;
+  failure.text[0] = 0;
+  Frame frame = make_inner_frame(loop.outer, failure);
+  frame.in_parallel = true;
+  const int32_t status = loop.body(&frame, loop.closure, begin, end);
+  release_workspace(frame);
+  if (status != REPOSE_RT_OK) merge_failure(loop, begin, status, failure);
+}
+
+int32_t run_serially(const Frame& outer, repose_rt_body body, void* closure, int64_t extent) {
+  Frame frame = make_inner_frame(outer, *outer.failure);
+  const int32_t status = body(&frame, closure, 0, extent);
+  release_workspace(frame);
+  return status;
+}
+
+// ---- Checks of a call
+
+// Whether output i may begin where input j begins.
+bool may_reuse(const repose_rt_function& function, int32_t i, int32_t j, ByteRange output,
+               ByteRange input) {
+  return function.outputs[i].aliases_input == j && output.begin == input.begin;
+}
+
+// The range of a tensor that was checked before.
+ByteRange range_of(const repose_rt_value& value, const DLTensor& tensor) {
+  int64_t strides[kMaxRank];
+  int64_t bytes = 0;
+  required_strides(value, tensor.shape, strides, &bytes);
+  if (bytes == 0) return {0, 0};
+  const auto first = reinterpret_cast<uintptr_t>(first_element(tensor));
+  return {first, first + static_cast<uint64_t>(bytes)};
+}
+
+int32_t check_overlaps(const repose_rt_function& function, const DLTensor* const* inputs,
+                       DLTensor* const* outputs, int32_t i, ByteRange range, Text& error) {
+  const char* name = function.outputs[i].name;
+  for (int32_t j = 0; j < function.num_inputs; ++j) {
+    const ByteRange input = range_of(function.inputs[j], *inputs[j]);
+    if (!overlap(range, input) || may_reuse(function, i, j, range, input)) continue;
+    error << "output `" << name << "`: its memory overlaps input `" << function.inputs[j].name
+          << "`";
+    return REPOSE_REFUSED;
+  }
+  for (int32_t j = 0; j < i; ++j) {
+    if (outputs[j] == nullptr) continue;
+    if (!overlap(range, range_of(function.outputs[j], *outputs[j]))) continue;
+    error << "output `" << name << "`: its memory overlaps output `" << function.outputs[j].name
+          << "`";
+    return REPOSE_REFUSED;
+  }
+  return REPOSE_OK;
+}
+
+int32_t check_arguments(const repose_rt_function& function, const DLTensor* const* inputs,
+                        DLTensor* const* outputs, Text& error) {
+  ByteRange range;
+  for (int32_t i = 0; i < function.num_inputs; ++i) {
+    const int32_t status = check_tensor("input", function.inputs[i], inputs[i], &range, error);
+    if (status != REPOSE_OK) return status;
+  }
+  for (int32_t i = 0; outputs != nullptr && i < function.num_outputs; ++i) {
+    if (outputs[i] == nullptr) continue;
+    int32_t status = check_tensor("output", function.outputs[i], outputs[i], &range, error);
+    if (status == REPOSE_OK) {
+      status = check_overlaps(function, inputs, outputs, i, range, error);
+    }
+    if (status != REPOSE_OK) return status;
+  }
+  return REPOSE_OK;
+}
+
+void fill_arguments(Arguments& arguments, const repose_rt_function& function,
+                    const DLTensor* const* inputs) {
+  for (int32_t i = 0; i < function.num_inputs; ++i) {
+    arguments.input_data[i] = first_element(*inputs[i]);
+    arguments.input_shape[i] = inputs[i]->shape;
+  }
+  for (int32_t i = 0; i < function.num_outputs; ++i) {
+    arguments.output_data[i] = nullptr;
+    arguments.results[i] = nullptr;
+  }
+}
+
+int32_t check_produced(const repose_rt_function& function, const Arguments& arguments,
+                       Failure& failure) {
+  for (int32_t i = 0; i < function.num_outputs; ++i) {
+    if (arguments.output_data[i] != nullptr) continue;
+    Text(failure.text, kErrorBytes)
+        << "output `" << function.outputs[i].name << "` was not produced";
+    return REPOSE_INTERNAL;
+  }
+  return REPOSE_OK;
+}
+
+// Gives a failure a text if generated code gave none.
+void describe(const repose_rt_function& function, int32_t status, Failure& failure) {
+  if (failure.text[0] != 0) return;
+  Text(failure.text, kErrorBytes) << "function `" << function.name << "` failed with status "
+                                  << status;
+}
+
+// Runs the generated function in a context; its results stay in the context's arguments.
+int32_t run(Call& call, Failure& failure) {
+  Frame frame = make_frame(call, failure);
+  const int32_t status = call.function.run(&frame);
+  release_workspace(frame);
+  if (status == REPOSE_OK) return check_produced(call.function, call.context->arguments, failure);
+  describe(call.function, status, failure);
+  return status;
+}
+
+void hand_over(const repose_rt_function& function, Arguments& arguments, bool keep,
+               DLManagedTensorVersioned** results) {
+  for (int32_t i = 0; i < function.num_outputs; ++i) {
+    DLManagedTensorVersioned* result = arguments.results[i];
+    arguments.results[i] = nullptr;
+    if (keep && results != nullptr) {
+      results[i] = result;
+    } else if (result != nullptr) {
+      result->deleter(result);
+    }
+  }
+}
+
+// The dimensions of a result against those of the tensor that the caller gave for it.
+int32_t check_given(Frame& frame, const repose_rt_value& value, const DLTensor& given,
+                    const int64_t* dims) {
+  for (int32_t k = 0; k < value.rank; ++k) {
+    if (given.shape[k] == dims[k]) continue;
+    Text error = fail_text(frame);
+    error << "output `" << value.name << "`: dimension " << k << " is " << given.shape[k]
+          << ", expected ";
+    if (value.dims[k].size < 0) error << "`" << value.dims[k].text << "` = ";
+    error << dims[k];
+    return REPOSE_REFUSED;
+  }
+  return REPOSE_OK;
+}
+
+int32_t check_symbols(const repose_rt_function& function, const int64_t* symbols, Text& error) {
+  for (int32_t i = 0; i < function.num_symbols; ++i) {
+    const repose_rt_symbol& symbol = function.symbols[i];
+    const int64_t value = symbols[i];
+    if (value < symbol.lower || value > symbol.upper) {
+      error << "symbol `" << symbol.name << "` is " << value << ", expected at least "
+            << symbol.lower;
+      if (symbol.upper != INT64_MAX) error << " and at most " << symbol.upper;
+      return REPOSE_REFUSED;
+    }
+    if (symbol.divisor > 1 && value % symbol.divisor != 0) {
+      error << "symbol `" << symbol.name << "` is " << value << ", expected a multiple of "
+            << symbol.divisor;
+      return REPOSE_REFUSED;
+    }
+  }
+  return REPOSE_OK;
+}
+
+// Memory for sizes that are 0: some address that is aligned and not null.
+alignas(kAlignment) constinit uint8_t no_bytes[kAlignment] = {};
+
+}  // namespace
+
+int32_t call_function(Model& model, const repose_rt_function& function,
+                      const DLTensor* const* inputs, DLTensor* const* outputs,
+                      DLManagedTensorVersioned** results) {
+  for (int32_t i = 0; results != nullptr && i < function.num_outputs; ++i) results[i] = nullptr;
+  Failure failure;
+  Text error(failure.text, kErrorBytes);
+  int32_t status = check_arguments(function, inputs, outputs, error);
+  if (status != REPOSE_OK) return record_error(model, status, failure.text);
+  Context* context = model.contexts.acquire(&status);
+  if (context == nullptr) {
+    return record_error(model, status,
+                        status == REPOSE_BUSY ? "every context of the model is in use"
+                                              : "there is no memory for a context");
+  }
+  Call call{model, function, context, outputs};
+  fill_arguments(context->arguments, function, inputs);
+  status = run(call, failure);
+  hand_over(function, context->arguments, status == REPOSE_OK, results);
+  model.contexts.release(model.budget, context);
+  return status == REPOSE_OK ? status : record_error(model, status, failure.text);
+}
+
+int32_t compute_sizes(Model& model, const repose_rt_function& function, const int64_t* symbols,
+                      int64_t* arena_bytes, int64_t* output_dims) {
+  Failure failure;
+  Call call{model, function, nullptr, nullptr};
+  Frame frame = make_frame(call, failure);
+  Text error(failure.text, kErrorBytes);
+  int32_t status = check_symbols(function, symbols, error);
+  if (status == REPOSE_OK) status = function.sizes(&frame, symbols, arena_bytes, output_dims);
+  if (status == REPOSE_OK) return status;
+  describe(function, status, failure);
+  return record_error(model, status, failure.text);
+}
+
+}  // namespace repose::rt
+
+using namespace repose::rt;
+
+int32_t repose_rt_fail(repose_rt_frame* opaque, int32_t status, const char* message,
+                       const int64_t* values, int32_t count) {
+  Text text = fail_text(as_frame(opaque));
+  format_message(text, message, values, count);
+  return status;
+}
+
+void* repose_rt_region(repose_rt_frame* opaque, int32_t number, int64_t bytes) {
+  Frame& frame = as_frame(opaque);
+  Context& context = *frame.call->context;
+  if (bytes == 0) return no_bytes;
+  Region* region = bytes > 0 ? find_region(context, number) : nullptr;
+  if (region == nullptr) {
+    fail_text(frame) << "there is no memory for region " << number << " of " << bytes << " bytes";
+    return nullptr;
+  }
+  Block& block = region->block;
+  const bool keep = region->asked && block.bytes != 0;
+  region->asked = true;
+  if (block.bytes >= bytes) return block.data;
+  if (keep && !retire_block(context, block)) {
+    fail_text(frame) << "there is no memory for region " << number;
+    return nullptr;
+  }
+  free_block(frame.call->model.budget, block);
+  return provide(frame, block, bytes, "the arena") ? block.data : nullptr;
+}
+
+void* repose_rt_output(repose_rt_frame* opaque, int32_t i, const int64_t* dims, int32_t rank,
+                       int32_t* status) {
+  Frame& frame = as_frame(opaque);
+  Call& call = *frame.call;
+  Arguments& arguments = call.context->arguments;
+  const repose_rt_value& value = call.function.outputs[i];
+  *status = REPOSE_INTERNAL;
+  if (rank != value.rank || arguments.output_data[i] != nullptr) {
+    fail_text(frame) << "output `" << value.name << "` was produced twice or with another rank";
+    return nullptr;
+  }
+  const DLTensor* given = call.outputs != nullptr ? call.outputs[i] : nullptr;
+  if (given != nullptr) {
+    *status = check_given(frame, value, *given, dims);
+    if (*status != REPOSE_OK) return nullptr;
+    void* data = first_element(*given);
+    arguments.output_data[i] = data != nullptr ? data : no_bytes;
+  } else {
+    Text error = fail_text(frame);
+    DLManagedTensorVersioned* result =
+        make_result(call.model.budget.allocator, value, dims, status, error);
+    if (result == nullptr) return nullptr;
+    arguments.results[i] = result;
+    arguments.output_data[i] = result->dl_tensor.data;
+  }
+  *status = REPOSE_OK;
+  return arguments.output_data[i];
+}
+
+int32_t repose_rt_parallel(repose_rt_frame* opaque, repose_rt_body body, void* closure,
+                           int64_t extent, int64_t grain) {
+  Frame& frame = as_frame(opaque);
+  if (extent <= 0) return REPOSE_RT_OK;
+  const repose_thread_pool& threads = frame.call->model.threads;
+  const int64_t least = grain > 1 ? grain : 1;
+  // Several pieces a thread even out threads that start late or are slow.
+  const int64_t most = threads.num_threads > 1 ? int64_t{threads.num_threads} * 4 : 1;
+  int64_t pieces = extent / least < most ? extent / least : most;
+  if (frame.in_parallel || pieces <= 1) return run_serially(frame, body, closure, extent);
+  const int64_t piece = extent / pieces + (extent % pieces != 0);
+  pieces = extent / piece + (extent % piece != 0);
+  Loop loop{frame, body, closure, extent, piece, {INT64_MAX}, {}, REPOSE_RT_OK};
+  threads.parallel_for(threads.user, run_piece, &loop, static_cast<int32_t>(pieces));
+  return loop.status;
+}
+
+void* repose_rt_thread_workspace(repose_rt_frame* opaque, int64_t bytes) {
+  Frame& frame = as_frame(opaque);
+  if (bytes == 0) return no_bytes;
+  if (frame.workspace == nullptr && bytes > 0) {
+    frame.workspace = acquire_workspace(*frame.call->context, bytes);
+  }
+  if (frame.workspace == nullptr || bytes < 0) {
+    fail_text(frame) << "there is no memory for a workspace of " << bytes << " bytes";
+    return nullptr;
+  }
+  Block& block = frame.workspace->block;
+  if (block.bytes >= bytes) return block.data;
+  free_block(frame.call->model.budget, block);
+  return provide(frame, block, bytes, "a workspace") ? block.data : nullptr;
+}

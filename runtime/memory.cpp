@@ -1,0 +1,69 @@
+// Allocation through the hook or the C library, counted against the model's limit.
+#include "memory.h"
+
+#include <stdlib.h>
+
+namespace repose::rt {
+namespace {
+
+constexpr int64_t kPage = 4096;
+
+bool reserve(Budget& budget, int64_t bytes) {
+  int64_t used = budget.used.load();
+  do {
+    if (bytes > INT64_MAX - used) return false;
+    if (budget.limit != 0 && used + bytes > budget.limit) return false;
+  } while (!budget.used.compare_exchange_weak(used, used + bytes));
+  return true;
+}
+
+Shortage fill_exactly(Budget& budget, Block& block, int64_t bytes) {
+  if (!reserve(budget, bytes)) return Shortage::kLimit;
+  void* memory = allocate(budget.allocator, bytes);
+  if (memory == nullptr) {
+    budget.used.fetch_sub(bytes);
+    return Shortage::kMemory;
+  }
+  block = {memory, bytes};
+  return Shortage::kNone;
+}
+
+}  // namespace
+
+void* allocate(const repose_allocator& allocator, int64_t bytes) {
+  if (allocator.allocate != nullptr) {
+    return allocator.allocate(allocator.user, static_cast<size_t>(bytes), kAlignment);
+  }
+  void* memory = nullptr;
+  return posix_memalign(&memory, kAlignment, static_cast<size_t>(bytes)) == 0 ? memory : nullptr;
+}
+
+void deallocate(const repose_allocator& allocator, void* memory, int64_t bytes) {
+  if (allocator.deallocate != nullptr) {
+    allocator.deallocate(allocator.user, memory, static_cast<size_t>(bytes));
+  } else {
+    free(memory);
+  }
+}
+
+Shortage fill_block(Budget& budget, Block& block, int64_t bytes) {
+  if (!align_up(bytes)) return Shortage::kMemory;
+  const int64_t slack = bytes / 8 > kPage ? bytes / 8 : 0;
+  if (slack != 0 && bytes <= INT64_MAX - slack - kAlignment) {
+    int64_t wanted = bytes + slack;
+    if (align_up(wanted) && fill_exactly(budget, block, wanted) == Shortage::kNone) {
+      return Shortage::kNone;
+    }
+  }
+  return fill_exactly(budget, block, bytes);
+}
+
+void free_block(Budget& budget, Block& block) {
+  if (block.bytes == 0) return;
+  const Block old = block;
+  block = {nullptr, 0};
+  deallocate(budget.allocator, old.data, old.bytes);
+  budget.used.fetch_sub(old.bytes);
+}
+
+}  // namespace repose::rt

@@ -1,0 +1,76 @@
+#include "base/diagnostic.h"
+
+#include <algorithm>
+
+namespace repose {
+
+const char* kind_name(DiagnosticKind kind) {
+  switch (kind) {
+#define DIAGNOSTIC(name, failure) \
+  case DiagnosticKind::name:      \
+    return #name;
+#include "base/diagnostic_kinds.def"
+#undef DIAGNOSTIC
+  }
+  return "?";
+}
+
+Failure kind_failure(DiagnosticKind kind) {
+  switch (kind) {
+#define DIAGNOSTIC(name, failure) \
+  case DiagnosticKind::name:      \
+    return Failure::failure;
+#include "base/diagnostic_kinds.def"
+#undef DIAGNOSTIC
+  }
+  return Failure::internal;
+}
+
+namespace {
+
+void append_place(std::string& out, const Span& span) {
+  if (!span.source || span.source->kind != Source::Kind::text || span.line <= 0) return;
+  std::string_view line = span.source->line(span.line);
+  if (line.empty()) return;
+  out += fmt::format("  {}\n  ", line);
+  size_t column = std::min<size_t>(std::max(span.column, 1), line.size() + 1) - 1;
+  // Tabs are kept, so that the caret stands under its character whatever a tab's width.
+  for (size_t i = 0; i < column; ++i) out += line[i] == '\t' ? '\t' : ' ';
+  out += "^\n";
+}
+
+void append_message(std::string& out, const Span& span, const char* severity,
+                    const std::string& text) {
+  std::string place = span.to_string();
+  if (!place.empty()) out += place + ": ";
+  out += fmt::format("{}: {}", severity, text);
+}
+
+}  // namespace
+
+std::string Diagnostic::to_string() const {
+  std::string out;
+  append_message(out, span, severity == Severity::error ? "error" : "warning", text);
+  std::string name = kind_name(kind);
+  std::replace(name.begin(), name.end(), '_', '-');
+  out += fmt::format(" [{}]\n", name);
+  append_place(out, span);
+  for (const Note& note : notes) {
+    append_message(out, note.span, "note", note.text);
+    out += '\n';
+    append_place(out, note.span);
+  }
+  return out;
+}
+
+std::string to_string(const Diagnostics& diagnostics) {
+  std::string out;
+  for (const Diagnostic& d : diagnostics) out += d.to_string();
+  return out;
+}
+
+void fail_check(const char* file, int line, const char* condition, const std::string& why) {
+  throw InternalError(fmt::format("{}:{}: {} ({})", file, line, why, condition));
+}
+
+}  // namespace repose

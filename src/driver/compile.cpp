@@ -1,0 +1,231 @@
+// From a module to an artifact.
+#include "driver/compile.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "codegen/llvm/codegen.h"
+#include "codegen/llvm/link.h"
+#include "ir/function_facts.h"
+
+namespace repose {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Timer {
+ public:
+  Timer(std::vector<PassReport>& reports, std::string name)
+      : reports_(reports), name_(std::move(name)), start_(std::chrono::steady_clock::now()) {}
+  ~Timer() {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
+    reports_.push_back({name_, spent.count()});
+  }
+
+ private:
+  std::vector<PassReport>& reports_;
+  std::string name_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+Json describe_values(const std::vector<ValueInfo>& values) {
+  Json list = Json::array();
+  for (const ValueInfo& v : values) {
+    Json shape = Json::array();
+    for (size_t i = 0; i < v.dims.size(); ++i) {
+      int64_t size = 0;
+      if (as_const_int(v.dims[i], &size)) {
+        shape.push_back(size);
+      } else {
+        shape.push_back(v.dim_texts[i]);
+      }
+    }
+    list.push_back(Json{{"name", v.name}, {"dtype", v.dtype.to_string()}, {"shape", shape}});
+  }
+  return list;
+}
+
+// Kernel calls of a host function, in order.
+std::vector<std::string> kernel_calls(const tir::PrimFunc& f) {
+  std::vector<std::string> names;
+  tir::visit_all_exprs(f->body, [&](const Expr& e) {
+    const auto* call = as<CallNode>(e);
+    if (call && call->intrinsic == Intrinsic::call_program) names.push_back(call->name);
+  });
+  return names;
+}
+
+std::string make_metadata(const CompiledModel& model) {
+  Json root;
+  root["format"] = 1;
+  root["name"] = model.options.name;
+  root["source"] = model.options.source;
+  root["cpu"] = model.options.pipeline.target.cpu;
+  root["weights_bytes"] = model.weights.num_bytes();
+  root["functions"] = Json::array();
+  for (const CompiledFunction& f : model.functions) {
+    const FunctionInterface& interface = f.host.interface;
+    Json symbols = Json::array();
+    for (const SymbolInfo& s : interface.symbols) {
+      Json symbol{{"name", s.name},
+                  {"from", interface.inputs[s.input].name},
+                  {"axis", s.axis},
+                  {"lower", std::max<int64_t>(0, s.range.lower)}};
+      if (s.range.upper != Interval::plus_infinity) symbol["upper"] = s.range.upper;
+      if (s.range.divisor != 1) symbol["divisor"] = s.range.divisor;
+      symbols.push_back(std::move(symbol));
+    }
+    Json memory = Json::array();
+    for (const Region& r : f.plan.regions) memory.push_back(dim_text(r.bytes, interface.symbols));
+    root["functions"].push_back(Json{{"name", interface.name},
+                                     {"inputs", describe_values(interface.inputs)},
+                                     {"outputs", describe_values(interface.outputs)},
+                                     {"symbols", symbols},
+                                     {"arena_bytes", memory},
+                                     {"kernels", kernel_calls(f.host.run)}});
+  }
+  return root.dump();
+}
+
+std::vector<ValueDescriptor> describe(const std::vector<ValueInfo>& values) {
+  std::vector<ValueDescriptor> list;
+  for (const ValueInfo& v : values) {
+    ValueDescriptor d;
+    d.name = v.name;
+    d.dtype = v.dtype;
+    for (size_t i = 0; i < v.dims.size(); ++i) {
+      DimDescriptor dim;
+      dim.text = v.dim_texts[i];
+      as_const_int(v.dims[i], &dim.size);
+      d.dims.push_back(std::move(dim));
+    }
+    list.push_back(std::move(d));
+  }
+  return list;
+}
+
+ModelImage make_image(const CompiledModel& model) {
+  ModelImage image;
+  image.name = model.options.name;
+  image.metadata_json = model.metadata;
+  image.weights_bytes = static_cast<uint64_t>(model.weights.num_bytes());
+  for (const std::string& name : model.module.names()) {
+    if (tir::PrimFunc f = model.module.prim_func(name)) {
+      image.kernels.emplace_back(name, finish_program(f));
+    }
+  }
+  for (const CompiledFunction& f : model.functions) {
+    const FunctionInterface& interface = f.host.interface;
+    ModelFunction out;
+    out.name = interface.name;
+    out.inputs = describe(interface.inputs);
+    out.outputs = describe(interface.outputs);
+    for (const SymbolInfo& s : interface.symbols) {
+      SymbolDescriptor d;
+      d.name = s.name;
+      d.lower = std::max<int64_t>(0, s.range.lower);
+      if (s.range.upper != Interval::plus_infinity) d.upper = s.range.upper;
+      d.divisor = s.range.divisor;
+      out.symbols.push_back(std::move(d));
+    }
+    out.run = f.host.run;
+    out.sizes = f.host.sizes;
+    image.functions.push_back(std::move(out));
+  }
+  return image;
+}
+
+}  // namespace
+
+Result<CompiledModel> compile(const Module& module, const OpTable& ops,
+                              const CompileOptions& options) {
+  CompiledModel model;
+  model.options = options;
+  REPOSE_TRY(lowered, run_pipeline(module, ops, options.pipeline, &model.reports));
+  model.module = std::move(lowered);
+  Diagnostics problems;
+  {
+    Timer timer(model.reports, "plan_memory");
+    for (const std::string& name : model.module.names()) {
+      graph::Function f = model.module.graph_function(name);
+      if (!f || f->is_private) continue;
+      auto interface = function_interface(name, f);
+      if (!interface.ok()) {
+        problems.insert(problems.end(), interface.errors().begin(), interface.errors().end());
+        continue;
+      }
+      PlanOptions plan_options;
+      plan_options.reuse = options.reuse_memory;
+      MemoryPlan plan = plan_memory(f, declared_facts(f), plan_options);
+      auto host = lower_to_host(model.module, name, plan, model.weights);
+      if (!host.ok()) {
+        problems.insert(problems.end(), host.errors().begin(), host.errors().end());
+        continue;
+      }
+      model.functions.push_back({std::move(*host), std::move(plan)});
+    }
+  }
+  if (!problems.empty()) return problems;
+  if (model.functions.empty()) {
+    return error(DiagnosticKind::bad_model, {}, "the module has no public graph function to compile");
+  }
+  model.metadata = make_metadata(model);
+  return model;
+}
+
+Result<void> write_file(const std::string& path, std::string_view contents) {
+  const std::string aside = path + ".tmp." + std::to_string(getpid());
+  auto fail = [&](const char* what) -> Diagnostic {
+    const std::string reason = std::strerror(errno);
+    std::remove(aside.c_str());
+    return error(DiagnosticKind::cannot_write, {}, "cannot {} `{}`: {}", what, path, reason);
+  };
+  std::FILE* file = std::fopen(aside.c_str(), "wb");
+  if (!file) return fail("write");
+  const bool written = std::fwrite(contents.data(), 1, contents.size(), file) == contents.size();
+  if (std::fclose(file) != 0 || !written) return fail("write");
+  if (std::rename(aside.c_str(), path.c_str()) != 0) return fail("replace");
+  return {};
+}
+
+Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& path) {
+  CodegenOptions options;
+  options.threads = model.options.threads;
+  const Target& target = model.options.pipeline.target;
+  ModelImage image;
+  {
+    Timer timer(model.reports, "finish_programs");
+    image = make_image(model);
+  }
+  if (kind == Emit::llvm || kind == Emit::assembly) {
+    Timer timer(model.reports, "generate_code");
+    REPOSE_TRY(text, generate_text(image, target, kind == Emit::llvm ? CodeText::llvm : CodeText::assembly,
+                                   options));
+    return write_file(path, text);
+  }
+  LinkInput link;
+  std::vector<std::string> objects;
+  {
+    Timer timer(model.reports, "generate_code");
+    REPOSE_TRY(generated, generate_objects(image, target, options));
+    objects = std::move(generated);
+  }
+  for (const std::string& o : objects) link.objects.emplace_back(o.data(), o.size());
+  for (const WeightTable::Piece& piece : model.weights.pieces()) {
+    link.weights.push_back({static_cast<uint64_t>(piece.offset), piece.array->bytes,
+                            static_cast<uint64_t>(piece.array->num_bytes)});
+  }
+  link.weights_bytes = static_cast<uint64_t>(model.weights.num_bytes());
+  link.name_prefix = model.options.name_prefix;
+  Timer timer(model.reports, "link");
+  return kind == Emit::shared ? link_shared(link, path) : link_relocatable(link, path);
+}
+
+}  // namespace repose

@@ -1,0 +1,135 @@
+// The order of passes. This is the only place that orders them.
+#include "driver/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "driver/evaluate.h"
+#include "ir/verifier.h"
+#include "passes/graph/eliminate_common_subexpressions.h"
+#include "passes/graph/eliminate_dead_code.h"
+#include "passes/graph/fold_constants.h"
+#include "passes/graph/inline_functions.h"
+#include "passes/lower/expose_symbols.h"
+#include "passes/lower/legalize.h"
+#include "passes/lower/lower_blocks.h"
+#include "passes/tensor/expand_math.h"
+#include "passes/tensor/fuse_programs.h"
+#include "passes/tensor/vectorize_loops.h"
+#include "schedule/schedule.h"
+
+namespace repose {
+
+namespace {
+
+struct Pass {
+  PassInfo info;
+  Result<Module> (*run)(const Module&, const OpTable&, const PipelineOptions&);
+};
+
+const Pass passes[] = {
+    {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return inline_functions(m, ops);
+     }},
+    {{"fold_constants", "evaluates what has only constant operands", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {
+       return fold_constants(m, ops, make_call_evaluator(ops, o.target));
+     }},
+    {{"eliminate_common_subexpressions", "computes equal pure calls once", false},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return eliminate_common_subexpressions(m);
+     }},
+    {{"eliminate_dead_code", "drops what nobody uses", false},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return eliminate_dead_code(m);
+     }},
+    {{"legalize", "replaces operators by tensor programs", true},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       auto lowered = legalize(m, ops);
+       if (!lowered.ok()) return lowered.errors();
+       return eliminate_dead_code(*lowered);
+     }},
+    {{"fuse_programs", "makes one program of calls that share their loops", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return eliminate_dead_code(fuse_programs(m, ops));
+     }},
+    {{"expose_symbols", "passes every symbol of a program as a scalar", true},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return expose_symbols(m);
+     }},
+    {{"schedule_programs", "tiles, vectorizes, parallelizes; packs constant operands", false},
+     [](const Module& m, const OpTable&, const PipelineOptions& o) -> Result<Module> {
+       return schedule_programs(m, o.target, make_program_evaluator(o.target));
+     }},
+};
+
+const Pass* find_pass(const std::string& name) {
+  for (const Pass& p : passes) {
+    if (p.info.name == name) return &p;
+  }
+  return nullptr;
+}
+
+Diagnostic unknown_pass(const std::string& name) {
+  std::string known;
+  for (const Pass& p : passes) known += (known.empty() ? "" : ", ") + std::string(p.info.name);
+  return error(DiagnosticKind::bad_usage, {}, "no pass is called `{}`; there are {}", name, known);
+}
+
+}  // namespace
+
+const std::vector<PassInfo>& pipeline_passes() {
+  static const std::vector<PassInfo> infos = [] {
+    std::vector<PassInfo> list;
+    for (const Pass& p : passes) list.push_back(p.info);
+    return list;
+  }();
+  return infos;
+}
+
+Result<Module> run_pass(const std::string& name, const Module& module, const OpTable& ops,
+                        const PipelineOptions& options) {
+  const Pass* pass = find_pass(name);
+  if (!pass) return unknown_pass(name);
+  REPOSE_TRY(result, pass->run(module, ops, options));
+  if (options.verify) {
+    Diagnostics problems = verify(result, ops);
+    if (!problems.empty()) {
+      problems.push_back(error(DiagnosticKind::internal, {},
+                               "pass `{}` gave a module that is not well formed", name));
+      return problems;
+    }
+  }
+  if (options.after_pass) options.after_pass(name, result);
+  return std::move(result);
+}
+
+Result<Module> run_pipeline(const Module& module, const OpTable& ops, const PipelineOptions& options,
+                            std::vector<PassReport>* reports) {
+  for (const std::string& name : options.disabled) {
+    const Pass* pass = find_pass(name);
+    if (!pass) return unknown_pass(name);
+    if (pass->info.required) {
+      return error(DiagnosticKind::bad_usage, {}, "pass `{}` cannot be disabled", name);
+    }
+  }
+  Module current = module;
+  for (const Pass& pass : passes) {
+    if (std::count(options.disabled.begin(), options.disabled.end(), pass.info.name)) continue;
+    const auto start = std::chrono::steady_clock::now();
+    REPOSE_TRY(next, run_pass(pass.info.name, current, ops, options));
+    current = std::move(next);
+    if (reports) {
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+      reports->push_back({pass.info.name, spent.count()});
+    }
+  }
+  return current;
+}
+
+tir::PrimFunc finish_program(const tir::PrimFunc& f) {
+  return expand_math(vectorize_loops(lower_blocks(f)));
+}
+
+}  // namespace repose

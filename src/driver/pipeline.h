@@ -1,0 +1,48 @@
+// The order of passes: from a module of graph operators to scheduled tensor programs.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/target.h"
+#include "ir/module.h"
+#include "ir/op.h"
+
+namespace repose {
+
+struct PassReport {
+  std::string name;
+  double seconds = 0;
+};
+
+struct PipelineOptions {
+  Target target;
+  std::vector<std::string> disabled;  // names of passes that are skipped
+  bool verify = false;                // after every pass
+  // Called after each pass that ran (--print-after, --dump-ir).
+  std::function<void(const std::string& pass, const Module& module)> after_pass;
+};
+
+struct PassInfo {
+  const char* name;
+  const char* summary;
+  bool required;  // code generation cannot do without it
+};
+// The passes in the order in which they run.
+const std::vector<PassInfo>& pipeline_passes();
+
+// One pass by name. An error for an unknown name.
+Result<Module> run_pass(const std::string& name, const Module& module, const OpTable& ops,
+                        const PipelineOptions& options);
+
+// All of them. `reports`, if given, gets the time of each. An unknown or required name in `disabled` is an
+// error.
+Result<Module> run_pipeline(const Module& module, const OpTable& ops, const PipelineOptions& options,
+                            std::vector<PassReport>* reports = nullptr);
+
+// What a kernel is made of before code generation: no blocks, vectors for vectorized loops, no
+// mathematical functions.
+tir::PrimFunc finish_program(const tir::PrimFunc& f);
+
+}  // namespace repose

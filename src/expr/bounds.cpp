@@ -1,0 +1,271 @@
+// Intervals of expressions, from the ranges of their variables.
+#include <algorithm>
+#include <unordered_map>
+
+#include "expr/interval.h"
+#include "expr/polynomial_bounds.h"
+#include "expr/simplifier.h"
+
+namespace repose {
+
+namespace {
+
+class Walker {
+ public:
+  explicit Walker(const Facts& facts) : facts_(facts) {}
+
+  Interval of(const Expr& e) {
+    if (e->args.empty() || e->is_unique()) return compute(e);
+    if (auto it = shared_.find(e.get()); it != shared_.end()) return it->second;
+    Interval result = compute(e);
+    shared_.emplace(e.get(), result);
+    return result;
+  }
+
+ private:
+  // What arithmetic gives where it stays within the dtype; index has no end.
+  static Interval within(const Interval& exact, DType dtype) {
+    Interval all = interval_of_dtype(dtype);
+    // The limits of a 64-bit type are infinite here, so a result may have wrapped.
+    bool open = dtype.is_data_int() && dtype.bits == 64;
+    return is_within(exact, all) && (!open || is_bounded(exact)) ? exact : all;
+  }
+
+  Interval compute(const Expr& e) {
+    switch (e->kind) {
+      case ExprKind::int_imm:
+        return constant(e);
+      case ExprKind::var:
+        return intersection(facts_.range_of(Var(as<VarNode>(e))), interval_of_dtype(e->dtype));
+      case ExprKind::cast:
+        return cast(e);
+      case ExprKind::select:
+      case ExprKind::if_then_else:
+        return hull(of(e->args[1]), of(e->args[2]));
+      case ExprKind::broadcast:
+        return of(e->args[0]);
+      case ExprKind::ramp:
+        return ramp(e);
+      case ExprKind::call:
+        return call(e);
+      case ExprKind::load:
+        return interval_of_dtype(e->dtype);
+      case ExprKind::bit_not:
+        if (e->dtype.is_uint() || e->dtype.is_bool()) return interval_of_dtype(e->dtype);
+        return interval_point(-1) - of(e->args[0]);
+      default:
+        break;
+    }
+    if (is_binary(e->kind) && !e->dtype.is_float() && !e->dtype.is_bool()) {
+      return within(binary(e), e->dtype);
+    }
+    return interval_of_dtype(e->dtype);
+  }
+
+  static Interval constant(const Expr& e) {
+    int64_t value = as<IntImmNode>(e)->value;
+    if (e->dtype.is_uint() && value < 0) return {Interval::plus_infinity - 1};
+    return interval_point(value);
+  }
+
+  Interval cast(const Expr& e) {
+    const Expr& value = e->args[0];
+    if (!value->dtype.is_any_int() && !value->dtype.is_bool()) return interval_of_dtype(e->dtype);
+    return within(of(value), e->dtype);
+  }
+
+  Interval ramp(const Expr& e) {
+    Interval base = of(e->args[0]), step = of(e->args[1]);
+    Interval lane = interval_between(0, e->dtype.lanes - 1);
+    return within(base + step * lane, e->dtype);
+  }
+
+  Interval call(const Expr& e) {
+    const auto* c = as<CallNode>(e);
+    switch (c->intrinsic) {
+      case Intrinsic::abs: {
+        Interval a = of(e->args[0]);
+        return within(interval_max(a, -a), e->dtype);
+      }
+      case Intrinsic::popcount:
+      case Intrinsic::clz:
+        return within(interval_between(0, e->args[0]->dtype.bits), e->dtype);
+      case Intrinsic::input_dim:
+        return {0, Interval::plus_infinity};
+      default:
+        return interval_of_dtype(e->dtype);
+    }
+  }
+
+  Interval binary(const Expr& e) {
+    Interval a = of(e->args[0]), b = of(e->args[1]);
+    switch (e->kind) {
+      case ExprKind::add:
+        return a + b;
+      case ExprKind::sub:
+        return a - b;
+      case ExprKind::mul: {
+        Interval product = a * b;
+        if (structural_equal(e->args[0], e->args[1]))
+          product.lower = std::max<int64_t>(product.lower, 0);
+        return tightened(product);
+      }
+      case ExprKind::floor_div:
+        return or_zero(e, b, interval_floor_div(a, b));
+      case ExprKind::floor_mod:
+        return or_zero(e, b, interval_floor_mod(a, b));
+      case ExprKind::div:
+        return or_zero(e, b, truncating_div(a, b));
+      case ExprKind::mod:
+        return or_zero(e, b, truncating_mod(a, b));
+      case ExprKind::min:
+        return interval_min(a, b);
+      case ExprKind::max:
+        return interval_max(a, b);
+      case ExprKind::bit_and:
+        return bit_and(a, b);
+      case ExprKind::shift_right:
+        if (a.lower >= 0) return {0, a.upper};
+        return {};
+      default:
+        return {};
+    }
+  }
+
+  // Data integers divided by 0 give 0.
+  static Interval or_zero(const Expr& e, const Interval& divisor, const Interval& result) {
+    bool may_be_zero = e->dtype.is_data_int() && divisor.contains(0);
+    return may_be_zero ? hull(result, interval_point(0)) : result;
+  }
+
+  static Interval truncating_div(const Interval& a, const Interval& b) {
+    if (a.lower >= 0 && b.lower >= 0) return interval_floor_div(a, b);
+    // The quotient's magnitude is not above the dividend's.
+    return {interval_min(a, -a).lower, interval_max(a, -a).upper};
+  }
+
+  static Interval truncating_mod(const Interval& a, const Interval& b) {
+    if (a.lower >= 0 && b.lower >= 0) return interval_floor_mod(a, b);
+    Interval magnitude = interval_max(a, -a);
+    return {a.lower >= 0 ? 0 : (-magnitude).lower, a.upper <= 0 ? 0 : magnitude.upper};
+  }
+
+  static Interval bit_and(const Interval& a, const Interval& b) {
+    if (a.lower >= 0 && b.lower >= 0) return {0, std::min(a.upper, b.upper)};
+    if (a.lower >= 0) return {0, a.upper};
+    if (b.lower >= 0) return {0, b.upper};
+    return {};
+  }
+
+  const Facts& facts_;
+  std::unordered_map<const ExprNode*, Interval> shared_;
+};
+
+// The interval of each atom, computed once.
+class AtomIntervals {
+ public:
+  explicit AtomIntervals(const Facts& facts) : walker_(facts) {}
+
+  Interval& of(const Expr& atom) {
+    for (auto& [e, interval] : known_) {
+      if (e == atom || structural_equal(e, atom)) return interval;
+    }
+    known_.emplace_back(atom, walker_.of(atom));
+    return known_.back().second;
+  }
+
+ private:
+  Walker walker_;
+  std::vector<std::pair<Expr, Interval>> known_;
+};
+
+Interval power(const Interval& a, int exponent) {
+  Interval result = a;
+  for (int i = 1; i < exponent; ++i) result = result * a;
+  if (exponent % 2 == 0) result.lower = std::max<int64_t>(result.lower, 0);
+  return tightened(result);
+}
+
+Interval term_interval(const Term& t, AtomIntervals& atoms) {
+  Interval product = interval_point(t.coefficient);
+  for (size_t i = 0; i < t.factors.size();) {
+    size_t end = i + 1;
+    while (end < t.factors.size() && t.factors[end] == t.factors[i]) ++end;
+    product = product * power(atoms.of(t.factors[i]), static_cast<int>(end - i));
+    i = end;
+  }
+  return product;
+}
+
+Interval sum_of_terms(const Polynomial& p, AtomIntervals& atoms) {
+  Interval sum = interval_point(p.constant);
+  for (const Term& t : p.terms) sum = sum + term_interval(t, atoms);
+  return sum;
+}
+
+// Replaces `atom` by atom * scale + offset.
+Polynomial moved(const Polynomial& p, const Expr& atom, int64_t scale, int64_t offset) {
+  Polynomial factor = Polynomial::atom(atom);
+  factor.scale(scale);
+  factor.add_constant(offset);
+  Polynomial out(p.constant);
+  for (const Term& t : p.terms) {
+    Polynomial product(t.coefficient);
+    for (const Expr& f : t.factors) {
+      product = product * (structural_equal(f, atom) ? factor : Polynomial::atom(f));
+    }
+    out.add(product);
+  }
+  return out;
+}
+
+// Bounds of m * n - m: with n = 1 + n', n' >= 0, that is m * n'. Atoms of products move to begin
+// (or, where they have no lower limit, end) at zero.
+Interval bounds_from_limits(Polynomial p, AtomIntervals& atoms) {
+  std::vector<Expr> seen;
+  Polynomial original = p;
+  for (const Term& t : original.terms) {
+    if (t.factors.size() < 2) continue;
+    for (const Expr& f : t.factors) {
+      if (std::any_of(seen.begin(), seen.end(),
+                      [&](const Expr& s) { return structural_equal(s, f); })) {
+        continue;
+      }
+      seen.push_back(f);
+      Interval& range = atoms.of(f);
+      if (range.lower != Interval::minus_infinity) {
+        int64_t offset = range.lower;
+        if (offset == 0) continue;
+        p = moved(p, f, 1, offset);
+        range = range + interval_scaled(interval_point(offset), -1);
+      } else if (range.upper != Interval::plus_infinity) {
+        int64_t offset = range.upper;
+        p = moved(p, f, -1, offset);
+        range = interval_point(offset) - range;
+      }
+      if (p.failed) return {};
+    }
+  }
+  return sum_of_terms(p, atoms);
+}
+
+}  // namespace
+
+Interval bounds_of(const Polynomial& p, const Facts& facts) {
+  if (p.terms.empty()) return interval_point(p.constant);
+  AtomIntervals atoms(facts);
+  Interval direct = sum_of_terms(p, atoms);
+  if (p.terms.size() < 2 || p.is_linear()) return direct;
+  return intersection(direct, bounds_from_limits(p, atoms));
+}
+
+Interval bounds_of(const Expr& e, const Facts& facts) {
+  return Walker(facts).of(e);
+}
+
+Interval bounds(const Expr& e, const Facts& facts) {
+  if (e->dtype != dtypes::index) return bounds_of(simplify(e, facts), facts);
+  return bounds_of(Simplifier(facts).polynomial(e), facts);
+}
+
+}  // namespace repose

@@ -1,0 +1,353 @@
+// Learning: what conditions say about ranges, divisors and equal values.
+#include "expr/facts.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "expr/hypothesis.h"
+#include "expr/interval.h"
+#include "expr/polynomial_bounds.h"
+#include "expr/simplifier.h"
+
+namespace repose {
+
+struct Facts::State {
+  std::unordered_map<const VarNode*, std::pair<Var, Interval>> ranges;
+  std::vector<Var> replaced;  // keeps the keys of `equalities` alive
+  VarMap equalities;
+  std::vector<Expr> conditions;
+  std::vector<Hypothesis> hypotheses;
+  bool contradiction = false;
+};
+
+namespace {
+
+constexpr int max_depth = 8;
+
+// The atom of a term that is a multiple of one atom.
+const Expr* linear_atom(const Term& t) {
+  return t.factors.size() == 1 ? &t.factors[0] : nullptr;
+}
+
+Polynomial without_term(Polynomial p, const Term& t) {
+  p.add_term(-t.coefficient, t.factors);
+  return p;
+}
+
+bool occurs(const Polynomial& p, const Var& v) {
+  for (const Term& t : p.terms) {
+    for (const Expr& f : t.factors) {
+      if (uses_var(f, v)) return true;
+    }
+  }
+  return false;
+}
+
+Polynomial difference_of(const Expr& comparison) {
+  return polynomial_of(comparison->args[0]) - polynomial_of(comparison->args[1]);
+}
+
+bool compares_index(const Expr& e) {
+  return is_compare(e->kind) && e->args[0]->dtype == dtypes::index;
+}
+
+}  // namespace
+
+const Facts::State& Facts::state() const {
+  static const State nothing;
+  return state_ ? *state_ : nothing;
+}
+
+Facts::State& Facts::change() {
+  if (!state_) {
+    state_ = std::make_shared<State>();
+  } else if (state_.use_count() > 1) {
+    state_ = std::make_shared<State>(*state_);
+  } else {
+    std::atomic_thread_fence(
+        std::memory_order_acquire);  // another thread's copy may just have gone
+  }
+  return const_cast<State&>(*state_);  // made above, or ours alone
+}
+
+bool Facts::is_contradiction() const {
+  return state().contradiction;
+}
+const std::vector<Expr>& Facts::conditions() const {
+  return state().conditions;
+}
+const VarMap& Facts::equalities() const {
+  return state().equalities;
+}
+const std::vector<Hypothesis>& Facts::hypotheses() const {
+  return state().hypotheses;
+}
+
+Interval Facts::range_of(const Var& v) const {
+  const auto& ranges = state().ranges;
+  if (auto it = ranges.find(v.get()); it != ranges.end()) return it->second.second;
+  Interval range;
+  if (v->role == VarRole::dimension) range.lower = 0;
+  return range;
+}
+
+void Facts::contradict() {
+  change().contradiction = true;
+}
+
+void Facts::narrow(const Var& v, const Interval& range) {
+  Interval known = range_of(v), both = intersection(known, range);
+  if (both == known) return;
+  change().ranges.insert_or_assign(v.get(), std::pair(v, both));
+  if (is_empty(both)) contradict();
+}
+
+void Facts::restrict(const Var& v, const Interval& range) {
+  REPOSE_CHECK(range.divisor > 0, "a divisor is positive");
+  auto it = equalities().find(v.get());
+  if (it == equalities().end()) {
+    narrow(v, range);
+    // A range of one value is an equality.
+    Interval known = range_of(v);
+    if (known.is_point() && v->dtype == dtypes::index) assume(eq(v, make_int(known.lower)));
+    return;
+  }
+  Expr value = it->second;
+  if (range.lower != Interval::minus_infinity) assume(le(make_int(range.lower), value));
+  if (range.upper != Interval::plus_infinity) assume(le(value, make_int(range.upper)));
+  if (range.divisor > 1) {
+    assume(eq(floor_mod(value, make_int(range.divisor)), make_int(range.remainder)));
+  }
+}
+
+void Facts::assume(const Expr& condition) {
+  learn(condition, 0);
+  bool has_disjunction = std::any_of(conditions().begin(), conditions().end(),
+                                     [](const Expr& c) { return c->kind == ExprKind::logical_or; });
+  if (has_disjunction && !is_contradiction()) learn_again(1);
+}
+
+void Facts::learn(const Expr& condition, int depth) {
+  if (is_contradiction() || depth > max_depth) return;
+  Expr c = simplify(condition, *this);
+  switch (c->kind) {
+    case ExprKind::int_imm:
+      if (is_const_int(c, 0)) contradict();
+      return;
+    case ExprKind::logical_and:
+      learn(c->args[0], depth + 1);
+      learn(c->args[1], depth + 1);
+      return;
+    case ExprKind::logical_or:
+      return learn_disjunction(c, depth);
+    default:
+      break;
+  }
+  if (compares_index(c)) {
+    if (depth <= 2 && !hypotheses().empty() && prove_directly(c, *this) == Truth::no) {
+      return contradict();
+    }
+    if (c->kind == ExprKind::le) return learn_at_most_zero(c, depth);
+    if (c->kind == ExprKind::eq) return learn_zero(c, depth);
+    if (c->kind == ExprKind::ne) return learn_not_zero(c);
+  }
+  change().conditions.push_back(c);
+}
+
+// What is refuted drops out; a single possibility that remains holds.
+void Facts::learn_disjunction(const Expr& condition, int depth) {
+  for (int side = 0; side < 2 && depth <= 2; ++side) {
+    Facts without = *this;
+    without.learn(condition->args[static_cast<size_t>(side)], depth + 1);
+    if (without.is_contradiction())
+      return learn(condition->args[static_cast<size_t>(1 - side)], depth + 1);
+  }
+  change().conditions.push_back(condition);
+}
+
+// k * v + rest <= 0 limits v by the range of the rest.
+void Facts::learn_ranges(const Polynomial& p) {
+  if (p.failed || has_extreme_number(p)) return;
+  for (const Term& t : p.terms) {
+    const Expr* atom = linear_atom(t);
+    const auto* v = atom ? as<VarNode>(*atom) : nullptr;
+    if (!v) continue;
+    int64_t rest = bounds_of(without_term(p, t), *this).lower;
+    if (rest == Interval::minus_infinity) continue;
+    Interval range;
+    if (t.coefficient > 0) {
+      range.upper = floor_quotient(-rest, t.coefficient);
+    } else {
+      range.lower = -floor_quotient(-rest, -t.coefficient);
+    }
+    narrow(Var(v), range);
+  }
+}
+
+void Facts::learn_at_most_zero(const Expr& condition, int depth) {
+  Polynomial d = difference_of(condition);
+  if (d.failed) {
+    change().conditions.push_back(condition);
+    return;
+  }
+  for (const Term& t : d.terms) {  // k * max(a, b) + rest <= 0: for both
+    const Expr* atom = linear_atom(t);
+    if (!atom || (*atom)->kind != (t.coefficient > 0 ? ExprKind::max : ExprKind::min)) continue;
+    for (const Expr& side : (*atom)->args) {
+      Polynomial one = without_term(d, t);
+      one.add(polynomial_of(side), t.coefficient);
+      if (one.failed) continue;
+      Polynomial copy = one;
+      learn(Simplifier(*this).at_most_zero(copy), depth + 1);
+    }
+    return;
+  }
+  learn_ranges(d);
+  if (d.terms.size() == 1 && linear_atom(d.terms[0]) &&
+      (*linear_atom(d.terms[0]))->kind == ExprKind::var) {
+    return;
+  }
+  State& s = change();
+  s.conditions.push_back(condition);
+  s.hypotheses.push_back({Hypothesis::Kind::at_most_zero, d});
+}
+
+namespace {
+
+// The x with a * x = 1 modulo c; 0 if none.
+int64_t inverse_modulo(int64_t a, int64_t c) {
+  int64_t x0 = 1, x1 = 0, p = floor_remainder(a, c), q = c;
+  while (q != 0) {
+    int64_t t = p / q;
+    std::swap(p -= t * q, q);
+    std::swap(x0 -= t * x1, x1);
+  }
+  return p == 1 ? floor_remainder(x0, c) : 0;
+}
+
+// (a * v + k) % c - r = 0 gives v its residue.
+bool residue_of_var(const Polynomial& d, Var* v, Interval* range) {
+  if (d.terms.size() != 1 || d.terms[0].factors.size() != 1) return false;
+  const Expr& mod = d.terms[0].factors[0];
+  int64_t c;
+  if (mod->kind != ExprKind::floor_mod || !as_const_int(mod->args[1], &c)) return false;
+  if (c <= 0 || c > (int64_t{1} << 30) || std::abs(d.terms[0].coefficient) != 1) return false;
+  int64_t r = -d.constant * d.terms[0].coefficient;
+  Polynomial x = polynomial_of(mod->args[0]);
+  if (x.terms.size() != 1 || x.terms[0].factors.size() != 1) return false;
+  const auto* var = as<VarNode>(x.terms[0].factors[0]);
+  if (!var || r < 0 || r >= c) return false;
+  int64_t inverse = inverse_modulo(x.terms[0].coefficient % c, c);
+  if (inverse == 0) return false;
+  int64_t residue = floor_remainder(r - floor_remainder(x.constant, c), c);
+  *v = Var(var);
+  range->divisor = c;
+  range->remainder = residue * inverse % c;
+  return true;
+}
+
+}  // namespace
+
+void Facts::learn_zero(const Expr& condition, int depth) {
+  Polynomial d = difference_of(condition);
+  if (d.failed || has_extreme_number(d)) {
+    change().conditions.push_back(condition);
+    return;
+  }
+  Var v;
+  Interval range;
+  if (residue_of_var(d, &v, &range)) return narrow(v, range);
+  // min(a, b) + rest = 0: neither a nor b is below; max: above.
+  for (const Term& t : d.terms) {
+    const Expr* atom = linear_atom(t);
+    if (!atom || ((*atom)->kind != ExprKind::min && (*atom)->kind != ExprKind::max)) continue;
+    bool negate = ((*atom)->kind == ExprKind::min) == (t.coefficient > 0);
+    for (const Expr& side : (*atom)->args) {
+      Polynomial one = without_term(d, t);
+      one.add(polynomial_of(side), t.coefficient);
+      if (negate) one.scale(-1);
+      if (!one.failed && !has_extreme_number(one)) {
+        learn(Simplifier(*this).at_most_zero(one), depth + 1);
+      }
+    }
+  }
+  if (learn_substitution(d, depth)) return;
+  learn_ranges(d);
+  learn_ranges(negated(d));
+  State& s = change();
+  s.conditions.push_back(condition);
+  s.hypotheses.push_back({Hypothesis::Kind::zero, d});
+}
+
+// k * v + rest = 0 with k = ±1, v not in the rest: v is replaced everywhere. Of several, the
+// variable made last.
+bool Facts::learn_substitution(const Polynomial& zero, int depth) {
+  const Term* best = nullptr;
+  for (const Term& t : zero.terms) {
+    const Expr* atom = linear_atom(t);
+    const auto* v = atom ? as<VarNode>(*atom) : nullptr;
+    if (!v || (t.coefficient != 1 && t.coefficient != -1)) continue;
+    if (best && as<VarNode>(best->factors[0])->id > v->id) continue;
+    if (occurs(without_term(zero, t), Var(v))) continue;
+    best = &t;
+  }
+  if (!best) return false;
+  Var v(as<VarNode>(best->factors[0]));
+  Polynomial value = without_term(zero, *best);
+  if (best->coefficient > 0) value.scale(-1);
+  Interval range = range_of(v);
+  Expr replacement = to_expr(value);
+  State& s = change();
+  s.replaced.push_back(v);
+  s.equalities[v.get()] = replacement;
+  VarMap others = s.equalities;
+  for (const auto& [other, expression] : others) {
+    if (uses_var(expression, v)) {
+      Expr renewed = simplify(expression, *this);
+      change().equalities[other] = renewed;
+    }
+  }
+  restrict(v, range);  // now about the replacement
+  learn_again(depth + 1);
+  return true;
+}
+
+void Facts::learn_not_zero(const Expr& condition) {
+  Polynomial d = difference_of(condition);
+  State& s = change();
+  if (!d.failed && d.terms.size() == 1 && linear_atom(d.terms[0])) {
+    const auto* v = as<VarNode>(*linear_atom(d.terms[0]));
+    int64_t excluded = -d.constant;
+    if (v && d.terms[0].coefficient == 1) {
+      Interval range = range_of(Var(v));
+      if (range.lower == excluded) range.lower += range.divisor;
+      if (range.upper == excluded) range.upper -= range.divisor;
+      Interval old = range_of(Var(v));
+      if (range.lower != old.lower || range.upper != old.upper) {
+        narrow(Var(v), range);
+        return;
+      }
+    }
+  }
+  s.conditions.push_back(condition);
+  if (!d.failed) s.hypotheses.push_back({Hypothesis::Kind::not_zero, d});
+}
+
+// Conditions once more, now that more is known; disjunctions last, so that the others narrow them.
+void Facts::learn_again(int depth) {
+  State& s = change();
+  std::vector<Expr> conditions = std::move(s.conditions);
+  s.conditions.clear();
+  s.hypotheses.clear();
+  std::stable_partition(conditions.begin(), conditions.end(),
+                        [](const Expr& c) { return c->kind != ExprKind::logical_or; });
+  for (const Expr& c : conditions) {
+    if (depth > max_depth) {  // give up on improving it
+      change().conditions.push_back(c);
+      continue;
+    }
+    learn(c, depth + 1);
+  }
+}
+
+}  // namespace repose

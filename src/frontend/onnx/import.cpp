@@ -1,0 +1,517 @@
+// Imports an ONNX model: graphs, scopes, functions; each operator is in an import_<family>.cpp.
+#include "frontend/onnx/import.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "frontend/onnx/input_symbols.h"
+#include "frontend/onnx/node_order.h"
+#include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/tensor_data.h"
+
+namespace repose {
+namespace onnx {
+namespace {
+
+using graph::Variable;
+using IrValue = graph::Value;
+
+constexpr size_t max_errors = 100;
+constexpr int max_call_depth = 100;        // of functions that call functions
+constexpr int64_t max_nodes = 1'000'000;   // after inlining
+
+bool is_default_domain(std::string_view domain) {
+  return domain.empty() || domain == "ai.onnx";
+}
+
+std::string operator_name(const Node& node) {
+  if (is_default_domain(node.domain)) return printable(node.op_type);
+  return fmt::format("{}.{}", printable(node.domain), printable(node.op_type));
+}
+
+bool same_domain(std::string_view a, std::string_view b) {
+  return a == b || (is_default_domain(a) && is_default_domain(b));
+}
+
+// The version of the default domain; 0 where the list has none.
+int64_t default_opset(const std::vector<OpsetImport>& imports) {
+  for (const OpsetImport& i : imports) {
+    if (is_default_domain(i.domain)) return i.version;
+  }
+  return 0;
+}
+
+// Values by name: of the main graph, of a function's body, or of a branch (which sees `outer`).
+struct Scope {
+  const Scope* outer = nullptr;
+  std::unordered_map<std::string_view, IrValue> values;  // null: its import failed
+  std::unordered_map<std::string_view, const Tensor*> initializers;
+
+  bool is_own(std::string_view name) const {
+    return values.count(name) || initializers.count(name);
+  }
+  bool knows(std::string_view name) const {
+    return is_own(name) || (outer && outer->knows(name));
+  }
+};
+
+// What the nodes of a body have in common.
+struct Surroundings {
+  int64_t opset = 0;
+  std::string_view function;  // its name; empty in the main graph
+  FunctionAttributes attributes;
+  int depth = 0;
+};
+
+// One attempt to import a model, with the symbols that `aliases` makes one.
+class Importer {
+ public:
+  Importer(const Model& model, const OpTable& ops, const ImportOptions& options,
+           const SymbolAliases& aliases)
+      : model_(model), options_(options), aliases_(aliases), builder_(ops) {}
+
+  Result<Module> run();
+  // Symbols that an operator of this attempt needed equal, each with the one to take instead.
+  const SymbolAliases& found_aliases() const { return found_aliases_; }
+  const Diagnostics& warnings() const { return warnings_; }
+
+ private:
+  void report(const Diagnostics& problems);
+  Result<void> open_function();
+  Result<Variable> make_parameter(const Value& input, size_t i);
+  Result<Module> close_function();
+  Result<void> add_initializers(const Graph& graph, Scope& scope);
+  Result<IrValue> find_value(std::string_view name, Scope& scope);
+
+  void import_nodes(const std::vector<Node>& nodes, Scope& scope, const Surroundings& around);
+  void import_node(const Node& node, const Span& span, Scope& scope, const Surroundings& around);
+  Result<Values> import_operator(const Node& node, const Span& span, Values inputs,
+                                 const Surroundings& around);
+  Result<Values> import_call(const Node& node, const Function& function, const Span& span,
+                             Values inputs, const Surroundings& around);
+  Result<Values> import_if(const Node& node, const Span& span, const Values& inputs, Scope& scope,
+                           const Surroundings& around);
+  const Function* find_function(const Node& node) const;
+  void check_hints(const std::vector<Value>& values, const Scope& scope);
+  void check_hint(const Value& value, const IrValue& found);
+  void find_equal_symbols();
+
+  const Model& model_;
+  const ImportOptions& options_;
+  const SymbolAliases& aliases_;
+  Builder builder_;
+  Identifiers identifiers_;
+  InputSymbols symbols_;
+  std::vector<const Value*> inputs_;
+  Scope main_;
+  int64_t num_nodes_ = 0;
+  // Scopes that constants' names and function attributes point into stay until the end.
+  SymbolAliases found_aliases_;
+  Diagnostics errors_, warnings_;
+};
+
+void Importer::report(const Diagnostics& problems) {
+  for (const Diagnostic& d : problems) {
+    if (errors_.size() < max_errors) errors_.push_back(d);
+  }
+}
+
+// ---- The function --------------------------------------------------------------------------------
+
+Result<void> Importer::add_initializers(const Graph& graph, Scope& scope) {
+  Diagnostics problems;
+  for (const Tensor& t : graph.initializers) {
+    if (!scope.initializers.emplace(t.name, &t).second) {
+      problems.push_back(error(DiagnosticKind::bad_model, model_.span(),
+                               "initializer `{}` is there twice", printable(t.name)));
+    }
+  }
+  for (const SparseTensor& t : graph.sparse_initializers) {
+    problems.push_back(error(DiagnosticKind::unsupported_feature, model_.span(),
+                             "initializer `{}` is sparse, which is not supported",
+                             printable(t.values.name)));
+  }
+  return problems;
+}
+
+Result<Variable> Importer::make_parameter(const Value& input, size_t i) {
+  const std::string what = fmt::format("input `{}`", printable(input.name));
+  const Span span = model_.span();
+  if (input.type.kind == Type::Kind::none) {
+    return error(DiagnosticKind::bad_model, span, "{}: has no type", what);
+  }
+  if (input.type.kind != Type::Kind::tensor) {
+    return error(DiagnosticKind::unsupported_feature, span, "{}: is no tensor", what);
+  }
+  REPOSE_TRY(dtype, dtype_of(input.type.elem_type, span, what));
+  const std::string name = identifiers_.fresh(input.name);
+  if (!input.type.shape) return graph::make_variable(name, tensor_type_of_rank(-1, dtype));
+  return graph::make_variable(name, tensor_type(symbols_.shape(i), dtype));
+}
+
+Result<void> Importer::open_function() {
+  Diagnostics problems;
+  if (auto added = add_initializers(model_.graph, main_); !added.ok()) problems = added.errors();
+  std::unordered_map<std::string_view, int> seen;
+  for (const Value& input : model_.graph.inputs) {
+    if (seen[input.name]++) {
+      problems.push_back(error(DiagnosticKind::bad_model, model_.span(), "input `{}` is there twice",
+                               printable(input.name)));
+    }
+    if (!main_.initializers.count(input.name)) inputs_.push_back(&input);
+  }
+  if (!problems.empty()) return problems;
+  REPOSE_TRY(symbols, InputSymbols::make(inputs_, options_.dims, aliases_, identifiers_,
+                                         model_.span()));
+  symbols_ = std::move(symbols);
+  std::vector<Variable> params;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    auto param = make_parameter(*inputs_[i], i);
+    if (!param.ok()) {
+      problems.insert(problems.end(), param.errors().begin(), param.errors().end());
+      continue;
+    }
+    main_.values.emplace(inputs_[i]->name, *param);
+    params.push_back(*param);
+  }
+  if (!problems.empty()) return problems;
+  builder_.begin_function(options_.function_name, std::move(params), symbols_.facts(),
+                          model_.span());
+  builder_.begin_dataflow();
+  for (const DeclaredBound& b : symbols_.bounds()) {
+    Expr holds = le(make_int(b.range.lower), b.value);
+    if (b.range.upper != Interval::plus_infinity) {
+      holds = logical_and(holds, le(b.value, make_int(b.range.upper)));
+    }
+    if (b.range.divisor != 1) {
+      holds = logical_and(holds, eq(floor_mod(b.value, make_int(b.range.divisor)), make_int(0)));
+    }
+    auto stated = builder_.require(
+        holds, fmt::format("`{}` is {{0}}, which is outside of its declared range", b.text),
+        {b.value}, model_.span());
+    if (!stated.ok()) return stated;
+  }
+  return {};
+}
+
+Result<Module> Importer::close_function() {
+  std::vector<IrValue> results;
+  std::vector<std::string> input_names, output_names;
+  for (const Value* input : inputs_) input_names.push_back(printable(input->name));
+  for (const Value& output : model_.graph.outputs) {
+    REPOSE_TRY(value, find_value(output.name, main_));
+    output_names.push_back(printable(output.name));
+    const auto* variable = graph::as<graph::VariableNode>(value);
+    if (variable && variable->is_dataflow) {
+      value = builder_.emit_output(value, identifier(output.name), model_.span());
+    }
+    results.push_back(value);
+  }
+  builder_.end_dataflow();
+  FunctionOptions function;
+  function.attrs.set("input_names", input_names);
+  function.attrs.set("output_names", output_names);
+  symbols_.describe(function.attrs);
+  IrValue result = results.size() == 1 ? results[0] : graph::make_tuple(std::move(results));
+  auto done = builder_.end_function(result, std::move(function));
+  if (!done.ok()) return done.errors();
+  find_equal_symbols();
+  return builder_.module();
+}
+
+Result<Module> Importer::run() {
+  if (auto opened = open_function(); !opened.ok()) return opened.errors();
+  Surroundings around;
+  around.opset = default_opset(model_.opset_imports);
+  import_nodes(model_.graph.nodes, main_, around);
+  for (const Value& output : model_.graph.outputs) {
+    if (!main_.knows(output.name)) {
+      report({error(DiagnosticKind::missing_value, model_.span(),
+                    "output `{}` is produced by nothing", printable(output.name))});
+    }
+  }
+  if (!errors_.empty()) return errors_;
+  check_hints(model_.graph.outputs, main_);
+  check_hints(model_.graph.value_infos, main_);
+  if (!errors_.empty()) return errors_;
+  for (const Diagnostic& w : builder_.warnings()) warnings_.push_back(w);
+  return close_function();
+}
+
+// ---- Nodes ---------------------------------------------------------------------------------------
+
+Result<IrValue> Importer::find_value(std::string_view name, Scope& scope) {
+  if (auto it = scope.values.find(name); it != scope.values.end()) return it->second;
+  if (auto it = scope.initializers.find(name); it != scope.initializers.end()) {
+    auto constant = make_constant_of(model_, *it->second);
+    scope.values[name] = constant.ok() ? *constant : nullptr;  // reported once
+    return constant;
+  }
+  REPOSE_CHECK(scope.outer != nullptr, "every operand was looked for when the nodes were ordered");
+  return find_value(name, const_cast<Scope&>(*scope.outer));
+}
+
+void Importer::import_nodes(const std::vector<Node>& nodes, Scope& scope,
+                            const Surroundings& around) {
+  auto order = order_nodes(
+      nodes, [&](std::string_view name) { return scope.is_own(name); },
+      [&](std::string_view name) { return scope.knows(name); }, around.function);
+  if (!order.ok()) return report(order.errors());
+  for (size_t i : *order) {
+    if (errors_.size() >= max_errors) return;
+    if (++num_nodes_ > max_nodes) {
+      return report({error(DiagnosticKind::too_large, model_.span(),
+                           "more than {} nodes when functions are inlined", max_nodes)});
+    }
+    import_node(nodes[i], node_span(nodes[i], i, around.function), scope, around);
+  }
+}
+
+const Function* Importer::find_function(const Node& node) const {
+  for (const Function& f : model_.functions) {
+    if (f.name == node.op_type && same_domain(f.domain, node.domain) &&
+        f.overload == node.overload) {
+      return &f;
+    }
+  }
+  return nullptr;
+}
+
+void Importer::import_node(const Node& node, const Span& span, Scope& scope,
+                           const Surroundings& around) {
+  auto fail_outputs = [&] {
+    for (std::string_view name : node.outputs) {
+      if (!name.empty()) scope.values[name] = nullptr;
+    }
+  };
+  const Function* function = find_function(node);
+  const bool is_if = !function && is_default_domain(node.domain) && node.op_type == "If";
+  if (!function && !is_if &&
+      !(is_default_domain(node.domain) && find_operator(node.op_type, around.opset))) {
+    report({error(DiagnosticKind::unsupported_operator, span,
+                  "operator `{}` of operator set {} is not supported", operator_name(node),
+                  around.opset)});
+    return fail_outputs();
+  }
+  Values inputs;
+  for (std::string_view name : node.inputs) {
+    inputs.push_back(nullptr);
+    if (name.empty()) continue;
+    auto value = find_value(name, scope);
+    if (!value.ok()) report(value.errors());
+    if (!value.ok() || !*value) return fail_outputs();  // what it depends on was reported
+    inputs.back() = *value;
+  }
+  while (!inputs.empty() && !inputs.back()) inputs.pop_back();
+  auto results = function ? import_call(node, *function, span, std::move(inputs), around)
+                 : is_if  ? import_if(node, span, inputs, scope, around)
+                          : import_operator(node, span, std::move(inputs), around);
+  if (!results.ok()) {
+    report(results.errors());
+    return fail_outputs();
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty()) continue;
+    if (i >= results->size()) {
+      report({error(DiagnosticKind::unsupported_feature, span,
+                    "`{}`: its result {} is not supported", operator_name(node), i)});
+    }
+    scope.values[node.outputs[i]] = i < results->size() ? (*results)[i] : nullptr;
+  }
+}
+
+Result<Values> Importer::import_operator(const Node& node, const Span& span, Values inputs,
+                                         const Surroundings& around) {
+  std::string name(node.op_type);
+  for (size_t i = node.outputs.size(); i-- > 0;) {
+    if (!node.outputs[i].empty()) name = node.outputs[i];
+  }
+  NodeContext context({&builder_, &model_, &node, &around.attributes, std::move(inputs),
+                       around.opset, span, identifier(name)});
+  return find_operator(node.op_type, around.opset)(context);
+}
+
+Result<Values> Importer::import_call(const Node& node, const Function& function, const Span& span,
+                                     Values inputs, const Surroundings& around) {
+  if (around.depth >= max_call_depth) {
+    return error(DiagnosticKind::nesting_too_deep, span,
+                 "functions call each other more than {} deep", max_call_depth);
+  }
+  if (inputs.size() > function.inputs.size()) {
+    return error(DiagnosticKind::wrong_arity, span, "function `{}` takes {} operands, {} are given",
+                 printable(function.name), function.inputs.size(), inputs.size());
+  }
+  Surroundings inner;
+  inner.depth = around.depth + 1;
+  inner.function = function.name;
+  inner.opset = default_opset(function.opset_imports);
+  if (inner.opset == 0) inner.opset = around.opset;
+  for (const Attribute& a : function.default_attributes) inner.attributes[a.name] = &a;
+  for (const Attribute& a : node.attributes) {
+    const Attribute* given = &a;
+    if (a.is_reference()) {
+      auto it = around.attributes.find(a.ref_attr_name);
+      if (it == around.attributes.end()) continue;
+      given = it->second;
+    }
+    inner.attributes[a.name] = given;
+  }
+  Scope scope;
+  for (size_t i = 0; i < function.inputs.size(); ++i) {
+    scope.values[function.inputs[i]] = i < inputs.size() ? inputs[i] : nullptr;
+  }
+  // An operand that is left out is left out wherever the body uses it.
+  std::vector<Node> body = function.nodes;
+  for (Node& n : body) {
+    for (std::string_view& name : n.inputs) {
+      auto it = scope.values.find(name);
+      if (it != scope.values.end() && !it->second) name = "";
+    }
+  }
+  const size_t before = errors_.size();
+  import_nodes(body, scope, inner);
+  Values results;
+  for (std::string_view name : function.outputs) {
+    auto it = scope.values.find(name);
+    if (it == scope.values.end() && errors_.size() == before) {
+      return error(DiagnosticKind::missing_value, span,
+                   "output `{}` of function `{}` is produced by nothing", printable(name),
+                   printable(function.name));
+    }
+    results.push_back(it == scope.values.end() ? nullptr : it->second);
+  }
+  return results;
+}
+
+Result<Values> Importer::import_if(const Node& node, const Span& span, const Values& inputs,
+                                   Scope& scope, const Surroundings& around) {
+  const std::vector<Expr>* known =
+      inputs.size() == 1 && inputs[0] ? builder_.elements_of(inputs[0]) : nullptr;
+  int64_t condition = 0;
+  if (!known || known->size() != 1 || !as_const_int((*known)[0], &condition)) {
+    return error(DiagnosticKind::unsupported_operator, span,
+                 "operator `If` of operator set {} is not supported where its condition is not "
+                 "known",
+                 around.opset);
+  }
+  const Attribute* branch = node.find_attribute(condition ? "then_branch" : "else_branch");
+  const Graph* graph = branch ? branch->graph() : nullptr;
+  if (!graph) {
+    return error(DiagnosticKind::bad_attribute, span, "`If`: attribute `{}` is missing",
+                 condition ? "then_branch" : "else_branch");
+  }
+  Scope inner;
+  inner.outer = &scope;
+  if (auto added = add_initializers(*graph, inner); !added.ok()) return added.errors();
+  import_nodes(graph->nodes, inner, around);
+  Values results;
+  for (const Value& output : graph->outputs) {
+    if (!inner.knows(output.name)) {
+      if (!errors_.empty()) return Values(graph->outputs.size());
+      return error(DiagnosticKind::missing_value, span, "output `{}` is produced by nothing",
+                   printable(output.name));
+    }
+    REPOSE_TRY(value, find_value(output.name, inner));
+    results.push_back(value);
+  }
+  return results;
+}
+
+// ---- What the file says about types --------------------------------------------------------------
+
+void Importer::check_hint(const Value& value, const IrValue& found) {
+  const TensorTypeNode* t = graph::tensor_of(found);
+  const std::string name = printable(value.name);
+  auto dtype = dtype_of(value.type.elem_type, model_.span(), name);
+  if (value.type.elem_type != DataType::undefined && dtype.ok() && *dtype != t->dtype) {
+    report({error(DiagnosticKind::dtype_mismatch, model_.span(),
+                  "value `{}` is declared as {}, but has dtype {}", name, dtype->to_string(),
+                  t->dtype.to_string())});
+  }
+  if (!value.type.shape || t->rank < 0) return;
+  auto warn = [&](std::string text) {
+    warnings_.push_back(warning(DiagnosticKind::shape_mismatch, model_.span(), "{}", text));
+  };
+  const auto& dims = *value.type.shape;
+  if (dims.size() != static_cast<size_t>(t->rank)) {
+    return warn(fmt::format("value `{}` is declared with rank {}, but has rank {}", name,
+                            dims.size(), t->rank));
+  }
+  for (size_t i = 0; t->shape && i < dims.size(); ++i) {
+    Expr hint;
+    if (dims[i].kind == Dimension::Kind::value) hint = make_int(dims[i].value);
+    if (dims[i].kind == Dimension::Kind::param) hint = symbols_.meaning(dims[i].param);
+    const Expr& dim = (*t->shape)[i];
+    if (!hint || prove_equal(hint, dim, builder_.facts()) != Truth::no) continue;
+    warn(fmt::format("dimension {} of value `{}` is declared as `{}`, but is `{}`", i, name,
+                     to_string(hint), to_string(dim)));
+  }
+}
+
+void Importer::check_hints(const std::vector<Value>& values, const Scope& scope) {
+  for (const Value& v : values) {
+    auto it = scope.values.find(v.name);
+    if (it == scope.values.end() || !it->second || v.type.kind != Type::Kind::tensor) continue;
+    check_hint(v, it->second);
+  }
+}
+
+// The equalities between two symbols of inputs among the checks that were placed.
+void Importer::find_equal_symbols() {
+  const graph::Function f = builder_.module().graph_function(options_.function_name);
+  graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (!call || !call->op || call->op->name != "check") return;
+    const auto* condition = graph::as<graph::PrimValueNode>(call->args[0]);
+    if (!condition || condition->value->kind != ExprKind::eq) return;
+    const auto *x = as<VarNode>(condition->value->args[0]), *y = as<VarNode>(condition->value->args[1]);
+    const std::string *a = symbols_.name_of(x), *b_name = symbols_.name_of(y);
+    if (!a || !b_name || *a == *b_name) return;
+    if (options_.strict_dims) {
+      report({error(DiagnosticKind::shape_mismatch, b.span,
+                    "the dimensions `{}` and `{}` have to be equal here, but have different names",
+                    *a, *b_name)});
+    }
+    // The name that comes first stays.
+    const bool in_order = x->id < y->id;
+    found_aliases_.emplace(in_order ? *b_name : *a, in_order ? *a : *b_name);
+  });
+}
+
+Result<void> check_model(const Model& model) {
+  const int64_t opset = default_opset(model.opset_imports);
+  if (opset == 0) {
+    const bool needs_it = std::any_of(model.graph.nodes.begin(), model.graph.nodes.end(),
+                                      [](const Node& n) { return is_default_domain(n.domain); });
+    if (!needs_it) return {};
+    return error(DiagnosticKind::bad_model, model.span(),
+                 "the model does not say which operator set it uses");
+  }
+  if (opset >= min_opset && opset <= max_opset) return {};
+  return error(DiagnosticKind::unsupported_feature, model.span(),
+               "operator set {} is not supported, only {} to {} are", opset, min_opset, max_opset);
+}
+
+}  // namespace
+}  // namespace onnx
+
+Result<Module> import_onnx(const onnx::Model& model, const OpTable& ops,
+                           const ImportOptions& options, Diagnostics* warnings) {
+  if (auto checked = onnx::check_model(model); !checked.ok()) return checked.errors();
+  // Each attempt makes symbols one that the attempt before found to be equal.
+  onnx::SymbolAliases aliases;
+  while (true) {
+    onnx::Importer importer(model, ops, options, aliases);
+    auto module = importer.run();
+    const bool again = module.ok() && !importer.found_aliases().empty();
+    if (!again || options.strict_dims) {
+      if (warnings) {
+        warnings->insert(warnings->end(), importer.warnings().begin(), importer.warnings().end());
+      }
+      return module;
+    }
+    aliases.insert(importer.found_aliases().begin(), importer.found_aliases().end());
+  }
+}
+
+}  // namespace repose

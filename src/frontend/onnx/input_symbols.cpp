@@ -1,0 +1,174 @@
+// Dimensions of a model's inputs as expressions over symbols.
+#include "frontend/onnx/input_symbols.h"
+
+#include <algorithm>
+
+#include "expr/interval.h"
+#include "frontend/onnx/node_context.h"
+#include "script/parser.h"
+
+namespace repose::onnx {
+namespace {
+
+std::string unnamed(std::string_view input, size_t axis) {
+  return fmt::format("{}_{}", printable(input), axis);
+}
+
+// The name of a dimension that is no number.
+std::string dimension_name(const Value& input, size_t axis) {
+  const Dimension& d = (*input.type.shape)[axis];
+  const bool has_name = d.kind == Dimension::Kind::param && !d.param.empty();
+  return has_name ? printable(d.param) : unnamed(input.name, axis);
+}
+
+// Could the text be a formula, and not only a name?
+bool is_formula(std::string_view text) {
+  return text.size() <= 200 && text.find_first_of("+-*/(") != std::string_view::npos;
+}
+
+// The expression that `text` is over known names; null where it is none.
+Expr parse_formula(std::string_view text, const SymbolLookup& lookup) {
+  if (!is_formula(text)) return nullptr;
+  auto parsed = parse_expr(text, lookup);
+  return parsed.ok() && (*parsed)->dtype.is_index() ? canonical(*parsed) : nullptr;
+}
+
+// The name that stands for `name` after following the aliases.
+std::string resolved(std::string name, const SymbolAliases& aliases) {
+  for (auto it = aliases.find(name); it != aliases.end(); it = aliases.find(name)) {
+    name = it->second;
+  }
+  return name;
+}
+
+}  // namespace
+
+Expr InputSymbols::symbol(const std::string& name, const SymbolAliases& aliases,
+                          Identifiers& identifiers) {
+  auto [known, is_new] = by_name_.emplace(name, nullptr);
+  if (!is_new) return known->second;
+  const std::string real = resolved(name, aliases);
+  if (real != name) return known->second = symbol(real, aliases, identifiers);
+  Var var = make_var(identifiers.fresh(name));
+  names_.emplace(var.get(), name);
+  Interval range;
+  range.lower = 0;
+  symbols_.push_back({name, var, range});
+  return known->second = var;
+}
+
+Expr InputSymbols::meaning(std::string_view text) const {
+  if (auto it = by_name_.find(printable(text)); it != by_name_.end()) return it->second;
+  return parse_formula(text, [this](std::string_view name) -> Expr {
+    auto it = by_name_.find(name);
+    return it == by_name_.end() ? nullptr : it->second;
+  });
+}
+
+const std::string* InputSymbols::name_of(const VarNode* symbol) const {
+  auto it = names_.find(symbol);
+  return it == names_.end() ? nullptr : &it->second;
+}
+
+Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
+                                   const SymbolAliases& aliases, const Span& span) {
+  std::string known;
+  for (const Symbol& s : symbols_) known += (known.empty() ? "`" : ", `") + s.name + "`";
+  for (const auto& [name, range] : dims) {
+    auto it = by_name_.find(resolved(name, aliases));
+    if (it == by_name_.end()) {
+      Expr value = meaning(name);
+      if (!value) {
+        return error(DiagnosticKind::bad_usage, span,
+                     "no dimension of the model is called `{}`; there are {}", name,
+                     known.empty() ? "none" : known);
+      }
+      bounds_.push_back({value, range, name});
+      continue;
+    }
+    for (Symbol& s : symbols_) {
+      if (s.var.get() != it->second.get()) continue;
+      s.range = intersection(s.range, range);
+      if (is_empty(s.range)) {
+        return error(DiagnosticKind::bad_range, span, "no size of dimension `{}` lies in its range",
+                     s.name);
+      }
+    }
+  }
+  return {};
+}
+
+Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
+                                        const std::map<std::string, Interval>& dims,
+                                        const SymbolAliases& aliases, Identifiers& identifiers,
+                                        const Span& span) {
+  InputSymbols result;
+  // Names first: a formula may stand before the names that it uses.
+  for (const Value* input : inputs) {
+    if (!input->type.shape) continue;
+    const auto& shape = *input->type.shape;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      if (shape[axis].kind == Dimension::Kind::value || is_formula(shape[axis].param)) continue;
+      Expr symbol = result.symbol(dimension_name(*input, axis), aliases, identifiers);
+      result.by_name_.emplace(unnamed(input->name, axis), symbol);
+    }
+  }
+  for (const Value* input : inputs) {
+    result.shapes_.emplace_back();
+    if (!input->type.shape) continue;
+    const auto& shape = *input->type.shape;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const Dimension& d = shape[axis];
+      if (d.kind == Dimension::Kind::value && d.value < 0) {
+        return error(DiagnosticKind::bad_model, span,
+                     "input `{}`: dimension {} is {}, expected at least 0", printable(input->name),
+                     axis, d.value);
+      }
+      Expr dim;
+      if (d.kind == Dimension::Kind::value) {
+        dim = make_int(d.value);
+      } else {
+        dim = result.meaning(dimension_name(*input, axis));
+        if (!dim) dim = result.symbol(dimension_name(*input, axis), aliases, identifiers);
+        result.by_name_.emplace(unnamed(input->name, axis), dim);
+      }
+      result.shapes_.back().push_back(dim);
+    }
+  }
+  if (auto declared = result.declare(dims, aliases, span); !declared.ok()) return declared.errors();
+
+  VarMap points;
+  for (const Symbol& s : result.symbols_) {
+    if (s.range.is_point()) points.emplace(s.var.get(), make_int(s.range.lower));
+  }
+  for (auto& shape : result.shapes_) {
+    for (Expr& dim : shape) dim = canonical(substitute(dim, points));
+  }
+  for (auto& [name, value] : result.by_name_) value = canonical(substitute(value, points));
+  for (DeclaredBound& b : result.bounds_) b.value = canonical(substitute(b.value, points));
+  std::erase_if(result.symbols_, [](const Symbol& s) { return s.range.is_point(); });
+  for (const Symbol& s : result.symbols_) result.facts_.restrict(s.var, s.range);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (auto sized = check_size(result.shapes_[i], dtypes::int8, span); !sized.ok()) {
+      return error(DiagnosticKind::too_large, span, "input `{}` is larger than any memory: {}",
+                   printable(inputs[i]->name), to_string(result.shapes_[i]));
+    }
+  }
+  return result;
+}
+
+void InputSymbols::describe(Attrs& attrs) const {
+  AttrDict names, lower, upper, divisor;
+  for (const Symbol& s : symbols_) {
+    names.emplace_back(s.var->name, s.name);
+    if (s.range.lower > 0) lower.emplace_back(s.var->name, s.range.lower);
+    if (s.range.upper != Interval::plus_infinity) upper.emplace_back(s.var->name, s.range.upper);
+    if (s.range.divisor != 1) divisor.emplace_back(s.var->name, s.range.divisor);
+  }
+  if (!names.empty()) attrs.set("symbol_names", Attr(std::move(names)));
+  if (!lower.empty()) attrs.set("tir_var_lower_bound", Attr(std::move(lower)));
+  if (!upper.empty()) attrs.set("tir_var_upper_bound", Attr(std::move(upper)));
+  if (!divisor.empty()) attrs.set("tir_var_divisor", Attr(std::move(divisor)));
+}
+
+}  // namespace repose::onnx

@@ -1,0 +1,69 @@
+// Dimensions of a model's inputs as expressions over symbols.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "expr/facts.h"
+#include "frontend/onnx/model.h"
+#include "frontend/onnx/names.h"
+#include "ir/attrs.h"
+
+namespace repose::onnx {
+
+// Names that stand for one symbol, each given by another one.
+using SymbolAliases = std::map<std::string, std::string>;
+
+// An expression and the range that it is declared to have.
+struct DeclaredBound {
+  Expr value;
+  Interval range;
+  std::string text;
+};
+
+class InputSymbols {
+ public:
+  // `dims`: declared ranges by name, or by expression. A range of one value makes the dimension a
+  // constant. Errors: bad_model (negative), too_large, bad_usage (`dims` names nothing),
+  // bad_range.
+  static Result<InputSymbols> make(const std::vector<const Value*>& inputs,
+                                   const std::map<std::string, Interval>& dims,
+                                   const SymbolAliases& aliases, Identifiers& identifiers,
+                                   const Span& span);
+
+  // The dimensions of input `i`, by its position among `inputs`.
+  const std::vector<Expr>& shape(size_t i) const { return shapes_[i]; }
+  // Ranges of the symbols.
+  const Facts& facts() const { return facts_; }
+  // Declared ranges of sums, to be checked at entry.
+  const std::vector<DeclaredBound>& bounds() const { return bounds_; }
+  // What a dimension's text means: a symbol, or an expression over symbols; null for any other.
+  Expr meaning(std::string_view text) const;
+  // The original name of a symbol; null for one that is none of these.
+  const std::string* name_of(const VarNode* symbol) const;
+  // symbol_names, tir_var_lower_bound, tir_var_upper_bound, tir_var_divisor.
+  void describe(Attrs& attrs) const;
+
+ private:
+  struct Symbol {
+    std::string name;
+    Var var;
+    Interval range;
+  };
+  Result<void> declare(const std::map<std::string, Interval>& dims, const SymbolAliases& aliases,
+                       const Span& span);
+  Expr symbol(const std::string& name, const SymbolAliases& aliases, Identifiers& identifiers);
+
+  std::vector<Symbol> symbols_;
+  std::map<std::string, Expr, std::less<>> by_name_;
+  std::unordered_map<const VarNode*, std::string> names_;
+  std::vector<std::vector<Expr>> shapes_;
+  std::vector<DeclaredBound> bounds_;
+  Facts facts_;
+};
+
+}  // namespace repose::onnx

@@ -1,0 +1,87 @@
+// What a compiled graph function looks like from outside.
+#include "host/interface.h"
+
+#include <unordered_set>
+
+#include "ir/function_facts.h"
+
+namespace repose {
+
+namespace {
+
+std::string name_at(const Attrs& attrs, const char* key, size_t i, std::string otherwise) {
+  const Attr* list = attrs.find(key);
+  if (!list || !list->as_list() || i >= list->as_list()->size()) return otherwise;
+  const std::string* name = (*list->as_list())[i].as_string();
+  return name ? *name : otherwise;
+}
+
+Diagnostic not_native(const graph::Function& f, const std::string& what, const Type& type) {
+  return error(DiagnosticKind::unsupported_feature, f->span,
+               "{} has type `{}`; compiled functions take and give tensors of known rank", what,
+               to_string(type));
+}
+
+void collect_results(const Type& t, std::vector<Type>& out) {
+  if (const auto* tuple = as<TupleTypeNode>(t)) {
+    for (const Type& field : tuple->fields) collect_results(field, out);
+  } else {
+    out.push_back(t);
+  }
+}
+
+}  // namespace
+
+std::string dim_text(const Expr& e, const std::vector<SymbolInfo>& symbols) {
+  VarMap names;
+  for (const SymbolInfo& s : symbols) {
+    names.emplace(s.symbol.get(), make_var(s.name, s.symbol->dtype, s.symbol->role));
+  }
+  return to_string(substitute(e, names));
+}
+
+Result<FunctionInterface> function_interface(const std::string& name, const graph::Function& f) {
+  FunctionInterface result;
+  result.name = name;
+  const Facts facts = declared_facts(f);
+  Diagnostics problems;
+  std::unordered_set<const VarNode*> bound;
+  for (size_t i = 0; i < f->params.size(); ++i) {
+    const auto* t = as<TensorTypeNode>(f->params[i]->type);
+    if (!t || !t->shape || !t->dtype) {
+      problems.push_back(not_native(f, fmt::format("parameter `{}` of `{}`", f->params[i]->name, name),
+                                    f->params[i]->type));
+      continue;
+    }
+    result.inputs.push_back(
+        {name_at(f->attrs, "input_names", i, f->params[i]->name), t->dtype, *t->shape, {}, t->strides});
+    for (size_t axis = 0; axis < t->shape->size(); ++axis) {
+      const auto* v = as<VarNode>((*t->shape)[axis]);
+      if (!v || !bound.insert(v).second) continue;
+      const Attr* original = symbol_attr(f->attrs, "symbol_names", v->name);
+      result.symbols.push_back({original && original->as_string() ? *original->as_string() : v->name,
+                                Var(v), facts.range_of(Var(v)), static_cast<int>(i),
+                                static_cast<int>(axis)});
+    }
+  }
+  std::vector<Type> results;
+  collect_results(f->result_type, results);
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto* t = as<TensorTypeNode>(results[i]);
+    if (!t || !t->shape || !t->dtype) {
+      problems.push_back(not_native(f, fmt::format("result {} of `{}`", i, name), results[i]));
+      continue;
+    }
+    result.outputs.push_back({name_at(f->attrs, "output_names", i, fmt::format("output_{}", i)),
+                              t->dtype, *t->shape, {}, t->strides});
+  }
+  if (!problems.empty()) return problems;
+  for (std::vector<ValueInfo>* list : {&result.inputs, &result.outputs}) {
+    for (ValueInfo& v : *list) {
+      for (const Expr& d : v.dims) v.dim_texts.push_back(dim_text(d, result.symbols));
+    }
+  }
+  return result;
+}
+
+}  // namespace repose

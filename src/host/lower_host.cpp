@@ -1,0 +1,565 @@
+// Graph function + memory plan -> host program.
+#include "host/lower_host.h"
+
+#include <unordered_set>
+
+#include "ir/function_facts.h"
+#include "ir/op.h"
+
+namespace repose {
+
+namespace {
+
+using graph::Value;
+using Indices = std::vector<Expr>;
+
+Expr call(Intrinsic intrinsic, DType dtype, std::vector<Expr> args, std::string name = "") {
+  return make_call(intrinsic, dtype, std::move(args), std::move(name));
+}
+
+// A sequence of statements in which names, once introduced, hold to the end.
+class Statements {
+ public:
+  void add(tir::Stmt s) { pieces_.push_back({std::move(s), nullptr, nullptr, nullptr}); }
+  void let(const Var& v, Expr value) { pieces_.push_back({nullptr, v, std::move(value), nullptr}); }
+  void allocate(const Buffer& b) { pieces_.push_back({nullptr, nullptr, nullptr, b}); }
+  void declare(const Buffer& b, Expr data) { pieces_.push_back({nullptr, nullptr, std::move(data), b}); }
+  void evaluate(Expr e) { add(tir::make<tir::EvaluateNode>(std::move(e))); }
+  void check(const Expr& condition, std::string message, std::vector<Expr> values, Span span) {
+    if (is_const_int(condition, 1)) return;
+    add(tir::make<tir::AssertNode>(condition, std::move(message), std::move(values), std::move(span)));
+  }
+
+  tir::Stmt finish() {
+    std::vector<tir::Stmt> reversed;
+    auto rest = [&] {
+      std::vector<tir::Stmt> list(reversed.rbegin(), reversed.rend());
+      return tir::make_seq(std::move(list));
+    };
+    for (size_t i = pieces_.size(); i-- > 0;) {
+      Piece& p = pieces_[i];
+      if (p.stmt) {
+        reversed.push_back(std::move(p.stmt));
+        continue;
+      }
+      tir::Stmt body = rest();
+      reversed.clear();
+      if (p.var) {
+        reversed.push_back(tir::make<tir::LetNode>(p.var, p.value, body));
+      } else if (p.value) {
+        reversed.push_back(tir::make<tir::DeclareNode>(p.buffer, p.value, body));
+      } else {
+        reversed.push_back(tir::make<tir::AllocateNode>(p.buffer, body));
+      }
+    }
+    return rest();
+  }
+
+ private:
+  struct Piece {
+    tir::Stmt stmt;
+    Var var;
+    Expr value;
+    Buffer buffer;
+  };
+  std::vector<Piece> pieces_;
+};
+
+Var handle_var(std::string name) { return make_var(std::move(name), dtypes::handle, VarRole::handle); }
+
+std::string quoted(const std::string& text) { return "`" + text + "`"; }
+
+std::string range_text(const Interval& r) {
+  std::string out = r.lower == Interval::minus_infinity ? ".." : std::to_string(r.lower) + "..";
+  if (r.upper != Interval::plus_infinity) out += std::to_string(r.upper);
+  if (r.divisor != 1) out += fmt::format("%{}", r.divisor);
+  return out;
+}
+
+void check_range(Statements& out, const SymbolInfo& s, const std::string& what) {
+  Expr condition = make_bool(true);
+  if (s.range.lower > 0) condition = le(make_int(s.range.lower), s.symbol);
+  if (s.range.upper != Interval::plus_infinity) {
+    condition = logical_and(condition, le(s.symbol, make_int(s.range.upper)));
+  }
+  if (s.range.divisor != 1) {
+    condition = logical_and(
+        condition, eq(floor_mod(s.symbol, make_int(s.range.divisor)), make_int(s.range.remainder)));
+  }
+  out.check(canonical(condition),
+            fmt::format("{} is {{0}}, the declared range is {}", what, range_text(s.range)), {s.symbol},
+            {});
+}
+
+class HostLowering {
+ public:
+  HostLowering(const Module& module, const MemoryPlan& plan, WeightTable& weights,
+               const FunctionInterface& interface)
+      : module_(module), plan_(plan), weights_(weights), interface_(interface) {}
+
+  Diagnostics problems;
+
+  tir::Stmt lower(const graph::Function& f) {
+    facts_ = declared_facts(f);
+    handles_.resize(plan_.storages.size());
+    region_handles_.resize(plan_.regions.size());
+    enter();
+    open_regions();
+    body(f->body);
+    finish_results(f->body->result);
+    return out_->finish();
+  }
+
+ private:
+  // Inputs' dimensions become symbols, or are compared with what the types say.
+  void enter() {
+    std::unordered_set<const VarNode*> bound;
+    auto dim = [](size_t input, size_t axis) {
+      return call(Intrinsic::input_dim, dtypes::index,
+                  {make_int(static_cast<int64_t>(input)), make_int(static_cast<int64_t>(axis))});
+    };
+    for (const SymbolInfo& s : interface_.symbols) {
+      bound.insert(s.symbol.get());
+      out_->let(s.symbol, dim(s.input, s.axis));
+      check_range(*out_, s, fmt::format("input {}: dimension {} ({})",
+                                        quoted(interface_.inputs[s.input].name), s.axis,
+                                        quoted(s.name)));
+    }
+    for (size_t i = 0; i < interface_.inputs.size(); ++i) {
+      const ValueInfo& input = interface_.inputs[i];
+      for (size_t axis = 0; axis < input.dims.size(); ++axis) {
+        const Expr& want = input.dims[axis];
+        const SymbolInfo* origin = nullptr;
+        bool binds = false;
+        for (const SymbolInfo& s : interface_.symbols) {
+          if (s.symbol != want) continue;
+          origin = &s;
+          binds = s.input == static_cast<int>(i) && s.axis == static_cast<int>(axis);
+        }
+        if (binds) continue;
+        std::string message = fmt::format("input {}: dimension {} is {{0}}, expected ",
+                                          quoted(input.name), axis);
+        if (is_constant(want)) {
+          message += "{1}";
+        } else {
+          message += quoted(input.dim_texts[axis]) + " = {1}";
+        }
+        if (origin) {
+          message += fmt::format(" (from {} dimension {})",
+                                 quoted(interface_.inputs[origin->input].name), origin->axis);
+        }
+        Var actual = make_var(fmt::format("dim_{}_{}", i, axis), dtypes::index, VarRole::let);
+        out_->let(actual, dim(i, axis));
+        out_->check(eq(actual, want), message, {actual, want}, {});
+      }
+    }
+  }
+
+  void open_regions() {
+    for (size_t r = 0; r < plan_.regions.size(); ++r) {
+      const Region& region = plan_.regions[r];
+      if (region.position != position_ || region_handles_[r]) continue;
+      if (is_const_int(region.bytes, 0)) continue;
+      Var bytes = make_var(fmt::format("arena_bytes_{}", r), dtypes::index, VarRole::let);
+      out_->let(bytes, region.bytes);
+      Var base = handle_var(fmt::format("arena_{}", r));
+      out_->let(base, call(Intrinsic::arena_region, dtypes::handle,
+                           {make_int(static_cast<int64_t>(r)), bytes}));
+      region_handles_[r] = base;
+    }
+  }
+
+  // The handle of a storage; computed ones get theirs here, where they are first written.
+  Expr handle(int s) {
+    if (handles_[s]) return handles_[s];
+    const Storage& storage = plan_.live.storages[s];
+    const PlannedStorage& planned = plan_.storages[s];
+    switch (storage.kind) {
+      case Storage::Kind::input:
+        return call(Intrinsic::input_data, dtypes::handle, {make_int(storage.input)});
+      case Storage::Kind::constant:
+        return call(Intrinsic::weight_data, dtypes::handle,
+                    {make_int(weights_.place(storage.constant->data))});
+      case Storage::Kind::computed: break;
+    }
+    const std::string name = storage.definition ? storage.definition->name : "v";
+    if (planned.result >= 0) {
+      handles_[s] = result_handle(planned.result, name);
+      return handles_[s];
+    }
+    Var v = handle_var(name);
+    const Expr& base = region_handles_[planned.region];
+    if (!base) {  // an empty region: every storage in it has no bytes
+      out_->let(v, call(Intrinsic::weight_data, dtypes::handle, {make_int(0)}));
+    } else {
+      Var offset = make_var(name + "_offset", dtypes::index, VarRole::let);
+      out_->let(offset, planned.offset);
+      out_->let(v, call(Intrinsic::byte_offset, dtypes::handle, {base, offset}));
+    }
+    return handles_[s] = v;
+  }
+
+  Expr result_handle(int r, const std::string& name) {
+    Var v = handle_var(name);
+    std::vector<Expr> args{make_int(r)};
+    for (const Expr& d : interface_.outputs[r].dims) args.push_back(d);
+    out_->let(v, call(Intrinsic::output_data, dtypes::handle, std::move(args)));
+    return v;
+  }
+
+  // Where tensor leaf `i` of a value is.
+  Expr place(const Value& v, size_t i = 0) {
+    if (auto it = joined_.find(v.get()); it != joined_.end()) return it->second.at(i);
+    // An alias of a joined value (a view, a member of a tuple) was recorded with its own handles.
+    const std::vector<int>& storages = plan_.live.places.at(v.get()).at(i);
+    return handle(storages.at(0));
+  }
+
+  std::vector<Expr> places(const Value& v) {
+    if (auto it = joined_.find(v.get()); it != joined_.end()) return it->second;
+    std::vector<Expr> result;
+    if (const auto* tuple = graph::as<graph::TupleNode>(v)) {
+      for (const Value& field : tuple->fields) {
+        for (Expr& e : places(field)) result.push_back(std::move(e));
+      }
+      return result;
+    }
+    for (int i = 0; i < count_tensors(v->type); ++i) result.push_back(place(v, i));
+    return result;
+  }
+
+  void body(const graph::Body& b) {
+    for (const graph::Block& block : b->blocks) {
+      for (const graph::Binding& binding : block.bindings) this->binding(binding);
+    }
+  }
+
+  void refuse(const Span& span, const std::string& what) {
+    problems.push_back(error(DiagnosticKind::unsupported_feature, span,
+                             "{} runs in the interpreter only", what));
+  }
+
+  void binding(const graph::Binding& b) {
+    if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
+      lower_if(b, *choice);
+      open_regions();
+      return;
+    }
+    ++position_;
+    if (const auto* c = graph::as<graph::CallNode>(b.value)) {
+      lower_call(b, *c);
+    } else if (graph::as<graph::FunctionNode>(b.value)) {
+      refuse(b.span, "a closure");
+    } else if (auto it = host_dims_.find(b.value.get()); it != host_dims_.end()) {
+      host_dims_[b.var.get()] = it->second;
+    }
+    alias_joined(b);
+    if (b.cast) lower_cast(b);
+    open_regions();
+  }
+
+  // Views and members of joined values live where those do.
+  void alias_joined(const graph::Binding& b) {
+    Value source = b.value;
+    if (const auto* c = graph::as<graph::CallNode>(b.value)) {
+      if (!is_view(*c)) return;
+      source = c->args[0];
+    }
+    if (const auto* get = graph::as<graph::TupleGetNode>(source)) {
+      auto it = joined_.find(get->tuple.get());
+      if (it == joined_.end()) return;
+      const auto* type = as<TupleTypeNode>(get->tuple->type);
+      size_t begin = 0;
+      for (int i = 0; i < get->index; ++i) begin += count_tensors(type->fields[i]);
+      const size_t n = count_tensors(type->fields[get->index]);
+      joined_[b.var.get()] = {it->second.begin() + begin, it->second.begin() + begin + n};
+      return;
+    }
+    auto is_joined = [&](const Value& v) { return joined_.count(v.get()) != 0; };
+    bool any = is_joined(source);
+    if (const auto* tuple = graph::as<graph::TupleNode>(source)) {
+      for (const Value& field : tuple->fields) any = any || is_joined(field);
+    }
+    if (any) joined_[b.var.get()] = places(source);
+  }
+
+  void lower_call(const graph::Binding& b, const graph::CallNode& c) {
+    if (!c.op) {
+      const auto* g = graph::as<graph::GlobalNode>(c.callee);
+      return refuse(b.span, g ? fmt::format("the recursive function `{}`", g->name)
+                              : std::string("a call of a closure"));
+    }
+    if (c.op->name == "call_tir") return lower_call_tir(b, c);
+    if (c.op->name == "check") return lower_check(b, c);
+    if (c.op->name == "tensor_to_shape") return lower_tensor_to_shape(b, c);
+    if (is_view(c) || c.op->name == "shape_of" || c.op->name == "null_value") return;
+    refuse(b.span, fmt::format("`{}`", c.op->name));
+  }
+
+  void lower_call_tir(const graph::Binding& b, const graph::CallNode& c) {
+    const std::string& program = graph::as<graph::GlobalNode>(c.args[0])->name;
+    tir::PrimFunc f = module_.prim_func(program);
+    REPOSE_CHECK(f != nullptr, "call_tir names a tensor program of the module");
+    const auto* args = graph::as<graph::TupleNode>(c.args[1]);
+    std::vector<Expr> operands;
+    std::vector<const TensorTypeNode*> buffers;  // per buffer parameter
+    for (const Value& a : args->fields) {
+      if (const auto* p = graph::as<graph::PrimValueNode>(a)) {
+        operands.push_back(p->value);
+        continue;
+      }
+      operands.push_back(place(a));
+      buffers.push_back(graph::tensor_of(a));
+    }
+    const Places& results = plan_.live.places.at(b.var.get());
+    for (const std::vector<int>& r : results) operands.push_back(handle(r[0]));
+    auto add_results = [&](auto&& self, const Type& t) -> void {
+      if (const auto* tensor = as<TensorTypeNode>(t)) buffers.push_back(tensor);
+      if (const auto* tuple = as<TupleTypeNode>(t)) {
+        for (const Type& field : tuple->fields) self(self, field);
+      }
+    };
+    add_results(add_results, b.var->type);
+
+    // The symbols that the program's buffers bind, from the arguments' types.
+    VarMap symbols;
+    size_t next = 0;
+    for (const tir::Param& p : f->params) {
+      if (!p.buffer) continue;
+      REPOSE_CHECK(next < buffers.size(), "call_tir gives every buffer of the program");
+      const TensorTypeNode* t = buffers[next++];
+      for (size_t d = 0; d < p.buffer->shape.size(); ++d) {
+        if (const auto* v = as<VarNode>(p.buffer->shape[d])) symbols.emplace(v, (*t->shape)[d]);
+      }
+    }
+    for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
+    out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
+  }
+
+  void lower_check(const graph::Binding& b, const graph::CallNode& c) {
+    std::vector<Expr> values;
+    for (size_t i = 1; i < c.args.size(); ++i) {
+      values.push_back(graph::as<graph::PrimValueNode>(c.args[i])->value);
+    }
+    std::string message = c.attrs.get_string("message");
+    if (b.span) message += " (" + b.span.to_string() + ")";
+    out_->check(graph::as<graph::PrimValueNode>(c.args[0])->value, message, std::move(values), b.span);
+  }
+
+  // Reads the members of a shape from memory.
+  void lower_tensor_to_shape(const graph::Binding& b, const graph::CallNode& c) {
+    const auto* type = as<ShapeTypeNode>(b.var->type);
+    if (type->dims) return;
+    const TensorTypeNode* t = graph::tensor_of(c.args[0]);
+    Buffer buffer = make_buffer(b.var->name, *t->shape, t->dtype);
+    out_->declare(buffer, place(c.args[0]));
+    std::vector<Expr> dims;
+    for (int i = 0; i < type->rank; ++i) {
+      Var v = make_var(fmt::format("{}_{}", b.var->name, i), dtypes::index, VarRole::value);
+      std::vector<Expr> at;
+      if (!t->shape->empty()) at.push_back(make_int(i));
+      out_->let(v, make_cast(dtypes::index, make_load(buffer, std::move(at))));
+      dims.push_back(v);
+    }
+    host_dims_[b.var.get()] = std::move(dims);
+  }
+
+  void lower_cast(const graph::Binding& b) {
+    Dims want, have;
+    if (const auto *w = as<TensorTypeNode>(b.cast), *h = as<TensorTypeNode>(b.value->type); w && h) {
+      if (w->shape) want = *w->shape;
+      if (h->shape) have = *h->shape;
+    } else if (const auto *w = as<ShapeTypeNode>(b.cast), *h = as<ShapeTypeNode>(b.value->type);
+               w && h) {
+      if (w->dims) want = *w->dims;
+      if (h->dims) {
+        have = *h->dims;
+      } else if (auto it = host_dims_.find(b.value.get()); it != host_dims_.end()) {
+        have = it->second;
+      }
+    }
+    if (want.size() != have.size()) return refuse(b.span, "a match_cast of an unknown rank");
+    for (size_t i = 0; i < want.size(); ++i) {
+      const auto* v = as<VarNode>(want[i]);
+      if (v && !bound_here_.count(v) && !is_parameter_symbol(v)) {
+        bound_here_.insert(v);
+        out_->let(Var(v), have[i]);
+        if (v->role == VarRole::dimension) {
+          out_->check(le(make_int(0), Var(v)),
+                      fmt::format("{}: dimension {} is {{0}}, which is negative", quoted(b.var->name), i),
+                      {Var(v)}, b.span);
+        }
+        continue;
+      }
+      out_->check(canonical(eq(have[i], want[i])),
+                  fmt::format("{}: dimension {} is {{0}}, expected {} = {{1}}", quoted(b.var->name), i,
+                              quoted(dim_text(want[i], interface_.symbols))),
+                  {have[i], want[i]}, b.span);
+    }
+  }
+
+  bool is_parameter_symbol(const VarNode* v) const {
+    for (const SymbolInfo& s : interface_.symbols) {
+      if (s.symbol.get() == v) return true;
+    }
+    return false;
+  }
+
+  // Branches leave handles of their results, and dimensions that only they know, in cells.
+  void lower_if(const graph::Binding& b, const graph::IfNode& choice) {
+    ++position_;
+    Expr condition;
+    if (const auto* p = graph::as<graph::PrimValueNode>(choice.condition)) {
+      condition = p->value;
+    } else {
+      Buffer flag = make_buffer("condition", {}, dtypes::boolean);
+      out_->declare(flag, place(choice.condition));
+      condition = make_load(flag, {});
+    }
+    const int leaves = count_tensors(b.var->type);
+    std::vector<Var> fresh = binding_symbols(b.var->type);
+    std::vector<Buffer> cells, dim_cells;
+    for (int i = 0; i < leaves; ++i) {
+      cells.push_back(make_buffer(fmt::format("{}_data_{}", b.var->name, i), {make_int(1)},
+                                  dtypes::handle, Scope::local));
+      out_->allocate(cells.back());
+    }
+    std::vector<Var> join_symbols;
+    for (const Var& v : fresh) {
+      if (is_parameter_symbol(v.get()) || !bound_here_.insert(v.get()).second) continue;
+      join_symbols.push_back(v);
+      dim_cells.push_back(make_buffer(v->name + "_cell", {make_int(1)}, dtypes::index, Scope::local));
+      out_->allocate(dim_cells.back());
+    }
+    auto branch = [&](const graph::Body& branch_body) {
+      Statements inner;
+      Statements* outer = std::exchange(out_, &inner);
+      const std::vector<Expr> saved = handles_;
+      this->body(branch_body);
+      ++position_;
+      std::vector<Expr> data = places(branch_body->result);
+      const Indices first{make_int(0)};
+      for (int i = 0; i < leaves; ++i) {
+        inner.add(tir::make<tir::StoreNode>(cells[i], first, data[i]));
+      }
+      VarMap values;
+      match_symbols(b.var->type, branch_body->result->type, values);
+      for (size_t i = 0; i < join_symbols.size(); ++i) {
+        inner.add(tir::make<tir::StoreNode>(dim_cells[i], first, values.at(join_symbols[i].get())));
+      }
+      out_ = outer;
+      handles_ = saved;  // names of the branch end with it
+      return inner.finish();
+    };
+    tir::Stmt then_stmt = branch(choice.then_body);
+    tir::Stmt else_stmt = branch(choice.else_body);
+    out_->add(tir::make<tir::IfNode>(condition, then_stmt, else_stmt, b.span));
+    const Indices first{make_int(0)};
+    for (size_t i = 0; i < join_symbols.size(); ++i) {
+      out_->let(join_symbols[i], make_load(dim_cells[i], first));
+    }
+    std::vector<Expr> data;
+    for (int i = 0; i < leaves; ++i) {
+      Var v = handle_var(b.var->name);
+      out_->let(v, make_load(cells[i], first));
+      data.push_back(v);
+    }
+    joined_[b.var.get()] = std::move(data);
+  }
+
+  void match_symbols(const Type& join, const Type& branch, VarMap& values) {
+    auto match = [&](const Dims& want, const Dims& have) {
+      for (size_t i = 0; i < want.size() && i < have.size(); ++i) {
+        if (const auto* v = as<VarNode>(want[i])) values.emplace(v, have[i]);
+      }
+    };
+    if (const auto *j = as<TensorTypeNode>(join), *o = as<TensorTypeNode>(branch); j && o) {
+      if (j->shape && o->shape) match(*j->shape, *o->shape);
+    } else if (const auto *j = as<ShapeTypeNode>(join), *o = as<ShapeTypeNode>(branch); j && o) {
+      if (j->dims && o->dims) match(*j->dims, *o->dims);
+    } else if (const auto *j = as<TupleTypeNode>(join), *o = as<TupleTypeNode>(branch); j && o) {
+      for (size_t i = 0; i < j->fields.size(); ++i) match_symbols(j->fields[i], o->fields[i], values);
+    }
+  }
+
+  void finish_results(const Value& result) {
+    std::vector<Expr> sources = places(result);
+    for (size_t r = 0; r < plan_.copied_results.size(); ++r) {
+      if (!plan_.copied_results[r]) continue;
+      const ValueInfo& info = interface_.outputs[r];
+      Expr data = result_handle(static_cast<int>(r), "result");
+      Expr bytes = make_int(info.dtype.size_bytes());
+      for (const Expr& d : info.dims) bytes = bytes * d;
+      out_->evaluate(call(Intrinsic::copy_bytes, dtypes::int32, {data, sources[r], bytes}));
+    }
+  }
+
+  const Module& module_;
+  const MemoryPlan& plan_;
+  WeightTable& weights_;
+  const FunctionInterface& interface_;
+  Facts facts_;
+  Statements root_;
+  Statements* out_ = &root_;
+  int position_ = 0;
+  std::vector<Expr> handles_;         // per storage
+  std::vector<Expr> region_handles_;  // per region
+  std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
+  std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
+  std::unordered_set<const VarNode*> bound_here_;
+};
+
+bool depends_on_data(const Expr& e, const std::vector<SymbolInfo>& symbols) {
+  for (const Var& v : free_vars(e)) {
+    bool known = false;
+    for (const SymbolInfo& s : symbols) known = known || s.symbol == v;
+    if (!known) return true;
+  }
+  return false;
+}
+
+tir::PrimFunc make_sizes(const FunctionInterface& interface, const Expr& arena_bytes) {
+  Statements out;
+  int64_t num_dims = 0;
+  for (const ValueInfo& o : interface.outputs) num_dims += static_cast<int64_t>(o.dims.size());
+  Buffer bytes = make_buffer("bytes", {make_int(1)}, dtypes::int64);
+  Buffer dims = make_buffer("output_dims", {make_int(num_dims)}, dtypes::int64);
+  for (size_t i = 0; i < interface.symbols.size(); ++i) {
+    const SymbolInfo& s = interface.symbols[i];
+    out.let(s.symbol, call(Intrinsic::sizes_symbol, dtypes::index, {make_int(static_cast<int64_t>(i))}));
+    out.check(le(make_int(0), s.symbol), fmt::format("{} is {{0}}, which is negative", quoted(s.name)),
+              {s.symbol}, {});
+    check_range(out, s, quoted(s.name));
+  }
+  auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
+  out.add(tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)},
+                                    arena_bytes ? as_data(arena_bytes) : make_int(-1, dtypes::int64)));
+  int64_t at = 0;
+  for (const ValueInfo& o : interface.outputs) {
+    for (const Expr& d : o.dims) {
+      Expr value = depends_on_data(d, interface.symbols) ? make_int(-1, dtypes::int64) : as_data(d);
+      out.add(tir::make<tir::StoreNode>(dims, std::vector<Expr>{make_int(at++)}, value));
+    }
+  }
+  return tir::make_prim_func({tir::buffer_param(bytes), tir::buffer_param(dims)}, out.finish());
+}
+
+}  // namespace
+
+Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
+                                   const MemoryPlan& plan, WeightTable& weights) {
+  graph::Function f = module.graph_function(name);
+  REPOSE_CHECK(f != nullptr, "a graph function of that name");
+  REPOSE_TRY(interface, function_interface(name, f));
+  HostFunction result;
+  result.interface = interface;
+  HostLowering lowering(module, plan, weights, result.interface);
+  tir::Stmt body = lowering.lower(f);
+  if (!lowering.problems.empty()) return lowering.problems;
+  result.run = tir::make_prim_func({}, std::move(body), false, {}, f->span);
+  if (plan.regions.size() == 1) result.arena_bytes = plan.regions[0].bytes;
+  result.sizes = make_sizes(result.interface, result.arena_bytes);
+  return result;
+}
+
+}  // namespace repose

@@ -1,0 +1,587 @@
+// The Builder: A-normal form, type inference, facts and run-time checks while a function is made.
+#include "ir/builder.h"
+
+#include <unordered_set>
+
+#include "ir/structural.h"
+
+namespace repose {
+
+using graph::Binding;
+using graph::Block;
+using graph::Body;
+using graph::Value;
+using graph::Variable;
+
+// A body under construction: of a function, or of one branch of an `if`.
+struct Builder::Frame {
+  enum class Kind { function, then_branch, else_branch };
+  Kind kind = Kind::function;
+  std::vector<Block> blocks;
+  bool in_dataflow = false;
+  bool conditional = false;  // runs only under a run-time condition
+  Facts facts;
+  std::unordered_set<const VarNode*> bound;
+  std::vector<Expr> bound_here;  // keeps the symbols of `bound` alive
+
+  void bind_symbol(const Var& v) {
+    if (bound.insert(v.get()).second) bound_here.push_back(v);
+  }
+};
+
+struct Builder::FunctionState {
+  std::string name;
+  std::vector<Variable> params;
+  Span span;
+  bool impure = false;
+  Span impure_span;
+  std::string impure_callee;
+  std::vector<std::unique_ptr<Frame>> frames;
+  // An `if` whose branches are being built: its condition, and the finished first branch.
+  struct OpenIf {
+    Value condition;
+    Span span;
+    Body then_body;
+  };
+  std::vector<OpenIf> ifs;
+  std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
+  std::vector<Value> keep_alive;
+};
+
+// What a type rule sees of the builder.
+class BuilderInferContext : public InferContext {
+ public:
+  BuilderInferContext(Builder& builder, Span span) : builder_(builder), span_(std::move(span)) {}
+  const Facts& facts() const override { return builder_.facts(); }
+  const std::vector<Expr>* elements_of(const Value& v) const override {
+    return builder_.elements_of(v);
+  }
+  Result<void> require(const Expr& condition, const std::string& message,
+                       std::vector<Expr> values) override {
+    return builder_.require(condition, message, std::move(values), span_);
+  }
+  const Module& module() const override { return builder_.module_; }
+  Span span() const override { return span_; }
+
+ private:
+  Builder& builder_;
+  Span span_;
+};
+
+namespace {
+
+constexpr int64_t max_tracked_elements = 64;
+
+// The elements of a small constant, as InferContext::elements_of gives them.
+std::optional<std::vector<Expr>> constant_elements(const ArrayNode& array) {
+  if (array.shape.size() > 1 || array.num_elements() > max_tracked_elements) return std::nullopt;
+  std::vector<Expr> result;
+  for (int64_t i = 0; i < array.num_elements(); ++i) {
+    Scalar s = array.load(i);
+    if (s.dtype.is_float()) {
+      result.push_back(make_float(s.f, s.dtype));
+    } else {
+      result.push_back(s.dtype.is_bool() ? make_bool(s.i != 0) : make_int(s.i));
+    }
+  }
+  return result;
+}
+
+bool has_tracked_elements(const Type& type) {
+  const auto* t = as<TensorTypeNode>(type);
+  if (!t || !t->shape || t->shape->size() > 1 || !t->dtype) return false;
+  int64_t n = 1;
+  return t->shape->empty() || (as_const_int((*t->shape)[0], &n) && n <= max_tracked_elements);
+}
+
+std::string fill_in(const std::string& message, const std::vector<Expr>& values) {
+  std::string out;
+  for (size_t i = 0; i < message.size(); ++i) {
+    size_t close = message[i] == '{' ? message.find('}', i) : std::string::npos;
+    size_t n = 0;
+    bool is_place = close != std::string::npos && close > i + 1;
+    for (size_t k = i + 1; is_place && k < close; ++k) {
+      is_place = message[k] >= '0' && message[k] <= '9';
+      n = n * 10 + static_cast<size_t>(message[k] - '0');
+    }
+    if (is_place && n < values.size()) {
+      out += to_string(values[n]);
+      i = close;
+    } else {
+      out += message[i];
+    }
+  }
+  return out;
+}
+
+std::string name_hint(const Value& v) {
+  if (const auto* call = graph::as<graph::CallNode>(v)) {
+    if (call->op) return std::string(call->op->name);
+    if (const auto* g = graph::as<graph::GlobalNode>(call->callee)) return g->name;
+  }
+  return "v";
+}
+
+}  // namespace
+
+Builder::Builder(const OpTable& ops, Module base) : ops_(ops), module_(std::move(base)) {}
+Builder::~Builder() = default;
+
+Builder::Frame& Builder::frame() const {
+  REPOSE_CHECK(!functions_.empty(), "no function is being built");
+  return *functions_.back()->frames.back();
+}
+
+const Facts& Builder::facts() const {
+  static const Facts nothing;
+  return functions_.empty() ? nothing : frame().facts;
+}
+
+void Builder::assume(const Expr& condition) { frame().facts.assume(condition); }
+
+bool Builder::in_dataflow() const { return !functions_.empty() && frame().in_dataflow; }
+
+// ---- Functions and blocks ------------------------------------------------------------------------
+
+void Builder::begin_function(std::string name, std::vector<Variable> params, Facts facts,
+                             Span span) {
+  auto state = std::make_unique<FunctionState>();
+  auto f = std::make_unique<Frame>();
+  if (!functions_.empty()) {  // a closure sees the symbols and facts around it
+    f->bound = frame().bound;
+    f->facts = frame().facts;
+    f->conditional = true;  // it may never be called
+    state->elements = functions_.back()->elements;
+  } else {
+    f->facts = std::move(facts);
+  }
+  for (const Variable& p : params) {
+    for (const Var& symbol : binding_symbols(p->type)) f->bind_symbol(symbol);
+  }
+  state->name = std::move(name);
+  state->params = std::move(params);
+  state->span = std::move(span);
+  state->frames.push_back(std::move(f));
+  functions_.push_back(std::move(state));
+}
+
+void Builder::begin_dataflow() {
+  REPOSE_CHECK(!frame().in_dataflow, "dataflow blocks don't nest");
+  frame().in_dataflow = true;
+  frame().blocks.push_back(Block{true, {}});
+}
+
+void Builder::end_dataflow() {
+  Frame& f = frame();
+  REPOSE_CHECK(f.in_dataflow, "no dataflow block is open");
+  f.in_dataflow = false;
+  if (f.blocks.back().bindings.empty()) f.blocks.pop_back();
+}
+
+Result<Value> Builder::end_function(Value result, FunctionOptions options) {
+  if (frame().in_dataflow) end_dataflow();
+  Span span = functions_.back()->span;
+  REPOSE_TRY(leaf, normalize(result, span));
+  FunctionState& state = *functions_.back();
+  Type type = options.result_type ? options.result_type : leaf->type;
+  Diagnostics problems;
+  if (options.result_type && is_subtype(leaf->type, type, facts()) == Truth::no) {
+    problems.push_back(error(DiagnosticKind::type_mismatch, span,
+                             "`{}` returns `{}`, its annotation says `{}`", state.name,
+                             to_string(leaf->type), to_string(type)));
+  }
+  const bool force_pure = options.attrs.get_bool("relax.force_pure");
+  if (options.is_pure && state.impure && !force_pure) {
+    problems.push_back(error(DiagnosticKind::impure_call, state.impure_span,
+                             "`{}` is pure, but calls `{}`, which is not", state.name,
+                             state.impure_callee));
+  }
+  auto body = make_ref<graph::BodyNode>(std::move(state.frames.back()->blocks), leaf);
+  graph::Function f = make_ref<graph::FunctionNode>(state.params, body, type, options.is_pure,
+                                                    options.is_private, options.attrs, span);
+  std::string name = state.name;
+  functions_.pop_back();
+  if (!problems.empty()) return problems;
+  if (functions_.empty()) module_.set(name, f);
+  return Value(f);
+}
+
+// ---- Bindings ------------------------------------------------------------------------------------
+
+Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span span,
+                       bool force_output) {
+  Frame& f = frame();
+  if (name.empty()) name = name_hint(value);
+  if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
+    f.blocks.push_back(Block{f.in_dataflow, {}});
+  }
+  Variable var = graph::make_variable(std::move(name), std::move(type),
+                                      f.in_dataflow && !force_output);
+  f.blocks.back().bindings.push_back(
+      Binding{var, std::move(value), std::move(cast), std::move(span)});
+  return var;
+}
+
+Result<Value> Builder::normalize(const Value& value, Span span) {
+  if (graph::is_leaf(value)) {
+    if (value->type || value->kind == graph::ValueKind::global) return value;
+    return infer(value, span);
+  }
+  REPOSE_TRY(var, emit(value, "", span));
+  return Value(var);
+}
+
+Result<Variable> Builder::emit(const Value& value, std::string name, Span span) {
+  if (value->kind == graph::ValueKind::variable) {
+    return Variable(graph::as<graph::VariableNode>(value));
+  }
+  return emit_binding(value, std::move(name), std::move(span), false);
+}
+
+void Builder::emit_closure(Variable var, const Value& closure, Span span) {
+  Frame& f = frame();
+  if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
+    f.blocks.push_back(Block{f.in_dataflow, {}});
+  }
+  f.blocks.back().bindings.push_back(Binding{std::move(var), closure, nullptr, std::move(span)});
+}
+
+Result<Variable> Builder::emit_binding(const Value& value, std::string name, Span span,
+                                       bool is_output) {
+  REPOSE_TRY(typed, infer(value, span));
+  Variable var = bind(typed, typed->type, nullptr, std::move(name), span, is_output);
+  FunctionState& state = *functions_.back();
+  if (graph::is_leaf(typed)) {
+    if (const auto* known = elements_of(typed)) state.elements[var.get()] = *known;
+  } else if (const auto* call = graph::as<graph::CallNode>(typed);
+             call && call->op && call->op->elements && has_tracked_elements(call->type)) {
+    BuilderInferContext context(*this, span);
+    if (auto known = call->op->elements(context, *call, call->type)) {
+      for (Expr& e : *known) e = simplify(e, facts());
+      state.elements[var.get()] = std::move(*known);
+    }
+  }
+  return var;
+}
+
+Variable Builder::emit_output(const Value& value, std::string name, Span span) {
+  return bind(value, value->type, nullptr, std::move(name), std::move(span), true);
+}
+
+const std::vector<Expr>* Builder::elements_of(const Value& v) const {
+  if (functions_.empty()) return nullptr;
+  FunctionState& state = *functions_.back();
+  if (auto it = state.elements.find(v.get()); it != state.elements.end()) return &it->second;
+  const auto* constant = graph::as<graph::ConstantNode>(v);
+  if (!constant) return nullptr;
+  auto known = constant_elements(*constant->data);
+  if (!known) return nullptr;
+  state.keep_alive.push_back(v);
+  return &(state.elements[v.get()] = std::move(*known));
+}
+
+void Builder::set_elements(const Variable& v, std::vector<Expr> elements) {
+  functions_.back()->elements[v.get()] = std::move(elements);
+}
+
+Result<void> Builder::require(const Expr& condition, const std::string& message,
+                              std::vector<Expr> values, Span span) {
+  Expr c = simplify(condition, facts());
+  Truth truth = prove(c, facts());
+  if (truth == Truth::yes) return {};
+  if (truth == Truth::no && !frame().conditional) {
+    return error(DiagnosticKind::shape_mismatch, span, "{}", fill_in(message, values));
+  }
+  const OpDef* check = ops_.find("check");
+  REPOSE_CHECK(check != nullptr, "the operator table has no `check`");
+  std::vector<Value> args{graph::make_prim(c)};
+  for (const Expr& v : values) args.push_back(graph::make_prim(v));
+  Value call = make_ref<graph::CallNode>(check, nullptr, std::move(args), Attrs{{"message", message}},
+                                  std::vector<Type>{}, void_type());
+  bind(call, void_type(), nullptr, "check", span, false);
+  assume(c);
+  return {};
+}
+
+// ---- Inference -----------------------------------------------------------------------------------
+
+Result<Value> Builder::infer(const Value& value, Span span) {
+  using graph::ValueKind;
+  switch (value->kind) {
+    case ValueKind::tuple: {
+      std::vector<Value> fields;
+      for (const Value& field : graph::as<graph::TupleNode>(value)->fields) {
+        REPOSE_TRY(leaf, normalize(field, span));
+        fields.push_back(leaf);
+      }
+      return graph::make_tuple(std::move(fields));
+    }
+    case ValueKind::tuple_get: {
+      const auto* get = graph::as<graph::TupleGetNode>(value);
+      REPOSE_TRY(tuple, normalize(get->tuple, span));
+      const auto* type = as<TupleTypeNode>(tuple->type);
+      if (!type) {
+        return error(DiagnosticKind::type_mismatch, span,
+                     "item {} of a value of type `{}`, which is no tuple", get->index,
+                     to_string(tuple->type));
+      }
+      if (get->index < 0 || static_cast<size_t>(get->index) >= type->fields.size()) {
+        return error(DiagnosticKind::bad_argument, span,
+                     "item {} of a tuple with {} members", get->index, type->fields.size());
+      }
+      return graph::make_tuple_get(tuple, get->index);
+    }
+    case ValueKind::global: {
+      const auto* g = graph::as<graph::GlobalNode>(value);
+      const Definition* d = module_.find(g->name);
+      if (!d) {
+        return error(DiagnosticKind::unknown_name, span, "no function `{}` in the module", g->name);
+      }
+      if (const auto* f = std::get_if<graph::Function>(d)) {
+        return graph::make_global(g->name, (*f)->type);
+      }
+      return value;
+    }
+    case ValueKind::call: return infer_call(*graph::as<graph::CallNode>(value), span);
+    default:
+      REPOSE_CHECK(value->type != nullptr, "a value of this kind is typed when it is made");
+      return value;
+  }
+}
+
+namespace {
+
+// Gives the symbols that `param` binds their values from `arg`, and lists what else must be equal.
+void match_types(const Type& param, const Type& arg, VarMap& symbols,
+                 std::vector<std::pair<Expr, Expr>>& equal) {
+  auto match_dims = [&](const Dims& want, const Dims& have) {
+    for (size_t i = 0; i < want.size() && i < have.size(); ++i) {
+      const auto* v = as<VarNode>(want[i]);
+      if (v && symbols.emplace(v, have[i]).second) continue;
+      equal.emplace_back(want[i], have[i]);
+    }
+  };
+  if (const auto *p = as<TensorTypeNode>(param), *a = as<TensorTypeNode>(arg); p && a) {
+    if (p->shape && a->shape) match_dims(*p->shape, *a->shape);
+  } else if (const auto *p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
+    if (p->dims && a->dims) match_dims(*p->dims, *a->dims);
+  } else if (const auto *p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
+    if (p->value && a->value) match_dims({p->value}, {a->value});
+  } else if (const auto *p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
+    for (size_t i = 0; i < p->fields.size() && i < a->fields.size(); ++i) {
+      match_types(p->fields[i], a->fields[i], symbols, equal);
+    }
+  }
+}
+
+}  // namespace
+
+Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
+  std::vector<Value> args;
+  for (const Value& a : call.args) {
+    REPOSE_TRY(leaf, normalize(a, span));
+    args.push_back(leaf);
+  }
+  FunctionState& state = *functions_.back();
+  auto note_impure = [&](std::string_view callee) {
+    if (state.impure) return;
+    state.impure = true;
+    state.impure_span = span;
+    state.impure_callee = callee;
+  };
+  if (call.op) {
+    REPOSE_TRY(attrs, check_call(*call.op, args, call.attrs, span));
+    if (!call.op->pure) note_impure(call.op->name);
+    auto checked = make_ref<graph::CallNode>(call.op, nullptr, args, attrs, call.type_args, nullptr);
+    BuilderInferContext context(*this, span);
+    REPOSE_TRY(type, call.op->infer(context, *checked));
+    for (const Var& symbol : binding_symbols(type)) frame().bind_symbol(symbol);
+    if (call.op->name == "check") {  // whatever follows may rely on it
+      if (const auto* p = as<PrimTypeNode>(args[0]->type); p && p->value) assume(p->value);
+    }
+    return Value(make_ref<graph::CallNode>(call.op, nullptr, args, attrs, call.type_args, type));
+  }
+  REPOSE_TRY(callee, normalize(call.callee, span));
+  const auto* type = as<FunctionTypeNode>(callee->type);
+  if (!type) {
+    return error(DiagnosticKind::type_mismatch, span, "a value that is no function is called");
+  }
+  std::string name = "a closure";
+  if (const auto* g = graph::as<graph::GlobalNode>(callee)) name = g->name;
+  if (const auto* v = graph::as<graph::VariableNode>(callee)) name = v->name;
+  if (!type->pure) note_impure(name);
+  VarMap symbols;
+  if (!type->opaque) {
+    if (type->params.size() != args.size()) {
+      return error(DiagnosticKind::wrong_arity, span, "`{}` takes {} arguments, {} are given", name,
+                   type->params.size(), args.size());
+    }
+    std::vector<std::pair<Expr, Expr>> equal;
+    for (size_t i = 0; i < args.size(); ++i) {
+      match_types(type->params[i], args[i]->type, symbols, equal);
+    }
+    for (auto& [want, have] : equal) {
+      Expr expected = canonical(substitute(want, symbols));
+      auto ok = require(eq(have, expected),
+                        fmt::format("call of `{}`: a dimension is {{0}}, expected `{}` = {{1}}",
+                                    name, to_string(want)),
+                        {have, expected}, span);
+      if (!ok.ok()) return ok.errors();
+    }
+    for (size_t i = 0; i < args.size(); ++i) {
+      Type want = substitute(type->params[i], symbols);
+      if (is_subtype(args[i]->type, want, facts()) == Truth::no) {
+        return error(DiagnosticKind::type_mismatch, span,
+                     "call of `{}`: argument {} has type `{}`, expected `{}`", name, i,
+                     to_string(args[i]->type), to_string(type->params[i]));
+      }
+    }
+  }
+  // Symbols that only the result mentions are fresh in each call.
+  for (const Var& symbol : free_vars(type->result)) {
+    if (symbols.count(symbol.get()) || frame().bound.count(symbol.get())) continue;
+    Var fresh = make_var(symbol->name, symbol->dtype, symbol->role);
+    symbols.emplace(symbol.get(), fresh);
+    frame().bind_symbol(fresh);
+  }
+  Type result = call.type_args.empty() ? substitute(type->result, symbols) : call.type_args[0];
+  return Value(make_ref<graph::CallNode>(nullptr, callee, args, call.attrs, call.type_args, result));
+}
+
+// ---- match_cast and if ---------------------------------------------------------------------------
+
+Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::string name,
+                                          Span span, bool is_output) {
+  REPOSE_TRY(leaf, normalize(value, span));
+  Frame& f = frame();
+  VarMap symbols;  // bound ones stand for themselves
+  for (const Var& v : free_vars(type)) {
+    if (f.bound.count(v.get())) symbols.emplace(v.get(), v);
+  }
+  std::vector<std::pair<Expr, Expr>> equal;
+  match_types(type, leaf->type, symbols, equal);
+  std::vector<Var> binds;
+  for (const Var& v : binding_symbols(type)) {
+    if (!f.bound.count(v.get())) binds.push_back(v);
+  }
+  for (const Var& v : binds) {
+    f.bind_symbol(v);
+    if (auto it = symbols.find(v.get()); it != symbols.end()) assume(eq(v, it->second));
+  }
+  for (const Var& v : free_vars(type)) {
+    if (!f.bound.count(v.get())) {
+      return error(DiagnosticKind::unbound_symbol, span,
+                   "symbol `{}` is used, but nothing binds it", v->name);
+    }
+  }
+  if (is_subtype(leaf->type, type, facts()) == Truth::no &&
+      is_subtype(type, leaf->type, facts()) == Truth::no && !f.conditional) {
+    return error(DiagnosticKind::type_mismatch, span, "a value of type `{}` is cast to `{}`",
+                 to_string(leaf->type), to_string(type));
+  }
+  for (auto& [want, have] : equal) assume(eq(canonical(have), canonical(want)));
+  const std::vector<Expr>* known = elements_of(leaf);
+  Variable var = bind(leaf, type, type, std::move(name), std::move(span), is_output);
+  if (known) functions_.back()->elements[var.get()] = *known;
+  return var;
+}
+
+void Builder::begin_if(Value condition, Span span) {
+  FunctionState& state = *functions_.back();
+  Frame& outer = frame();
+  auto f = std::make_unique<Frame>();
+  f->kind = Frame::Kind::then_branch;
+  f->conditional = true;
+  f->facts = outer.facts;
+  f->bound = outer.bound;
+  if (const auto* known = elements_of(condition); known && known->size() == 1) {
+    f->facts.assume((*known)[0]);
+  }
+  state.ifs.push_back({std::move(condition), std::move(span), nullptr});
+  state.frames.push_back(std::move(f));
+}
+
+void Builder::begin_else(Value then_result) {
+  FunctionState& state = *functions_.back();
+  REPOSE_CHECK(frame().kind == Frame::Kind::then_branch, "begin_else ends a first branch");
+  state.ifs.back().then_body =
+      make_ref<graph::BodyNode>(std::move(frame().blocks), std::move(then_result));
+  state.frames.pop_back();
+  Frame& outer = frame();
+  auto f = std::make_unique<Frame>();
+  f->kind = Frame::Kind::else_branch;
+  f->conditional = true;
+  f->facts = outer.facts;
+  f->bound = outer.bound;
+  if (const auto* known = elements_of(state.ifs.back().condition); known && known->size() == 1) {
+    f->facts.assume(make_not((*known)[0]));
+  }
+  state.frames.push_back(std::move(f));
+}
+
+namespace {
+
+// The least type above those of two branches: where a dimension differs, or mentions a symbol that
+// only a branch knows, a fresh symbol stands for it, so that nothing else is lost.
+Type join_branches(const Type& a, const Type& b, const Facts& facts,
+                   const std::unordered_set<const VarNode*>& bound) {
+  auto join_dims = [&](const Dims& x, const Dims& y) {
+    Dims out;
+    for (size_t i = 0; i < x.size(); ++i) {
+      bool in_scope = true;
+      for (const Var& v : free_vars(x[i])) in_scope = in_scope && bound.count(v.get());
+      bool same = in_scope && prove_equal(x[i], y[i], facts) == Truth::yes;
+      out.push_back(same ? x[i] : Expr(make_var("d")));
+    }
+    return out;
+  };
+  if (const auto *x = as<TensorTypeNode>(a), *y = as<TensorTypeNode>(b);
+      x && y && x->shape && y->shape && x->shape->size() == y->shape->size()) {
+    return tensor_type(join_dims(*x->shape, *y->shape), x->dtype == y->dtype ? x->dtype : DType{},
+                       {}, x->device == y->device ? x->device : "");
+  }
+  if (const auto *x = as<ShapeTypeNode>(a), *y = as<ShapeTypeNode>(b);
+      x && y && x->dims && y->dims && x->dims->size() == y->dims->size()) {
+    return shape_type(join_dims(*x->dims, *y->dims));
+  }
+  if (const auto *x = as<TupleTypeNode>(a), *y = as<TupleTypeNode>(b);
+      x && y && x->fields.size() == y->fields.size()) {
+    std::vector<Type> fields;
+    for (size_t i = 0; i < x->fields.size(); ++i) {
+      fields.push_back(join_branches(x->fields[i], y->fields[i], facts, bound));
+    }
+    return tuple_type(std::move(fields));
+  }
+  return least_upper_bound(a, b, facts);
+}
+
+}  // namespace
+
+Result<Variable> Builder::end_if(Value else_result, std::string name) {
+  FunctionState& state = *functions_.back();
+  REPOSE_CHECK(frame().kind == Frame::Kind::else_branch, "end_if ends a second branch");
+  Body else_body = make_ref<graph::BodyNode>(std::move(frame().blocks), else_result);
+  state.frames.pop_back();
+  FunctionState::OpenIf open = std::move(state.ifs.back());
+  state.ifs.pop_back();
+  if (in_dataflow()) {
+    return error(DiagnosticKind::ill_formed, open.span, "an `if` inside a dataflow block");
+  }
+  Frame& f = frame();
+  Type type = join_branches(open.then_body->result->type, else_result->type, f.facts, f.bound);
+  for (const Var& v : binding_symbols(type)) f.bind_symbol(v);
+  Value value = make_ref<graph::IfNode>(open.condition, open.then_body, else_body, type);
+  return bind(value, type, nullptr, std::move(name), open.span, false);
+}
+
+Value make_call_tir(const OpTable& ops, const std::string& program, std::vector<Value> args,
+                    std::vector<Type> results, Dims symbols) {
+  const OpDef* op = ops.find("call_tir");
+  REPOSE_CHECK(op != nullptr, "the operator table has no `call_tir`");
+  for (Expr& s : symbols) args.push_back(graph::make_prim(std::move(s)));
+  std::vector<Value> operands{graph::make_global(program), graph::make_tuple(std::move(args))};
+  Type type = results.size() == 1 ? results[0] : tuple_type(std::move(results));
+  return graph::make_op_call(*op, std::move(operands), {}, {type});
+}
+
+}  // namespace repose

@@ -1,0 +1,15 @@
+// What a graph function's attributes declare about its symbols.
+#pragma once
+
+#include "ir/graph.h"
+
+namespace repose {
+
+// The ranges that the attributes declare (tir_var_lower_bound, tir_var_upper_bound, tir_var_divisor:
+// dictionaries from symbol names to integers), for symbols of the parameters, as facts.
+Facts declared_facts(const graph::Function& f);
+
+// The entry of symbol `name` in the dictionary attribute `key`; null if there is none.
+const Attr* symbol_attr(const Attrs& attrs, const char* key, const std::string& name);
+
+}  // namespace repose

@@ -1,0 +1,117 @@
+// Elementwise operators of two operands with broadcasting: y[i] = f(a[i'], b[i'']).
+//   C1: both operands have one dtype, which the operator takes.
+//   C2: the shapes broadcast (type_rules.h); the result has the broadcast shape.
+//   C3: the result's dtype is the operands', bool for comparisons.
+#include "ops/ops.h"
+#include "ops/type_rules.h"
+
+namespace repose {
+
+namespace {
+
+bool is_number(DType t) {
+  return t.is_float() || t.is_data_int();
+}
+bool is_integer(DType t) {
+  return t.is_data_int();
+}
+bool is_bool(DType t) {
+  return t.is_bool();
+}
+bool is_any(DType) {
+  return true;
+}
+
+template <bool (*accept)(DType), bool to_bool>
+Result<Type> infer_binary(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(dtype, common_dtype(context, call, 0, 1));  // C1
+  const char* expected = accept == is_number    ? "a number"
+                         : accept == is_integer ? "an integer"
+                                                : "bool";
+  auto accepted = dtype_arg(context, call, 0, accept, expected);
+  if (!accepted.ok()) return accepted.errors();
+  const DType out = to_bool ? dtypes::boolean : dtype;  // C3
+  REPOSE_TRY(a, tensor_arg(context, call, 0));
+  REPOSE_TRY(b, tensor_arg(context, call, 1));
+  const std::string device = a->device == b->device ? a->device : "";
+  if (!a->shape || !b->shape) {
+    int rank = a->rank >= 0 && b->rank >= 0 ? std::max(a->rank, b->rank) : -1;
+    return tensor_type_of_rank(rank, out, device);
+  }
+  REPOSE_TRY(shape, broadcast_shapes(context, call.op->name, *a->shape, *b->shape));  // C2
+  return tensor_type(shape, out, {}, device);
+}
+
+template <Expr (*f)(const Expr&, const Expr&)>
+std::vector<te::Tensor> binary_rule(const graph::CallNode& call,
+                                    const std::vector<te::Tensor>& in) {
+  const Dims& shape = result_shape(call);
+  return {te::compute(
+      shape,
+      [&](const te::Indices& i) {
+        return f(broadcast_load(in[0], shape, i), broadcast_load(in[1], shape, i));
+      },
+      std::string(call.op->name))};
+}
+
+template <ExprKind kind>
+Expr apply(const Expr& a, const Expr& b) {
+  return make_binary(kind, a, b);
+}
+Expr power(const Expr& a, const Expr& b) {
+  return make_call(Intrinsic::pow, a, b);
+}
+Expr divide_down(const Expr& a, const Expr& b) {
+  return a->dtype.is_float() ? make_call(Intrinsic::floor, make_binary(ExprKind::div, a, b))
+                             : make_binary(ExprKind::floor_div, a, b);
+}
+// The result has the sign of the divisor, as Python's % has.
+Expr modulo_down(const Expr& a, const Expr& b) {
+  if (!a->dtype.is_float()) return make_binary(ExprKind::floor_mod, a, b);
+  Expr r = make_binary(ExprKind::mod, a, b), zero = make_float(0, a->dtype);
+  Expr opposite = ne(lt(r, zero), lt(b, zero));
+  return make_select(logical_and(ne(r, zero), opposite), r + b, r);
+}
+Expr exclusive_or(const Expr& a, const Expr& b) {
+  return ne(a, b);
+}
+
+}  // namespace
+
+#define BINARY(op, accept, to_bool, f, text)                         \
+  const OpDef& op_##op() {                                           \
+    static const OpDef def{.name = #op,                              \
+                           .args = {{"a"}, {"b"}},                   \
+                           .infer = infer_binary<accept, to_bool>,   \
+                           .lower = te::lower<binary_rule<f>>,       \
+                           .elements = te::elements<binary_rule<f>>, \
+                           .doc = text};                             \
+    return def;                                                      \
+  }
+
+BINARY(add, is_number, false, apply<ExprKind::add>, "a + b")
+BINARY(subtract, is_number, false, apply<ExprKind::sub>, "a - b")
+BINARY(multiply, is_number, false, apply<ExprKind::mul>, "a * b")
+BINARY(divide, is_number, false, apply<ExprKind::div>, "a / b; integers round to zero, x / 0 is 0")
+BINARY(floor_divide, is_number, false, divide_down, "a / b rounded down")
+BINARY(mod, is_number, false, apply<ExprKind::mod>, "remainder with the sign of a (fmod)")
+BINARY(floor_mod, is_number, false, modulo_down, "remainder with the sign of b")
+BINARY(power, is_number, false, power, "a to the power of b")
+BINARY(maximum, is_number, false, apply<ExprKind::max>, "the larger; NaN wins")
+BINARY(minimum, is_number, false, apply<ExprKind::min>, "the smaller; NaN wins")
+BINARY(equal, is_any, true, apply<ExprKind::eq>, "a == b")
+BINARY(not_equal, is_any, true, apply<ExprKind::ne>, "a != b")
+BINARY(less, is_number, true, apply<ExprKind::lt>, "a < b")
+BINARY(less_equal, is_number, true, apply<ExprKind::le>, "a <= b")
+BINARY(greater, is_number, true, apply<ExprKind::gt>, "a > b")
+BINARY(greater_equal, is_number, true, apply<ExprKind::ge>, "a >= b")
+BINARY(logical_and, is_bool, false, apply<ExprKind::logical_and>, "a and b")
+BINARY(logical_or, is_bool, false, apply<ExprKind::logical_or>, "a or b")
+BINARY(logical_xor, is_bool, false, exclusive_or, "exactly one of a, b")
+BINARY(bitwise_and, is_integer, false, apply<ExprKind::bit_and>, "bits in both")
+BINARY(bitwise_or, is_integer, false, apply<ExprKind::bit_or>, "bits in one or both")
+BINARY(bitwise_xor, is_integer, false, apply<ExprKind::bit_xor>, "bits in exactly one")
+BINARY(left_shift, is_integer, false, apply<ExprKind::shift_left>, "a << (b modulo the width)")
+BINARY(right_shift, is_integer, false, apply<ExprKind::shift_right>, "a >> (b modulo the width)")
+
+}  // namespace repose

@@ -1,0 +1,143 @@
+// Calls across the levels of the IR, and checks. What they mean: docs/ir.md, "Calls".
+#include "ops/ops.h"
+#include "ops/type_rules.h"
+
+namespace repose {
+
+namespace {
+
+// C1: one result annotation is given (out_sinfo=): a tensor type with known shape and dtype, or a
+// tuple of them. That it fits the program is the verifier's to check.
+Result<Type> infer_destination_passing(InferContext& context, const graph::CallNode& call) {
+  if (call.type_args.size() != 1) {
+    return error(DiagnosticKind::wrong_arity, context.span(),
+                 "`{}` needs the type of its result, `out_sinfo=`", call.op->name);
+  }
+  const Type& type = call.type_args[0];
+  std::vector<Type> results{type};
+  if (const auto* tuple = as<TupleTypeNode>(type)) results = tuple->fields;
+  for (const Type& r : results) {
+    const auto* t = as<TensorTypeNode>(r);
+    if (!t || !t->shape || !t->dtype) {
+      return error(DiagnosticKind::type_mismatch, context.span(),
+                   "`{}`: result type `{}`, expected a tensor with a shape and a dtype",
+                   call.op->name, to_string(r));
+    }
+  }
+  return type;
+}
+
+// The result type is what sinfo_args= says: nothing (any), one type, or several (a tuple).
+Result<Type> infer_packed(InferContext&, const graph::CallNode& call) {
+  if (call.type_args.empty()) return any_type();
+  return call.type_args.size() == 1 ? call.type_args[0] : tuple_type(call.type_args);
+}
+
+Result<Type> infer_void(InferContext&, const graph::CallNode&) {
+  return void_type();
+}
+Result<Type> infer_any(InferContext&, const graph::CallNode&) {
+  return any_type();
+}
+
+// C1: the condition is a bool.
+Result<Type> infer_check(InferContext& context, const graph::CallNode& call) {
+  const auto* p = as<PrimTypeNode>(call.args[0]->type);
+  if (p && p->dtype.is_bool()) return void_type();
+  return error(DiagnosticKind::type_mismatch, context.span(),
+               "`check`: the condition has type `{}`, expected a bool prim value",
+               to_string(call.args[0]->type));
+}
+
+}  // namespace
+
+const OpDef& op_call_tir() {
+  static const OpDef def{
+      .name = "call_tir",
+      .args = {{"program", ArgKind::function}, {"args", ArgKind::any}},
+      .infer = infer_destination_passing,
+      .doc = "allocates results of type out_sinfo and calls program(args…, results…)"};
+  return def;
+}
+
+const OpDef& op_call_tir_inplace() {
+  static const OpDef def{
+      .name = "call_tir_inplace",
+      .args = {{"program", ArgKind::function}, {"args", ArgKind::any}},
+      .attrs = {{"inplace_indices", AttrKind::integers}},
+      .infer = infer_destination_passing,
+      .doc = "call_tir whose result i overwrites argument inplace_indices[i] (-1: a new buffer)"};
+  return def;
+}
+
+const OpDef& op_call_dps_packed() {
+  static const OpDef def{.name = "call_dps_packed",
+                         .args = {{"function", ArgKind::any}, {"args", ArgKind::any}},
+                         .infer = infer_destination_passing,
+                         .doc = "a library function that writes its result into a given buffer"};
+  return def;
+}
+
+const OpDef& op_call_pure_packed() {
+  static const OpDef def{.name = "call_pure_packed",
+                         .args = {{"function", ArgKind::any}},
+                         .variadic = true,
+                         .infer = infer_packed,
+                         .doc = "a library function without effects"};
+  return def;
+}
+
+const OpDef& op_call_packed() {
+  static const OpDef def{.name = "call_packed",
+                         .args = {{"function", ArgKind::any}},
+                         .variadic = true,
+                         .pure = false,
+                         .infer = infer_packed,
+                         .doc = "a library function that may have effects"};
+  return def;
+}
+
+const OpDef& op_null_value() {
+  static const OpDef def{.name = "null_value",
+                         .args = {},
+                         .infer = infer_any,
+                         .doc = "stands for an operand that is left out"};
+  return def;
+}
+
+const OpDef& op_check() {
+  static const OpDef def{
+      .name = "check",
+      .args = {{"condition", ArgKind::prim}},
+      .attrs = {{"message", AttrKind::string}},
+      .variadic = true,
+      .infer = infer_check,
+      .doc =
+          "fails with the message unless the condition holds; {0}, {1}, … in the message stand "
+          "for the further operands. Never dropped: proofs may rest on it"};
+  return def;
+}
+
+const OpDef& op_assert_op() {
+  static const OpDef def{.name = "assert_op",
+                         .args = {{"condition", ArgKind::any}},
+                         .attrs = {{"format", AttrKind::string, Attr("")}},
+                         .variadic = true,
+                         .pure = false,
+                         .infer = infer_void,
+                         .doc = "fails with the formatted message unless the condition holds"};
+  return def;
+}
+
+const OpDef& op_print() {
+  static const OpDef def{.name = "print",
+                         .args = {},
+                         .attrs = {{"format", AttrKind::string, Attr("")}},
+                         .variadic = true,
+                         .pure = false,
+                         .infer = infer_void,
+                         .doc = "prints its operands"};
+  return def;
+}
+
+}  // namespace repose

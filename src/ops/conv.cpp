@@ -1,0 +1,229 @@
+// Convolutions over one, two or three spatial dimensions.
+//   nn.conv1d, nn.conv2d, nn.conv3d (channels first): y[n, o, p…] = sum over c, k… of x[n, g * C
+//       + c, p * stride + k * dilation - pad…] * w[o, c, k…], C input channels per group, g the
+//       group of output channel o; x is 0 outside.
+//     C1: x and w have the rank that the operator says, and one dtype, a number (with `out_dtype`
+//         they may differ); layouts are channels first.
+//     C2: strides and dilations are at least 1, paddings at least 0, one value or one per
+//         dimension (padding: also begins, then ends).
+//     C3: the input channels are groups * w's dimension 1; groups divides the output channels.
+//     C4: the window is not larger than the padded input; the output extent is floor((d + pads -
+//         dilation * (kernel - 1) - 1) / stride) + 1.
+//     C5: float16 and bfloat16 accumulate in float32.
+//   nn.conv1d_transpose, nn.conv2d_transpose, nn.conv3d_transpose: the gradient of a convolution
+//       in its input. y[n, g * O + o, q…] = sum over c, k… of x[n, g * C + c, p…] * w[g * C + c,
+//       o, k…] where p * stride + k * dilation - pad = q.
+//     C6: as C1, C2; the input channels are w's dimension 0, which groups divides.
+//     C7: the output extent is (d - 1) * stride + dilation * (kernel - 1) + 1 + output_padding -
+//         pads, at least 0.
+#include "ops/ops.h"
+#include "ops/window.h"
+
+namespace repose {
+
+namespace {
+
+struct Layouts {
+  const char *data, *kernel, *transposed_kernel;
+};
+constexpr Layouts layouts[] = {
+    {"NCW", "OIW", "IOW"}, {"NCHW", "OIHW", "IOHW"}, {"NCDHW", "OIDHW", "IODHW"}};
+
+// C1, C6
+Result<DType> check_operands(InferContext& context, const graph::CallNode& call, size_t spatial,
+                             bool transposed) {
+  const Layouts& layout = layouts[spatial - 1];
+  REPOSE_REQUIRE(require_layout(context, call, "data_layout", layout.data));
+  REPOSE_REQUIRE(require_layout(context, call, "kernel_layout",
+                                transposed ? layout.transposed_kernel : layout.kernel));
+  for (size_t i = 0; i < 2; ++i) {
+    REPOSE_REQUIRE(require_rank(context, call, i, static_cast<int>(spatial) + 2));
+    auto number = dtype_arg(context, call, i, is_number_dtype, "a number");
+    if (!number.ok()) return number.errors();
+  }
+  if (call.attrs.get_int("groups") < 1) {
+    return error(DiagnosticKind::bad_attribute, context.span(), "`{}`: {} groups", call.op->name,
+                 call.attrs.get_int("groups"));
+  }
+  if (const DType given = call.attrs.get_dtype("out_dtype")) return given;
+  return common_dtype(context, call, 0, 1);
+}
+
+Result<void> require_divided(InferContext& context, std::string_view op, const Expr& channels,
+                             int64_t groups, const char* which) {
+  if (groups == 1) return {};
+  return context.require(
+      eq(floor_mod(channels, make_int(groups)), make_int(0)),
+      fmt::format("`{}`: {{0}} {} channels are not divided by {} groups", op, which, groups),
+      {channels});
+}
+
+template <size_t spatial>
+Result<Type> infer_conv(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(dtype, check_operands(context, call, spatial, false));
+  REPOSE_TRY(window, check_window(context, call, spatial));  // C2
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_TRY(w, tensor_arg(context, call, 1));
+  if (!x->shape || !w->shape) return ranked_like(*x, spatial + 2, dtype);
+  const int64_t groups = call.attrs.get_int("groups");
+  REPOSE_REQUIRE(require_equal(context, call.op->name, (*x->shape)[1],  // C3
+                               "the number of input channels", canonical((*w->shape)[1] * groups),
+                               "groups times dimension 1 of the weight"));
+  REPOSE_REQUIRE(require_divided(context, call.op->name, (*w->shape)[0], groups, "output"));
+  Dims out{(*x->shape)[0], (*w->shape)[0]};
+  for (size_t d = 0; d < spatial; ++d) {  // C4
+    REPOSE_TRY(count, window_count(context, call.op->name, window, d, (*x->shape)[d + 2],
+                                   (*w->shape)[d + 2], false));
+    out.push_back(count);
+  }
+  return tensor_like(*x, std::move(out), dtype);
+}
+
+template <size_t spatial>
+std::vector<te::Tensor> conv_rule(const graph::CallNode& call, const std::vector<te::Tensor>& in) {
+  const te::Tensor &x = in[0], &w = in[1];
+  const Window window = window_of(call, spatial);
+  const DType dtype = result_dtype(call), sum = accumulator_dtype(dtype);
+  const int64_t groups = call.attrs.get_int("groups");
+  const Expr& inputs = w.shape()[1];  // per group
+  const Expr outputs = canonical(floor_div(w.shape()[0], make_int(groups)));
+  const Dims extents(x.shape().begin() + 2, x.shape().end());
+  std::vector<bool> guarded;
+  for (size_t d = 0; d < spatial; ++d) guarded.push_back(window.is_padded(d));
+  Dims box{inputs};
+  box.insert(box.end(), w.shape().begin() + 2, w.shape().end());
+
+  te::Tensor y = te::reduce(
+      result_shape(call), te::Reducer::sum, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        Expr channel = k[0];
+        if (groups != 1) {
+          const Expr group = is_const_int(outputs, 1) ? i[1] : floor_div(i[1], outputs);
+          channel = is_const_int(inputs, 1) ? group : group * inputs + k[0];
+        }
+        te::Indices at{i[0], channel}, tap{i[1], k[0]};
+        std::vector<Expr> positions;
+        for (size_t d = 0; d < spatial; ++d) {
+          positions.push_back(window.position(d, i[d + 2], k[d + 1]));
+          at.push_back(positions.back());
+          tap.push_back(k[d + 1]);
+        }
+        const Expr element = load_inside(window, guarded, extents, positions,
+                                         make_cast(sum, x(std::move(at))), make_const(sum, 0));
+        return element * make_cast(sum, w(std::move(tap)));
+      },
+      std::string(call.op->name.substr(3)));
+  return {cast_stage(y, dtype)};
+}
+
+template <size_t spatial>
+Result<Type> infer_conv_transpose(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(dtype, check_operands(context, call, spatial, true));  // C6
+  REPOSE_TRY(window, check_window(context, call, spatial));
+  REPOSE_TRY(extra, ints_per_dim(context, call, "output_padding", spatial, 0));
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_TRY(w, tensor_arg(context, call, 1));
+  if (!x->shape || !w->shape) return ranked_like(*x, spatial + 2, dtype);
+  const int64_t groups = call.attrs.get_int("groups");
+  REPOSE_REQUIRE(require_equal(context, call.op->name, (*x->shape)[1],
+                               "the number of input channels", (*w->shape)[0],
+                               "dimension 0 of the weight"));
+  REPOSE_REQUIRE(require_divided(context, call.op->name, (*w->shape)[0], groups, "input"));
+  Dims out{(*x->shape)[0], canonical((*w->shape)[1] * groups)};
+  for (size_t d = 0; d < spatial; ++d) {  // C7
+    const Expr extent = ((*x->shape)[d + 2] - 1) * window.strides[d] +
+                        ((*w->shape)[d + 2] - 1) * window.dilation[d] +
+                        (1 + extra[d] - window.pad_begin[d] - window.pad_end[d]);
+    out.push_back(simplify(extent, context.facts()));
+  }
+  REPOSE_REQUIRE(require_extents(context, call.op->name, out));
+  return tensor_like(*x, std::move(out), dtype);
+}
+
+template <size_t spatial>
+std::vector<te::Tensor> conv_transpose_rule(const graph::CallNode& call,
+                                            const std::vector<te::Tensor>& in) {
+  const te::Tensor &x = in[0], &w = in[1];
+  const Window window = window_of(call, spatial);
+  const DType dtype = result_dtype(call), sum = accumulator_dtype(dtype);
+  const Expr groups = make_int(call.attrs.get_int("groups"));
+  const bool one_group = is_const_int(groups, 1);
+  const Expr inputs = canonical(floor_div(w.shape()[0], groups));  // per group
+  const Expr& outputs = w.shape()[1];                              // per group
+  Dims box{inputs};
+  box.insert(box.end(), w.shape().begin() + 2, w.shape().end());
+
+  te::Tensor y = te::reduce(
+      result_shape(call), te::Reducer::sum, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        const Expr channel = one_group ? k[0] : Expr(floor_div(i[1], outputs) * inputs + k[0]);
+        te::Indices at{i[0], channel};
+        te::Indices tap{channel, one_group ? i[1] : floor_mod(i[1], outputs)};
+        Expr inside;
+        for (size_t d = 0; d < spatial; ++d) {
+          // The position in the input, times the stride.
+          const Expr scaled = i[d + 2] + window.pad_begin[d] - k[d + 1] * window.dilation[d];
+          const Expr stride = make_int(window.strides[d]);
+          Expr hit = logical_and(le(make_int(0), scaled),
+                                 lt(scaled, x.shape()[d + 2] * window.strides[d]));
+          if (window.strides[d] != 1) {
+            hit = logical_and(hit, eq(floor_mod(scaled, stride), make_int(0)));
+          }
+          inside = inside ? logical_and(inside, hit) : hit;
+          at.push_back(window.strides[d] == 1 ? scaled : floor_div(scaled, stride));
+          tap.push_back(k[d + 1]);
+        }
+        const Expr element =
+            make_if_then_else(inside, make_cast(sum, x(std::move(at))), make_const(sum, 0));
+        return element * make_cast(sum, w(std::move(tap)));
+      },
+      std::string(call.op->name.substr(3)));
+  return {cast_stage(y, dtype)};
+}
+
+std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
+  const Layouts& layout = layouts[spatial - 1];
+  std::vector<AttrSpec> attrs{{"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
+                              {"padding", AttrKind::integers, Attr(AttrList{Attr(0)})}};
+  if (transposed) {
+    attrs.push_back({"output_padding", AttrKind::integers, Attr(AttrList{Attr(0)})});
+  }
+  attrs.push_back({"dilation", AttrKind::integers, Attr(AttrList{Attr(1)})});
+  attrs.push_back({"groups", AttrKind::integer, Attr(1)});
+  attrs.push_back({"data_layout", AttrKind::string, Attr(layout.data)});
+  attrs.push_back({"kernel_layout", AttrKind::string,
+                   Attr(transposed ? layout.transposed_kernel : layout.kernel)});
+  attrs.push_back({"out_layout", AttrKind::any, Attr()});
+  attrs.push_back({"out_dtype", AttrKind::dtype_or_none, Attr()});
+  return attrs;
+}
+
+}  // namespace
+
+#define CONVOLUTION(spatial)                                                                   \
+  const OpDef& op_nn_conv##spatial##d() {                                                      \
+    static const OpDef def{                                                                    \
+        .name = "nn.conv" #spatial "d",                                                        \
+        .args = {{"x"}, {"weight"}},                                                           \
+        .attrs = conv_attrs(spatial, false),                                                   \
+        .infer = infer_conv<spatial>,                                                          \
+        .lower = te::lower<conv_rule<spatial>>,                                                \
+        .doc = "convolution over " #spatial " spatial dimensions, channels first"};            \
+    return def;                                                                                \
+  }                                                                                            \
+  const OpDef& op_nn_conv##spatial##d_transpose() {                                            \
+    static const OpDef def{                                                                    \
+        .name = "nn.conv" #spatial "d_transpose",                                              \
+        .args = {{"x"}, {"weight"}},                                                           \
+        .attrs = conv_attrs(spatial, true),                                                    \
+        .infer = infer_conv_transpose<spatial>,                                                \
+        .lower = te::lower<conv_transpose_rule<spatial>>,                                      \
+        .doc = "transposed convolution over " #spatial " spatial dimensions, channels first"}; \
+    return def;                                                                                \
+  }
+
+CONVOLUTION(1)
+CONVOLUTION(2)
+CONVOLUTION(3)
+
+}  // namespace repose

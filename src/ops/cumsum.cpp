@@ -1,0 +1,112 @@
+// cumsum: y[…, k, …] = sum of x[…, j, …] over j <= k along `axis`.
+//   C1: the operand is a number; `axis` is one of its axes (None: the operand has rank 1).
+//   C2: the result has the operand's shape, and its dtype unless `dtype` is given. float16 and
+//       bfloat16 accumulate in float32.
+//   C3: `exclusive`: over j < k; `reverse`: from the end, over j >= k (exclusive: j > k).
+// It runs along the axis in order, so it lowers to a tensor program instead of a tensor
+// expression.
+#include "ops/loops.h"
+#include "ops/ops.h"
+
+namespace repose {
+
+namespace {
+
+Result<Type> infer_cumsum(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_number_dtype, "a number"));  // C1
+  if (call.attrs.find("axis")->is_none()) {
+    REPOSE_REQUIRE(require_rank(context, call, 0, 1));
+  } else if (x->rank >= 0) {
+    auto axis = normalize_axis(context, call.op->name, call.attrs.get_int("axis"), x->rank);
+    if (!axis.ok()) return axis.errors();
+  }
+  const DType out = call.attrs.get_dtype("dtype", dtype);
+  if (out && !is_number_dtype(out)) {
+    return error(DiagnosticKind::bad_attribute, context.span(), "`cumsum` with dtype {}",
+                 out.to_string());
+  }
+  if (!x->shape) return ranked_like(*x, x->rank, out);
+  return tensor_like(*x, *x->shape, out);  // C2
+}
+
+size_t scan_axis(const graph::CallNode& call, int rank) {
+  const int64_t axis = call.attrs.get_int("axis", 0);
+  return static_cast<size_t>(axis < 0 ? axis + rank : axis);
+}
+
+// For shape arithmetic: each element as a sum of its own.
+std::vector<te::Tensor> cumsum_rule(const graph::CallNode& call,
+                                    const std::vector<te::Tensor>& in) {
+  const te::Tensor& x = in[0];
+  const size_t axis = scan_axis(call, x.rank());
+  const bool exclusive = call.attrs.get_bool("exclusive"), reverse = call.attrs.get_bool("reverse");
+  const DType dtype = result_dtype(call);
+  return {te::reduce(
+      result_shape(call), te::Reducer::sum, {x.shape()[axis]},
+      [&](const te::Indices& i, const te::Indices& k) {
+        const Expr &low = reverse ? i[axis] : k[0], &high = reverse ? k[0] : i[axis];
+        te::Indices at = i;
+        at[axis] = k[0];
+        return make_if_then_else(exclusive ? lt(low, high) : le(low, high),
+                                 make_cast(dtype, x(std::move(at))), make_const(dtype, 0));
+      },
+      "cumsum")};
+}
+
+// for i…, k: y[i…, p] = (k = 0 ? 0 : y[i…, the position before]) + x[i…, p], p running along the
+// axis.
+Result<graph::Value> lower_cumsum(Builder& b, const graph::CallNode& call) {
+  const DType dtype = result_dtype(call), wide = accumulator_dtype(dtype);
+  const TensorTypeNode* type = graph::tensor_of(call.args[0]);
+  if (wide != dtype) {  // C2
+    auto cast = [&](graph::Value v, DType to) {
+      return graph::make_op_call(op_astype(), {std::move(v)}, Attrs{{"dtype", to}});
+    };
+    Attrs attrs = call.attrs;
+    attrs.set("dtype", wide);
+    return cast(graph::make_op_call(op_cumsum(), {cast(call.args[0], wide)}, attrs), dtype);
+  }
+  const Dims& shape = *type->shape;
+  const size_t axis = scan_axis(call, type->rank);
+  const bool exclusive = call.attrs.get_bool("exclusive"), reverse = call.attrs.get_bool("reverse");
+  const Buffer x = buffer_for(call.args[0], "x"), y = make_buffer("y", shape, dtype);
+  // The axis is the innermost loop: nothing between two of its steps.
+  std::vector<LoopAxis> axes;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (d != axis) axes.push_back({shape[d]});
+  }
+  axes.push_back({shape[axis], tir::IterKind::scan});
+  tir::Stmt body = loop_nest("cumsum", axes, {x, y}, y, [&](const te::Indices& i) {
+    const Expr step = i.back(), zero = make_const(dtype, 0);
+    te::Indices at(i.begin(), i.end() - 1);
+    at.insert(at.begin() + static_cast<int64_t>(axis), step);
+    te::Indices before = at;
+    if (reverse) at[axis] = shape[axis] - 1 - step;
+    before[axis] = reverse ? Expr(shape[axis] - step) : Expr(step - 1);
+    const Expr first = eq(step, make_int(0));
+    auto added = [&](const te::Indices& index) { return make_cast(dtype, make_load(x, index)); };
+    Expr value = exclusive ? make_if_then_else(first, zero, make_load(y, before) + added(before))
+                           : make_if_then_else(first, zero, make_load(y, before)) + added(at);
+    return Element{std::move(at), std::move(value)};
+  });
+  return emit_program(b, "cumsum", {call.args[0]}, {x}, y, std::move(body));
+}
+
+}  // namespace
+
+const OpDef& op_cumsum() {
+  static const OpDef def{.name = "cumsum",
+                         .args = {{"x"}},
+                         .attrs = {{"axis", AttrKind::optional_integer, Attr()},
+                                   {"dtype", AttrKind::dtype_or_none, Attr()},
+                                   {"exclusive", AttrKind::boolean, Attr(false)},
+                                   {"reverse", AttrKind::boolean, Attr(false)}},
+                         .infer = infer_cumsum,
+                         .lower = lower_cumsum,
+                         .elements = te::elements<cumsum_rule>,
+                         .doc = "running sum along `axis`"};
+  return def;
+}
+
+}  // namespace repose

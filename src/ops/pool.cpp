@@ -1,0 +1,220 @@
+// Pooling over one, two or three spatial dimensions, channels first.
+//   nn.max_pool*: the largest element of each window; NaN wins. Padding never wins.
+//   nn.avg_pool*: the mean of each window: of the taps inside the input, or, with
+//       `count_include_pad`, of those inside the padded input, padding counting as 0.
+//     C1: the operand has the rank that the operator says, and is a number (a float for
+//         averages).
+//     C2: the window's extents, strides and dilations are at least 1, paddings at least 0.
+//     C3: the window is not larger than the padded input; the output extent is floor((d + pads -
+//         dilation * (pool - 1) - 1) / stride) + 1; with `ceil_mode` rounded up, without windows
+//         that would start in the padding at the end.
+//   nn.adaptive_avg_pool*: window i of `output_size` n over extent d is [floor(i * d / n),
+//       ceil((i + 1) * d / n)).
+//     C4: `output_size` is at least 1 in each dimension (None: the operand's extent).
+#include "ops/ops.h"
+#include "ops/window.h"
+
+namespace repose {
+
+namespace {
+
+constexpr const char* data_layouts[] = {"NCW", "NCHW", "NCDHW"};
+
+template <size_t spatial, bool is_max>
+Result<Type> infer_pool(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_REQUIRE(require_layout(context, call, "layout", data_layouts[spatial - 1]));
+  REPOSE_REQUIRE(require_rank(context, call, 0, static_cast<int>(spatial) + 2));  // C1
+  REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_max ? is_number_dtype : is_float_dtype,
+                              is_max ? "a number" : "a float"));
+  REPOSE_TRY(pool, ints_per_dim(context, call, "pool_size", spatial, 1));  // C2
+  REPOSE_TRY(window, check_window(context, call, spatial));
+  if (!x->shape) return ranked_like(*x, spatial + 2, dtype);
+  Dims out{(*x->shape)[0], (*x->shape)[1]};
+  for (size_t d = 0; d < spatial; ++d) {  // C3
+    REPOSE_TRY(count, window_count(context, call.op->name, window, d, (*x->shape)[d + 2],
+                                   make_int(pool[d]), call.attrs.get_bool("ceil_mode")));
+    out.push_back(count);
+  }
+  return tensor_like(*x, std::move(out), dtype);
+}
+
+// The taps of the window at `o` whose positions lie in [low, high): those from
+// ceil((low - start) / dilation) up to before ceil((high - start) / dilation), within the window.
+Expr taps_between(const Window& window, size_t d, const Expr& o, int64_t pool, const Expr& low,
+                  const Expr& high) {
+  const Expr start = window.position(d, o, make_int(0));
+  const Expr dilation = make_int(window.dilation[d]);
+  const Expr first = max(make_int(0), ceil_div(low - start, dilation));
+  const Expr last = min(make_int(pool), ceil_div(high - start, dilation));
+  return last - first;
+}
+
+template <size_t spatial, bool is_max>
+std::vector<te::Tensor> pool_rule(const graph::CallNode& call, const std::vector<te::Tensor>& in) {
+  const te::Tensor& x = in[0];
+  const Window window = window_of(call, spatial);
+  const Dims& shape = result_shape(call);
+  const DType dtype = x.dtype(), wide = is_max ? dtype : accumulator_dtype(dtype);
+  const te::Reducer reducer = is_max ? te::Reducer::max : te::Reducer::sum;
+  const bool ceil_mode = call.attrs.get_bool("ceil_mode");
+  std::vector<int64_t> pool = call.attrs.get_ints("pool_size");
+  if (pool.size() == 1) pool.assign(spatial, pool[0]);
+  const Dims extents(x.shape().begin() + 2, x.shape().end());
+  Dims box;
+  std::vector<bool> guarded;
+  for (size_t d = 0; d < spatial; ++d) {
+    box.push_back(make_int(pool[d]));
+    guarded.push_back(window.is_padded(d) || ceil_mode);
+  }
+  te::Tensor total = te::reduce(
+      shape, reducer, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        te::Indices at{i[0], i[1]};
+        std::vector<Expr> positions;
+        for (size_t d = 0; d < spatial; ++d) {
+          positions.push_back(window.position(d, i[d + 2], k[d]));
+          at.push_back(positions.back());
+        }
+        return load_inside(window, guarded, extents, positions, make_cast(wide, x(std::move(at))),
+                           te::identity_of(reducer, wide));
+      },
+      is_max ? "max_pool" : "pool_sum");
+  if (is_max) return {total};
+  const bool with_pad = call.attrs.get_bool("count_include_pad");
+  return {te::compute(
+      shape,
+      [&](const te::Indices& i) {
+        Expr count = make_int(1);
+        for (size_t d = 0; d < spatial; ++d) {
+          if (!guarded[d] || (with_pad && !ceil_mode)) {
+            count = count * pool[d];
+            continue;
+          }
+          const Expr low = make_int(with_pad ? -window.pad_begin[d] : 0);
+          const Expr high = with_pad ? Expr(extents[d] + window.pad_end[d]) : extents[d];
+          count = count * taps_between(window, d, i[d + 2], pool[d], low, high);
+        }
+        return make_cast(dtype, make_binary(ExprKind::div, total(i), make_cast(wide, count)));
+      },
+      "avg_pool")};
+}
+
+template <size_t spatial>
+Result<Type> infer_adaptive_pool(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_REQUIRE(require_layout(context, call, "layout", data_layouts[spatial - 1]));
+  REPOSE_REQUIRE(require_rank(context, call, 0, static_cast<int>(spatial) + 2));
+  REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_float_dtype, "a float"));
+  if (!x->shape) return ranked_like(*x, spatial + 2, dtype);
+  Dims out = *x->shape;
+  if (!call.attrs.find("output_size")->is_none()) {
+    REPOSE_TRY(sizes, ints_per_dim(context, call, "output_size", spatial, 1));  // C4
+    for (size_t d = 0; d < spatial; ++d) out[d + 2] = make_int(sizes[d]);
+  }
+  return tensor_like(*x, std::move(out), dtype);
+}
+
+template <size_t spatial>
+std::vector<te::Tensor> adaptive_pool_rule(const graph::CallNode& call,
+                                           const std::vector<te::Tensor>& in) {
+  const te::Tensor& x = in[0];
+  const Dims& shape = result_shape(call);
+  const DType dtype = x.dtype(), wide = accumulator_dtype(dtype);
+  auto begin_of = [&](size_t d, const Expr& i) {
+    return floor_div(i * x.shape()[d + 2], shape[d + 2]);
+  };
+  auto end_of = [&](size_t d, const Expr& i) {
+    return ceil_div((i + 1) * x.shape()[d + 2], shape[d + 2]);
+  };
+  // A window has at most ceil(d / n) + 1 elements; exactly d / n where n divides d.
+  Dims box;
+  std::vector<bool> exact;
+  for (size_t d = 0; d < spatial; ++d) {
+    const Expr &extent = x.shape()[d + 2], &count = shape[d + 2];
+    int64_t n = 0;
+    exact.push_back(structural_equal(extent, count) ||
+                    (as_const_int(count, &n) && prove_divisible(extent, n) == Truth::yes));
+    box.push_back(canonical(exact.back() ? floor_div(extent, count) : ceil_div(extent, count) + 1));
+  }
+  te::Tensor total = te::reduce(
+      shape, te::Reducer::sum, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        te::Indices at{i[0], i[1]};
+        Expr inside;
+        for (size_t d = 0; d < spatial; ++d) {
+          if (exact[d]) {
+            at.push_back(i[d + 2] * box[d] + k[d]);
+            continue;
+          }
+          at.push_back(begin_of(d, i[d + 2]) + k[d]);
+          Expr here = lt(at.back(), end_of(d, i[d + 2]));
+          inside = inside ? logical_and(inside, here) : here;
+        }
+        const Expr value = make_cast(wide, x(std::move(at)));
+        return inside ? make_if_then_else(inside, value, make_const(wide, 0)) : value;
+      },
+      "pool_sum");
+  return {te::compute(
+      shape,
+      [&](const te::Indices& i) {
+        Expr count = make_int(1);
+        for (size_t d = 0; d < spatial; ++d) {
+          count = count * (exact[d] ? box[d] : Expr(end_of(d, i[d + 2]) - begin_of(d, i[d + 2])));
+        }
+        return make_cast(dtype,
+                         make_binary(ExprKind::div, total(i), make_cast(wide, canonical(count))));
+      },
+      "avg_pool")};
+}
+
+std::vector<AttrSpec> pool_attrs(size_t spatial) {
+  return {{"pool_size", AttrKind::integers, Attr(AttrList{Attr(1)})},
+          {"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
+          {"padding", AttrKind::integers, Attr(AttrList{Attr(0)})},
+          {"dilation", AttrKind::integers, Attr(AttrList{Attr(1)})},
+          {"ceil_mode", AttrKind::boolean, Attr(false)},
+          {"count_include_pad", AttrKind::boolean, Attr(false)},
+          {"layout", AttrKind::string, Attr(data_layouts[spatial - 1])},
+          {"out_layout", AttrKind::any, Attr()}};
+}
+
+}  // namespace
+
+#define POOLS(spatial)                                                            \
+  const OpDef& op_nn_max_pool##spatial##d() {                                     \
+    static const OpDef def{.name = "nn.max_pool" #spatial "d",                    \
+                           .args = {{"x"}},                                       \
+                           .attrs = pool_attrs(spatial),                          \
+                           .infer = infer_pool<spatial, true>,                    \
+                           .lower = te::lower<pool_rule<spatial, true>>,          \
+                           .doc = "the largest element of each window"};          \
+    return def;                                                                   \
+  }                                                                               \
+  const OpDef& op_nn_avg_pool##spatial##d() {                                     \
+    static const OpDef def{.name = "nn.avg_pool" #spatial "d",                    \
+                           .args = {{"x"}},                                       \
+                           .attrs = pool_attrs(spatial),                          \
+                           .infer = infer_pool<spatial, false>,                   \
+                           .lower = te::lower<pool_rule<spatial, false>>,         \
+                           .doc = "the mean of each window"};                     \
+    return def;                                                                   \
+  }                                                                               \
+  const OpDef& op_nn_adaptive_avg_pool##spatial##d() {                            \
+    static const OpDef def{                                                       \
+        .name = "nn.adaptive_avg_pool" #spatial "d",                              \
+        .args = {{"x"}},                                                          \
+        .attrs = {{"output_size", AttrKind::optional_integers, Attr()},           \
+                  {"layout", AttrKind::string, Attr(data_layouts[spatial - 1])},  \
+                  {"out_layout", AttrKind::any, Attr()}},                         \
+        .infer = infer_adaptive_pool<spatial>,                                    \
+        .lower = te::lower<adaptive_pool_rule<spatial>>,                          \
+        .doc = "the mean of each of output_size windows that cover the operand"}; \
+    return def;                                                                   \
+  }
+
+POOLS(1)
+POOLS(2)
+POOLS(3)
+
+}  // namespace repose

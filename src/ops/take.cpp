@@ -1,0 +1,83 @@
+// take: y[a…, j…, b…] = x[a…, indices[j…], b…], where a… are the dimensions before `axis`.
+//   C1: the indices are integers; `axis` is an axis of x (None: x has rank 1).
+//   C2: the result's shape is x.shape[:axis] + indices.shape + x.shape[axis + 1:]; its dtype is
+//       x's.
+//   C3: negative indices count from the end. mode "fast": an index outside of [-d, d) is an error
+//       at run time; "clip": it is clamped to [0, d); "wrap": it is taken modulo d.
+// The tensor expression of mode "fast" loads at the index as it is: subscripts that leave a
+// buffer are caught where accesses are checked.
+#include "ops/ops.h"
+#include "ops/type_rules.h"
+
+namespace repose {
+
+namespace {
+
+Result<Type> infer_take(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_TRY(indices, tensor_arg(context, call, 1));
+  auto integer = dtype_arg(context, call, 1, is_integer_dtype, "an integer");  // C1
+  if (!integer.ok()) return integer.errors();
+  const std::string mode = call.attrs.get_string("mode");
+  if (mode != "fast" && mode != "clip" && mode != "wrap") {
+    return error(DiagnosticKind::bad_attribute, context.span(),
+                 "`take`: mode is \"{}\", expected \"fast\", \"clip\" or \"wrap\"", mode);
+  }
+  int axis = 0;
+  if (call.attrs.find("axis")->is_none()) {
+    REPOSE_REQUIRE(require_rank(context, call, 0, 1));
+  } else if (x->rank >= 0) {
+    REPOSE_TRY(normal, normalize_axis(context, call.op->name, call.attrs.get_int("axis"), x->rank));
+    axis = normal;
+  }
+  if (x->rank < 0 || indices->rank < 0) return ranked_like(*x, -1, x->dtype);
+  if (!x->shape || !indices->shape) {
+    return ranked_like(*x, x->rank - 1 + indices->rank, x->dtype);
+  }
+  Dims out(x->shape->begin(), x->shape->begin() + axis);  // C2
+  out.insert(out.end(), indices->shape->begin(), indices->shape->end());
+  out.insert(out.end(), x->shape->begin() + axis + 1, x->shape->end());
+  return tensor_like(*x, std::move(out), x->dtype);
+}
+
+std::vector<te::Tensor> take_rule(const graph::CallNode& call, const std::vector<te::Tensor>& in) {
+  const te::Tensor &x = in[0], &indices = in[1];
+  const int64_t given = call.attrs.get_int("axis", 0);
+  const size_t axis = static_cast<size_t>(given < 0 ? given + x.rank() : given);
+  const std::string mode = call.attrs.get_string("mode");
+  const Expr& dim = x.shape()[axis];
+  const size_t inner = axis + indices.shape().size();
+  return {te::compute(
+      result_shape(call),
+      [&](const te::Indices& i) {
+        Expr at = indices(te::Indices(i.begin() + axis, i.begin() + inner));
+        if (mode == "wrap") {
+          at = floor_mod(make_cast(dtypes::index, at), dim);
+        } else {
+          at = wrapped_index(at, dim);
+          if (mode == "clip") at = min(max(at, make_int(0)), dim - 1);
+        }
+        te::Indices source(i.begin(), i.begin() + axis);
+        source.push_back(at);
+        source.insert(source.end(), i.begin() + inner, i.end());
+        return x(std::move(source));
+      },
+      "take")};
+}
+
+}  // namespace
+
+const OpDef& op_take() {
+  static const OpDef def{
+      .name = "take",
+      .args = {{"x"}, {"indices"}},
+      .attrs = {{"axis", AttrKind::optional_integer, Attr()},
+                {"mode", AttrKind::string, Attr("fast")}},
+      .infer = infer_take,
+      .lower = te::lower<take_rule>,
+      .elements = te::elements<take_rule>,
+      .doc = "slices of x along `axis` at the indices; negative ones count from the end"};
+  return def;
+}
+
+}  // namespace repose

@@ -1,0 +1,16 @@
+// Drops bindings whose values nobody uses, and definitions that nobody calls.
+//
+// before:  a = exp(x); b = relu(x); return b
+// after:   b = relu(x); return b
+// requires: normal form
+// ensures: impure calls, checks and match_casts stay (later proofs rest on them); public functions stay
+#pragma once
+
+#include "ir/module.h"
+#include "ir/op.h"
+
+namespace repose {
+
+Module eliminate_dead_code(const Module& module);
+
+}  // namespace repose

@@ -1,0 +1,113 @@
+// Evaluates calls whose operands are all constants, and values whose elements are known.
+#include "passes/graph/fold_constants.h"
+
+#include "passes/graph/rebuild.h"
+
+namespace repose {
+
+namespace {
+
+constexpr int64_t max_grown_bytes = 64 << 20;
+
+using graph::Value;
+
+// Are all operands constants? Adds up the bytes of tensors.
+bool all_constant(const Value& v, int64_t& bytes, bool& any_tensor) {
+  if (const auto* c = graph::as<graph::ConstantNode>(v)) {
+    bytes += static_cast<int64_t>(c->data->num_bytes);
+    any_tensor = true;
+    return true;
+  }
+  if (const auto* tuple = graph::as<graph::TupleNode>(v)) {
+    for (const Value& field : tuple->fields) {
+      if (!all_constant(field, bytes, any_tensor)) return false;
+    }
+    return true;
+  }
+  if (const auto* s = graph::as<graph::ShapeNode>(v)) {
+    for (const Expr& d : s->dims) {
+      if (!is_constant(d)) return false;
+    }
+    return true;
+  }
+  if (const auto* p = graph::as<graph::PrimValueNode>(v)) return is_constant(p->value);
+  if (const auto* call = graph::as<graph::CallNode>(v)) return call->op && call->op->name == "null_value";
+  return v->kind == graph::ValueKind::string || v->kind == graph::ValueKind::dtype;
+}
+
+// Bytes of a result of known shape; -1 if some extent is not a constant.
+int64_t result_bytes(const Type& t) {
+  if (const auto* tuple = as<TupleTypeNode>(t)) {
+    int64_t sum = 0;
+    for (const Type& field : tuple->fields) {
+      const int64_t n = result_bytes(field);
+      if (n < 0) return -1;
+      sum += n;
+    }
+    return sum;
+  }
+  const auto* tensor = as<TensorTypeNode>(t);
+  if (!tensor || !tensor->shape || !tensor->dtype) return -1;
+  std::vector<int64_t> shape;
+  for (const Expr& d : *tensor->shape) {
+    int64_t n = 0;
+    if (!as_const_int(d, &n)) return -1;
+    shape.push_back(n);
+  }
+  return array_bytes(shape, tensor->dtype);
+}
+
+// The constant whose elements these are, if all of them are constants.
+Value constant_of(const Type& type, const std::vector<Expr>& elements) {
+  const auto* t = as<TensorTypeNode>(type);
+  std::vector<int64_t> shape;
+  for (const Expr& d : *t->shape) {
+    int64_t n = 0;
+    if (!as_const_int(d, &n)) return nullptr;
+    shape.push_back(n);
+  }
+  Ref<ArrayNode> array = make_array(shape, t->dtype);
+  for (size_t i = 0; i < elements.size(); ++i) {
+    if (const auto* value = as<IntImmNode>(elements[i])) {
+      array->store(static_cast<int64_t>(i), Scalar::of_int(value->value, t->dtype));
+    } else if (const auto* f = as<FloatImmNode>(elements[i])) {
+      array->store(static_cast<int64_t>(i), Scalar::of_float(f->value, t->dtype));
+    } else {
+      return nullptr;
+    }
+  }
+  return graph::make_constant(Array(array));
+}
+
+}  // namespace
+
+Result<Module> fold_constants(const Module& module, const OpTable& ops,
+                              const CallEvaluator& evaluate) {
+  return rebuild_functions(
+      module, ops,
+      [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
+        if (!call.op || !call.op->pure || call.op->name == "check") return Value();
+        int64_t bytes = 0;
+        bool any_tensor = false, constant = true;
+        for (const Value& a : call.args) constant = constant && all_constant(a, bytes, any_tensor);
+        if (constant && call.op->lower) {
+          REPOSE_TRY(typed, b.infer_only(Value(&call), span));
+          const int64_t grown = result_bytes(typed->type);
+          if (grown >= 0 && (grown <= bytes || grown <= max_grown_bytes)) {
+            if (auto arrays = evaluate(*graph::as<graph::CallNode>(typed))) {
+              std::vector<Value> results;
+              for (Array& a : *arrays) results.push_back(graph::make_constant(std::move(a)));
+              return results.size() == 1 ? results[0] : graph::make_tuple(std::move(results));
+            }
+          }
+          return Value();
+        }
+        if (!call.op->elements) return Value();
+        REPOSE_TRY(var, b.emit(Value(&call), "", span));
+        const auto* known = b.elements_of(var);
+        Value folded = known ? constant_of(var->type, *known) : nullptr;
+        return folded ? folded : Value(var);
+      });
+}
+
+}  // namespace repose

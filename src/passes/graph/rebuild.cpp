@@ -1,0 +1,137 @@
+// Builds the graph functions of a module anew, call by call.
+#include "passes/graph/rebuild.h"
+
+#include "ir/function_facts.h"
+
+namespace repose {
+
+namespace {
+
+using graph::Value;
+
+class Rebuilder {
+ public:
+  Rebuilder(const Module& module, const OpTable& ops, const CallRewrite& rewrite)
+      : builder_(ops, module), rewrite_(rewrite) {}
+
+  Result<Module> run() {
+    const std::vector<std::string> names = builder_.module().names();
+    for (const std::string& name : names) {
+      graph::Function f = builder_.module().graph_function(name);
+      if (!f) continue;
+      values_.clear();
+      symbols_.clear();
+      auto done = function(name, f);
+      if (!done.ok()) return done.errors();
+    }
+    return std::move(builder_.module());
+  }
+
+ private:
+  Result<Value> function(const std::string& name, const graph::Function& f) {
+    builder_.begin_function(name, f->params, declared_facts(f), f->span);
+    REPOSE_TRY(result, body(f->body));
+    FunctionOptions options;
+    options.result_type = substitute(f->result_type, symbols_);
+    options.is_pure = f->is_pure;
+    options.is_private = f->is_private;
+    options.attrs = f->attrs;
+    return builder_.end_function(result, options);
+  }
+
+  Value map(const Value& v) { return graph::substitute(v, values_, symbols_); }
+
+  Result<Value> body(const graph::Body& b) {
+    for (const graph::Block& block : b->blocks) {
+      const bool opens = block.is_dataflow && !builder_.in_dataflow();
+      if (opens) builder_.begin_dataflow();
+      for (const graph::Binding& binding : block.bindings) {
+        auto done = this->binding(binding);
+        if (!done.ok()) return done.errors();
+      }
+      if (opens) builder_.end_dataflow();
+    }
+    return map(b->result);
+  }
+
+  Result<void> binding(const graph::Binding& b) {
+    if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
+      builder_.begin_if(map(choice->condition), b.span);
+      REPOSE_TRY(then_result, body(choice->then_body));
+      REPOSE_TRY(then_leaf, builder_.normalize(then_result, b.span));
+      builder_.begin_else(then_leaf);
+      REPOSE_TRY(else_result, body(choice->else_body));
+      REPOSE_TRY(else_leaf, builder_.normalize(else_result, b.span));
+      REPOSE_TRY(joined, builder_.end_if(else_leaf, b.var->name));
+      return define(b, joined);
+    }
+    if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+      REPOSE_TRY(value, function(b.var->name, graph::Function(closure)));
+      REPOSE_TRY(var, builder_.emit(value, b.var->name, b.span));
+      return define(b, var);
+    }
+    Value value = map(b.value);
+    if (b.cast) {
+      REPOSE_TRY(var, builder_.emit_match_cast(value, substitute(b.cast, symbols_), b.var->name, b.span));
+      return define(b, var);
+    }
+    if (const auto* call = graph::as<graph::CallNode>(value)) {
+      REPOSE_TRY(replaced, rewrite_(builder_, *call, b.span));
+      if (replaced) value = replaced;
+    }
+    if (value->kind == graph::ValueKind::variable && (b.var->is_dataflow || !builder_.in_dataflow())) {
+      values_[b.var.get()] = value;
+      match_symbols(b.var->type, value->type);
+      return {};
+    }
+    REPOSE_TRY(var, builder_.emit(value, b.var->name, b.span));
+    return define(b, var);
+  }
+
+  // A variable that is visible after its dataflow block stays so.
+  Result<void> define(const graph::Binding& old, const graph::Variable& var) {
+    graph::Variable bound = var;
+    if (builder_.in_dataflow() && !old.var->is_dataflow) {
+      bound = builder_.emit_output(var, old.var->name, old.span);
+      if (const auto* known = builder_.elements_of(var)) {
+        builder_.set_elements(bound, std::vector<Expr>(*known));
+      }
+    }
+    values_[old.var.get()] = bound;
+    match_symbols(old.var->type, bound->type);
+    return {};
+  }
+
+  // Symbols that were fresh in the old function are whatever stands there now.
+  void match_symbols(const Type& old, const Type& now) {
+    auto match = [&](const Dims& a, const Dims& b) {
+      for (size_t i = 0; i < a.size() && i < b.size(); ++i) {
+        const auto* v = as<VarNode>(a[i]);
+        if (v && a[i] != b[i]) symbols_.emplace(v, b[i]);
+      }
+    };
+    if (const auto *a = as<TensorTypeNode>(old), *b = as<TensorTypeNode>(now); a && b) {
+      if (a->shape && b->shape) match(*a->shape, *b->shape);
+    } else if (const auto *a = as<ShapeTypeNode>(old), *b = as<ShapeTypeNode>(now); a && b) {
+      if (a->dims && b->dims) match(*a->dims, *b->dims);
+    } else if (const auto *a = as<TupleTypeNode>(old), *b = as<TupleTypeNode>(now); a && b) {
+      for (size_t i = 0; i < a->fields.size() && i < b->fields.size(); ++i) {
+        match_symbols(a->fields[i], b->fields[i]);
+      }
+    }
+  }
+
+  Builder builder_;
+  const CallRewrite& rewrite_;
+  graph::ValueMap values_;
+  VarMap symbols_;
+};
+
+}  // namespace
+
+Result<Module> rebuild_functions(const Module& module, const OpTable& ops,
+                                 const CallRewrite& rewrite) {
+  return Rebuilder(module, ops, rewrite).run();
+}
+
+}  // namespace repose

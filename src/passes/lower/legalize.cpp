@@ -1,0 +1,50 @@
+// Replaces operators by tensor programs and simpler operators.
+#include "passes/lower/legalize.h"
+
+#include "passes/graph/rebuild.h"
+
+namespace repose {
+
+namespace {
+
+using graph::Value;
+
+// Lowers a value until only calls that later stages know are left in it.
+Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
+  const auto* call = graph::as<graph::CallNode>(value);
+  if (!call) {
+    if (const auto* tuple = graph::as<graph::TupleNode>(value)) {
+      std::vector<Value> fields;
+      for (const Value& field : tuple->fields) {
+        REPOSE_TRY(lowered, lower_value(b, field, span));
+        REPOSE_TRY(leaf, b.normalize(lowered, span));
+        fields.push_back(leaf);
+      }
+      return graph::make_tuple(std::move(fields));
+    }
+    return value;
+  }
+  if (!call->op || !call->op->lower) return value;
+  std::vector<Value> args;
+  for (const Value& a : call->args) {
+    REPOSE_TRY(lowered, lower_value(b, a, span));
+    args.push_back(lowered);
+  }
+  REPOSE_TRY(typed, b.infer_only(make_ref<graph::CallNode>(call->op, call->callee, std::move(args),
+                                                           call->attrs, call->type_args, nullptr),
+                                 span));
+  REPOSE_TRY(lowered, call->op->lower(b, *graph::as<graph::CallNode>(typed)));
+  return lower_value(b, lowered, span);
+}
+
+}  // namespace
+
+Result<Module> legalize(const Module& module, const OpTable& ops) {
+  return rebuild_functions(module, ops,
+                           [](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
+                             if (!call.op || !call.op->lower) return Value();
+                             return lower_value(b, Value(&call), span);
+                           });
+}
+
+}  // namespace repose

@@ -1,0 +1,188 @@
+// Turns vectorized loops into vector expressions.
+#include "passes/tensor/vectorize_loops.h"
+
+#include <unordered_set>
+
+namespace repose {
+
+namespace {
+
+using tir::Stmt;
+
+// The statements of one vectorized loop, for all lanes at once.
+class Lanes {
+ public:
+  Lanes(const Var& lane, const Expr& min, int lanes) : lanes_(lanes) {
+    values_.emplace(lane.get(), make_ramp(min, make_int(1), lanes));
+  }
+
+  Stmt run(const Stmt& s) {
+    switch (s->kind) {
+      case tir::StmtKind::seq: {
+        std::vector<Stmt> list;
+        for (const Stmt& child : tir::as<tir::SeqNode>(s)->stmts) list.push_back(run(child));
+        return tir::make_seq(std::move(list));
+      }
+      case tir::StmtKind::store: return store(*tir::as<tir::StoreNode>(s));
+      case tir::StmtKind::let: {
+        const auto* let = tir::as<tir::LetNode>(s);
+        Expr value = vectorize(let->value);
+        if (!value->dtype.is_vector()) {
+          return tir::make<tir::LetNode>(let->var, value, run(let->body), let->span);
+        }
+        Var wide = make_var(let->var->name, value->dtype, let->var->role);
+        values_.emplace(let->var.get(), wide);
+        return tir::make<tir::LetNode>(wide, value, run(let->body), let->span);
+      }
+      case tir::StmtKind::if_: return branch(*tir::as<tir::IfNode>(s), s);
+      case tir::StmtKind::for_: {
+        const auto* loop = tir::as<tir::ForNode>(s);
+        Expr min = vectorize(loop->min), extent = vectorize(loop->extent);
+        REPOSE_CHECK(!min->dtype.is_vector() && !extent->dtype.is_vector(),
+                     "a loop inside a vectorized loop runs equally often in every lane");
+        return tir::make<tir::ForNode>(loop->var, min, extent, loop->loop_kind, run(loop->body),
+                                       loop->thread, loop->annotations, loop->span);
+      }
+      case tir::StmtKind::declare: {
+        const auto* d = tir::as<tir::DeclareNode>(s);
+        return tir::make<tir::DeclareNode>(d->buffer, d->data, run(d->body), d->span);
+      }
+      case tir::StmtKind::evaluate: return s;
+      default:
+        REPOSE_CHECK(false, std::string("a vectorized loop around `") + tir::kind_name(s->kind) + "`");
+    }
+  }
+
+ private:
+  // In lanes that are masked off, nothing is read.
+  Expr vectorize(const Expr& e) {
+    Expr wide = substitute_wide(e);
+    if (!mask_) return wide;
+    return rewrite(wide, [&](const Expr& node) -> Expr {
+      const auto* load = as<LoadNode>(node);
+      if (!load || !node->dtype.is_vector() || load->buffer->scope == Scope::local) return node;
+      return make_if_then_else(mask_, node, make_const(node->dtype, 0));
+    });
+  }
+
+  // `rewrite` would see loads only after their subscripts are vectors, which is what is wanted: the
+  // dtype of a load follows from its subscripts. Conditions and selections broadcast by themselves.
+  Expr substitute_wide(const Expr& e) {
+    return rewrite(e, [&](const Expr& node) -> Expr {
+      if (const auto* v = as<VarNode>(node)) {
+        auto it = values_.find(v);
+        return it == values_.end() ? node : it->second;
+      }
+      if (node->kind == ExprKind::load) return drop_repeated(node);
+      return fold_ramp(node);
+    });
+  }
+
+  // Subscripts that are equal in all lanes are scalars.
+  static Expr drop_repeated(const Expr& load) {
+    std::vector<Expr> args = load->args;
+    for (Expr& i : args) {
+      if (i->kind == ExprKind::broadcast) i = i->args[0];
+    }
+    return with_args(load, std::move(args));
+  }
+
+  // ramp + scalar, ramp - scalar, ramp * scalar stay ramps, so that subscripts are seen to be contiguous.
+  static Expr fold_ramp(const Expr& e) {
+    if (!e->dtype.is_index() || !e->dtype.is_vector() || !is_binary(e->kind)) return e;
+    const Expr &a = e->args[0], &b = e->args[1];
+    auto scalar = [](const Expr& x) -> Expr {
+      return x->kind == ExprKind::broadcast ? x->args[0] : nullptr;
+    };
+    const bool a_ramp = a->kind == ExprKind::ramp, b_ramp = b->kind == ExprKind::ramp;
+    const int lanes = e->dtype.lanes;
+    switch (e->kind) {
+      case ExprKind::add:
+        if (a_ramp && scalar(b)) return make_ramp(a->args[0] + scalar(b), a->args[1], lanes);
+        if (b_ramp && scalar(a)) return make_ramp(scalar(a) + b->args[0], b->args[1], lanes);
+        if (a_ramp && b_ramp) {
+          return make_ramp(a->args[0] + b->args[0], a->args[1] + b->args[1], lanes);
+        }
+        if (scalar(a) && scalar(b)) return make_broadcast(scalar(a) + scalar(b), lanes);
+        break;
+      case ExprKind::sub:
+        if (a_ramp && scalar(b)) return make_ramp(a->args[0] - scalar(b), a->args[1], lanes);
+        if (scalar(a) && scalar(b)) return make_broadcast(scalar(a) - scalar(b), lanes);
+        break;
+      case ExprKind::mul:
+        if (a_ramp && scalar(b)) return make_ramp(a->args[0] * scalar(b), a->args[1] * scalar(b), lanes);
+        if (b_ramp && scalar(a)) return make_ramp(scalar(a) * b->args[0], scalar(a) * b->args[1], lanes);
+        if (scalar(a) && scalar(b)) return make_broadcast(scalar(a) * scalar(b), lanes);
+        break;
+      default: break;
+    }
+    return e;
+  }
+
+  Stmt store(const tir::StoreNode& s) {
+    std::vector<Expr> indices;
+    bool wide = false;
+    for (const Expr& i : s.indices) {
+      indices.push_back(substitute_wide(i));
+      wide = wide || indices.back()->dtype.is_vector();
+    }
+    Expr value = vectorize(s.value);
+    REPOSE_CHECK(wide, "lanes of a vectorized loop store to different elements");
+    for (Expr& i : indices) {
+      // Only the subscripts that differ by lane are vectors; equal ones are repeated.
+      if (i->kind == ExprKind::broadcast) i = i->args[0];
+    }
+    if (value->dtype.lanes == 1) value = make_broadcast(value, lanes_);
+    if (!mask_) return tir::make<tir::StoreNode>(s.buffer, std::move(indices), value, s.span);
+    if (s.buffer->scope == Scope::local) {  // stays in registers
+      Expr old = make_load(s.buffer, indices);
+      return tir::make<tir::StoreNode>(s.buffer, std::move(indices), make_select(mask_, value, old),
+                                       s.span);
+    }
+    return tir::make<tir::StoreNode>(s.buffer, std::move(indices), value, s.span, mask_);
+  }
+
+  Stmt branch(const tir::IfNode& s, const Stmt& original) {
+    Expr condition = substitute_wide(s.condition);
+    if (!condition->dtype.is_vector()) {
+      Stmt t = run(s.then_body);
+      Stmt e = s.else_body ? run(s.else_body) : nullptr;
+      return tir::make<tir::IfNode>(condition, std::move(t), std::move(e), original->span);
+    }
+    const Expr outer = mask_;
+    mask_ = outer ? logical_and(outer, condition) : condition;
+    Stmt t = run(s.then_body);
+    Stmt result = t;
+    if (s.else_body) {
+      mask_ = outer ? logical_and(outer, make_not(condition)) : make_not(condition);
+      result = tir::make_seq({std::move(t), run(s.else_body)});
+    }
+    mask_ = outer;
+    return result;
+  }
+
+  const int lanes_;
+  Expr mask_;
+  VarMap values_;
+};
+
+class Vectorizer : public tir::StmtRewriter {
+ protected:
+  Stmt rewrite_stmt(const Stmt& s) override {
+    const auto* loop = tir::as<tir::ForNode>(s);
+    if (!loop || loop->loop_kind != tir::ForKind::vectorized) return tir::StmtRewriter::rewrite_stmt(s);
+    int64_t lanes = 0;
+    REPOSE_CHECK(as_const_int(loop->extent, &lanes) && lanes >= 1,
+                 "a vectorized loop has a constant extent");
+    if (lanes == 1) return rewrite(tir::substitute(loop->body, {{loop->var.get(), loop->min}}));
+    return Lanes(loop->var, loop->min, static_cast<int>(lanes)).run(loop->body);
+  }
+};
+
+}  // namespace
+
+tir::PrimFunc vectorize_loops(const tir::PrimFunc& f) {
+  return tir::with_body(f, Vectorizer().rewrite(f->body));
+}
+
+}  // namespace repose

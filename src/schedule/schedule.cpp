@@ -1,0 +1,105 @@
+// Chooses a schedule rule for every program, and packs constants as the rules ask.
+#include "schedule/schedule.h"
+
+#include "passes/graph/rewrite_calls.h"
+#include "passes/lower/lower_blocks.h"
+#include "schedule/rules.h"
+
+namespace repose {
+
+ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
+                                  const std::vector<bool>& is_constant) {
+  auto staged = to_stages(f);
+  if (!staged || staged->stages.empty()) return {lower_blocks(f), {}};
+  if (classify(*staged) == ProgramKind::contraction && is_single_nest(*staged)) {
+    if (auto done = schedule_contraction(*staged, target, is_constant)) return std::move(*done);
+  }
+  return {schedule_rows(*staged, target), {}};
+}
+
+namespace {
+
+using Fields = std::vector<graph::Value>;
+
+// Positions of a call's arguments that are constants.
+std::vector<bool> constant_args(const Fields& args) {
+  std::vector<bool> result;
+  for (const graph::Value& a : args) result.push_back(graph::as<graph::ConstantNode>(a) != nullptr);
+  return result;
+}
+
+class ModuleScheduler {
+ public:
+  ModuleScheduler(const Module& module, const Target& target, const ProgramEvaluator& evaluate)
+      : result_(module), target_(target), evaluate_(evaluate) {}
+
+  Result<Module> run() {
+    // An operand may be packed where every call of the program passes a constant.
+    for_each_call([&](const std::string& name, const Fields& args) {
+      std::vector<bool> here = constant_args(args);
+      auto [it, first] = constant_.emplace(name, here);
+      for (size_t i = 0; !first && i < here.size(); ++i) it->second[i] = it->second[i] && here[i];
+    });
+    for (const auto& [name, is_constant] : constant_) {
+      ScheduledProgram scheduled = schedule_program(result_.prim_func(name), target_, is_constant);
+      result_.set(name, scheduled.func);
+      packings_[name] = std::move(scheduled.packings);
+    }
+    rewrite_calls(result_, [&](const graph::CallNode& call, const Type& type) {
+      return repack(call, type);
+    });
+    if (!problems_.empty()) return problems_;
+    return std::move(result_);
+  }
+
+ private:
+  void for_each_call(const std::function<void(const std::string&, const Fields&)>& visit) {
+    rewrite_calls(result_, [&](const graph::CallNode& call, const Type&) -> graph::Value {
+      if (call.op && (call.op->name == "call_tir" || call.op->name == "call_tir_inplace")) {
+        const std::string& name = graph::as<graph::GlobalNode>(call.args[0])->name;
+        if (result_.prim_func(name)) visit(name, graph::as<graph::TupleNode>(call.args[1])->fields);
+      }
+      return nullptr;
+    });
+  }
+
+  graph::Value repack(const graph::CallNode& call, const Type& type) {
+    if (!call.op || call.op->name != "call_tir") return nullptr;
+    auto it = packings_.find(graph::as<graph::GlobalNode>(call.args[0])->name);
+    if (it == packings_.end() || it->second.empty()) return nullptr;
+    Fields args = graph::as<graph::TupleNode>(call.args[1])->fields;
+    for (const Packing& packing : it->second) {
+      const auto* constant = graph::as<graph::ConstantNode>(args[packing.param]);
+      graph::Value& packed = packed_[{constant->data.get(), packing.packer.get()}];
+      if (!packed) {
+        auto array = evaluate_(packing.packer, {constant->data});
+        if (!array.ok()) {
+          problems_.insert(problems_.end(), array.errors().begin(), array.errors().end());
+          return nullptr;
+        }
+        packed = graph::make_constant(*array, constant->weight_name);
+      }
+      args[packing.param] = packed;
+    }
+    return make_ref<graph::CallNode>(call.op, nullptr,
+                                     Fields{call.args[0], graph::make_tuple(std::move(args))},
+                                     call.attrs, call.type_args, type);
+  }
+
+  Module result_;
+  const Target& target_;
+  const ProgramEvaluator& evaluate_;
+  Diagnostics problems_;
+  std::map<std::string, std::vector<bool>> constant_;
+  std::unordered_map<std::string, std::vector<Packing>> packings_;
+  std::map<std::pair<const ArrayNode*, const tir::PrimFuncNode*>, graph::Value> packed_;
+};
+
+}  // namespace
+
+Result<Module> schedule_programs(const Module& module, const Target& target,
+                                 const ProgramEvaluator& evaluate) {
+  return ModuleScheduler(module, target, evaluate).run();
+}
+
+}  // namespace repose

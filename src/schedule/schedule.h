@@ -1,0 +1,45 @@
+// Turns fused programs into fast loops: rules that read the loops and compute tiles from the target.
+//
+// before: stages (passes/tensor/stages.h), every symbol a scalar parameter
+// after:  parallel, vectorized and unrolled loops without blocks; accumulators in local buffers;
+//         constant operands of contractions packed into panels at compile time
+// requires: expose_symbols ran
+// ensures: each output element comes from the same sequence of floating-point operations whatever the
+//          other extents, the number of threads and the tile it falls into. Reductions are reassociated, in ways fixed by
+//          their extents: results agree with the stages within rounding, not bit for bit.
+//          Programs that are not in stage form keep their loops; their blocks are lowered.
+#pragma once
+
+#include <functional>
+
+#include "base/target.h"
+#include "ir/module.h"
+#include "ir/op.h"
+
+namespace repose {
+
+// An operand that the schedule wants in another layout: parameter `param` (a position among the
+// program's parameters) becomes what `packer` (parameters: the old buffer, the new one) writes.
+struct Packing {
+  size_t param = 0;
+  tir::PrimFunc packer;
+};
+
+struct ScheduledProgram {
+  tir::PrimFunc func;
+  std::vector<Packing> packings;
+};
+
+// `is_constant`: per parameter, whether every call passes a constant there (such operands may be packed).
+ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
+                                  const std::vector<bool>& is_constant);
+
+// Runs a program of constant shapes on arrays: `inputs` in order, one result of the last parameter's shape.
+using ProgramEvaluator =
+    std::function<Result<Array>(const tir::PrimFunc& program, const std::vector<Array>& inputs)>;
+
+// Schedules every tensor program that a call_tir of the module uses, and packs constants.
+Result<Module> schedule_programs(const Module& module, const Target& target,
+                                 const ProgramEvaluator& evaluate);
+
+}  // namespace repose

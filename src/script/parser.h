@@ -1,0 +1,28 @@
+// Reads modules from text (docs/tvmscript.md is the grammar).
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "ir/module.h"
+#include "ir/op.h"
+
+namespace repose {
+
+struct ParseOptions {
+  // The array of R.weight(name, …), or null. What read_safetensors gives.
+  std::function<Array(std::string_view name)> weights;
+  Diagnostics* warnings = nullptr;  // gets what is not an error
+};
+
+// A module class, or functions alone, which make a module named "Module". Types are inferred and
+// checked while reading; several errors are reported at once. Nesting is limited to 256.
+Result<Module> parse_module(const Ref<const Source>& text, const OpTable& ops,
+                            const ParseOptions& options = {});
+
+// What a symbol's name stands for; null: it is unknown.
+using SymbolLookup = std::function<Expr(std::string_view name)>;
+// A shape expression such as "past + new", an index (or a condition) over the symbols.
+Result<Expr> parse_expr(std::string_view text, const SymbolLookup& symbols);
+
+}  // namespace repose

@@ -1,0 +1,96 @@
+// Reads scalar expressions from syntax trees: shape expressions and those of tensor programs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "expr/expr.h"
+#include "ir/attrs.h"
+#include "script/syntax.h"
+
+namespace repose::script {
+
+// Where errors go, and what they point at.
+struct ReadContext {
+  SyntaxTree& tree;
+  Diagnostics& errors;
+
+  Span span(const Node& node) const { return tree.span(node.at); }
+  template <class... Args>
+  std::nullptr_t fail(DiagnosticKind kind, const Position& at, fmt::format_string<Args...> text,
+                      Args&&... args) {
+    errors.push_back(error(kind, tree.span(at), text, std::forward<Args>(args)...));
+    return nullptr;
+  }
+};
+
+// What names in expressions stand for.
+class NameScope {
+ public:
+  virtual ~NameScope() = default;
+  // Null, and nothing reported: there is no such variable.
+  virtual Expr find_variable(const Node& name) = 0;
+  virtual Buffer find_buffer(const std::string&) { return nullptr; }
+  // The handle of a parameter's data; null: no parameter.
+  virtual Expr find_data(const Buffer&) { return nullptr; }
+  // An unknown name: true if the reason was reported here (or before: its binding was wrong).
+  virtual bool explain(const Node&) { return false; }
+  // Every name that could have been meant.
+  virtual std::vector<std::string> candidates() const { return {}; }
+};
+
+// The name nearest to `name` that is at most a third of it away: ", did you mean `x`?", or "".
+std::string suggest(std::string_view name, const std::vector<std::string>& candidates);
+
+class ExprReader {
+ public:
+  ExprReader(ReadContext& context, NameScope& names) : context_(context), names_(names) {}
+
+  // `expected` is the dtype of the place where the expression stands, or none: literals take it,
+  // and index expressions stay index where an index is expected though the text casts them. The
+  // result may have another dtype. Null: an error was reported.
+  Expr read(const Node& node, DType expected = {});
+  // As `dtype`: an index where data integers are expected is cast, and the other way round.
+  Expr read_as(const Node& node, DType dtype);
+  Expr read_index(const Node& node) { return read_as(node, dtypes::index); }
+  Expr read_condition(const Node& node);
+  // A tuple or list of index expressions, quoted or not; one expression stands for a list of one.
+  std::optional<std::vector<Expr>> read_shape(const Node& node);
+  // As read_as, but a string literal is an expression in quotes. Without a dtype it keeps its own.
+  Expr read_quoted(const Node& node, DType dtype = dtypes::index);
+  // A dtype: "float32", T.float32, R.dtype("float32").
+  std::optional<DType> read_dtype(const Node& node);
+
+ private:
+  ReadContext& context_;
+  NameScope& names_;
+
+  Expr read_binary(const Node& node, DType expected);
+  Expr combine(const Node& node, Expr a, Expr b);
+  Expr read_unary(const Node& node, DType expected);
+  Expr read_load(const Node& node);
+  Expr read_call(const Node& node, DType expected);
+  Expr read_function(const Node& node, const std::string& name, DType expected);
+  Expr read_intrinsic(const Node& node, Intrinsic intrinsic, DType expected);
+  Expr read_named_call(const Node& node, Intrinsic intrinsic);
+  Expr read_conversion(const Node& node, DType dtype, const Node& operand, DType expected);
+  Expr read_choice(const Node& node, bool lazy, DType expected);
+  bool read_pair(const Node& a, const Node& b, DType expected, Expr* x, Expr* y);
+  bool reconcile(const Node& node, Expr& a, Expr& b);
+  Expr make_operation(const Node& node, ExprKind kind, Expr a, Expr b);
+};
+
+bool is_literal(const Node& node);  // a number with any sign
+// The value of an integer literal, its sign included; false: it needs more than 64 bits (unsigned
+// values above the signed range give their bits and *is_unsigned).
+bool integer_value(const Node& node, int64_t* value, bool* is_unsigned);
+double real_value(const Node& node);
+std::optional<int64_t> constant_integer(const Node& node);  // a literal
+
+// An attribute's value: literals, strings, lists, dictionaries, dtypes, expressions.
+std::optional<Attr> read_attr(ReadContext& context, ExprReader& reader, const Node& node);
+// The entries of a dictionary with string keys.
+bool read_attr_dict(ReadContext& context, ExprReader& reader, const Node& node, Attrs* attrs);
+
+}  // namespace repose::script

@@ -1,0 +1,214 @@
+// From a module built by hand to a shared library, loaded and called: the whole way at several shapes.
+#include "driver/compile.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <random>
+
+#include "codegen/llvm/target_llvm.h"
+#include "ops/ops.h"
+#include "repose/repose.h"
+#include "te/te.h"
+
+namespace repose {
+namespace {
+
+using graph::Value;
+
+const OpDef& op(const char* name) {
+  const OpDef* found = standard_ops().find(name);
+  EXPECT_NE(found, nullptr) << name;
+  return *found;
+}
+
+// A float tensor for calls.
+struct Floats {
+  std::vector<int64_t> shape;
+  std::vector<float> data;
+  explicit Floats(std::vector<int64_t> s, uint32_t seed = 0) : shape(std::move(s)) {
+    size_t n = 1;
+    for (int64_t d : shape) n *= static_cast<size_t>(d);
+    data.resize(n);
+    std::mt19937 random(seed);
+    for (float& x : data) x = std::uniform_real_distribution<float>(-1, 1)(random);
+  }
+  DLTensor tensor() {
+    DLTensor t{};
+    t.data = data.data();
+    t.device = {kDLCPU, 0};
+    t.ndim = static_cast<int32_t>(shape.size());
+    t.dtype = {kDLFloat, 32, 1};
+    t.shape = shape.data();
+    return t;
+  }
+};
+
+class Compiled {
+ public:
+  explicit Compiled(const Module& module, CompileOptions options = {}) {
+    auto target = host_target();
+    EXPECT_TRUE(target.ok());
+    options.pipeline.target = *target;
+    options.pipeline.verify = true;
+    auto model = compile(module, standard_ops(), options);
+    EXPECT_TRUE(model.ok()) << to_string(model.errors());
+    if (!model.ok()) return;
+    compiled_ = std::move(*model);
+    char path[] = "/tmp/repose-test-XXXXXX";
+    close(mkstemp(path));
+    auto written = write_artifact(compiled_, Emit::shared, path);
+    EXPECT_TRUE(written.ok()) << to_string(written.errors());
+    repose_options o = repose_default_options();
+    o.num_threads = 2;
+    EXPECT_EQ(repose_load(path, &o, &model_), REPOSE_OK) << repose_last_error(nullptr);
+    std::remove(path);
+  }
+  ~Compiled() { repose_unload(model_); }
+
+  // The only result; its shape in *shape. An error text in *refused if the call is refused.
+  std::vector<float> call(std::vector<Floats> inputs, std::vector<int64_t>* shape = nullptr,
+                          std::string* refused = nullptr) {
+    std::vector<DLTensor> tensors;
+    std::vector<const DLTensor*> pointers;
+    for (Floats& f : inputs) tensors.push_back(f.tensor());
+    for (DLTensor& t : tensors) pointers.push_back(&t);
+    DLManagedTensorVersioned* result = nullptr;
+    const int32_t status = model_->api->call(model_, 0, pointers.data(),
+                                             static_cast<int32_t>(pointers.size()), nullptr, 1, &result);
+    if (status != REPOSE_OK) {
+      if (refused) *refused = repose_last_error(model_);
+      EXPECT_NE(refused, nullptr) << repose_last_error(model_);
+      return {};
+    }
+    const DLTensor& t = result->dl_tensor;
+    std::vector<int64_t> dims(t.shape, t.shape + t.ndim);
+    int64_t n = 1;
+    for (int64_t d : dims) n *= d;
+    const float* data = static_cast<const float*>(t.data);
+    std::vector<float> values(data, data + n);
+    if (shape) *shape = dims;
+    result->deleter(result);
+    return values;
+  }
+
+  CompiledModel compiled_;
+  repose_model* model_ = nullptr;
+};
+
+// main(b: (m, 224)) -> relu(flatten(b)): (m * 224,)
+TEST(Compile, FlattenAndRelu) {
+  Builder b(standard_ops());
+  Var m = make_var("m");
+  auto x = graph::make_variable("b", tensor_type({m, make_int(224)}, dtypes::float32));
+  b.begin_function("main", {x});
+  b.begin_dataflow();
+  auto flat = b.emit(graph::make_op_call(op("flatten"), {x}));
+  ASSERT_TRUE(flat.ok()) << to_string(flat.errors());
+  auto y = b.emit(graph::make_op_call(op("nn.relu"), {*flat}));
+  ASSERT_TRUE(y.ok());
+  Value out = b.emit_output(*y);
+  b.end_dataflow();
+  ASSERT_TRUE(b.end_function(out).ok());
+  Compiled model(b.module());
+  ASSERT_NE(model.model_, nullptr);
+  for (int64_t rows : {0, 1, 2, 7, 64}) {
+    Floats in({rows, 224}, 1);
+    std::vector<int64_t> shape;
+    std::vector<float> got = model.call({in}, &shape);
+    EXPECT_EQ(shape, std::vector<int64_t>{rows * 224});
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], std::max(in.data[i], 0.0f));
+  }
+}
+
+// main(x: (m, k), w const (k, n), bias const (n,)) -> relu(x @ w + bias)
+TEST(Compile, MatmulWithConstantWeights) {
+  const int64_t k = 37, n = 53;
+  Floats w({k, n}, 2), bias({n}, 3);
+  auto constant = [](Floats& f) {
+    auto array = make_array(f.shape, dtypes::float32);
+    for (size_t i = 0; i < f.data.size(); ++i) {
+      array->store(static_cast<int64_t>(i), Scalar::of_float(f.data[i], dtypes::float32));
+    }
+    return graph::make_constant(Array(array));
+  };
+  Builder b(standard_ops());
+  Var m = make_var("m");
+  auto x = graph::make_variable("x", tensor_type({m, make_int(k)}, dtypes::float32));
+  b.begin_function("main", {x});
+  b.begin_dataflow();
+  auto p = b.emit(graph::make_op_call(op("matmul"), {x, constant(w)}));
+  ASSERT_TRUE(p.ok()) << to_string(p.errors());
+  auto s = b.emit(graph::make_op_call(op("add"), {*p, constant(bias)}));
+  ASSERT_TRUE(s.ok()) << to_string(s.errors());
+  auto y = b.emit(graph::make_op_call(op("nn.relu"), {*s}));
+  Value out = b.emit_output(*y);
+  b.end_dataflow();
+  ASSERT_TRUE(b.end_function(out).ok());
+  Compiled model(b.module());
+  ASSERT_NE(model.model_, nullptr);
+  EXPECT_EQ(model.compiled_.functions[0].host.interface.outputs[0].dim_texts[0], "m");
+  for (int64_t rows : {0, 1, 2, 3, 7, 13, 14, 15, 64, 113, 128, 225}) {
+    Floats in({rows, k}, 4);
+    std::vector<int64_t> shape;
+    std::vector<float> got = model.call({in}, &shape);
+    EXPECT_EQ(shape, (std::vector<int64_t>{rows, n}));
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = bias.data[j];
+        for (int64_t c = 0; c < k; ++c) sum += double(in.data[i * k + c]) * w.data[c * n + j];
+        ASSERT_NEAR(got[i * n + j], std::max(sum, 0.0), 1e-4) << rows << " rows, at " << i << ", " << j;
+      }
+    }
+  }
+  std::string refused;
+  model.call({Floats({2, k + 1})}, nullptr, &refused);
+  EXPECT_NE(refused.find("input `x`: dimension 1 is 38, expected 37"), std::string::npos) << refused;
+}
+
+// softmax over rows, and a batched product of two inputs.
+TEST(Compile, SoftmaxOfBatchedProduct) {
+  Builder b(standard_ops());
+  Var h = make_var("h"), q = make_var("q"), s = make_var("s");
+  auto x = graph::make_variable("x", tensor_type({h, q, make_int(24)}, dtypes::float32));
+  auto y = graph::make_variable("y", tensor_type({h, s, make_int(24)}, dtypes::float32));
+  b.begin_function("main", {x, y});
+  b.begin_dataflow();
+  auto t = b.emit(graph::make_op_call(op("permute_dims"), {y},
+                                      Attrs{{"axes", Attr(std::vector<int64_t>{0, 2, 1})}}));
+  ASSERT_TRUE(t.ok()) << to_string(t.errors());
+  auto p = b.emit(graph::make_op_call(op("matmul"), {x, *t}));
+  ASSERT_TRUE(p.ok()) << to_string(p.errors());
+  auto r = b.emit(graph::make_op_call(op("nn.softmax"), {*p}));
+  ASSERT_TRUE(r.ok()) << to_string(r.errors());
+  Value out = b.emit_output(*r);
+  b.end_dataflow();
+  ASSERT_TRUE(b.end_function(out).ok());
+  Compiled model(b.module());
+  ASSERT_NE(model.model_, nullptr);
+  for (auto [heads, rows, columns] : std::vector<std::array<int64_t, 3>>{
+           {1, 1, 1}, {2, 3, 5}, {3, 16, 33}, {2, 20, 64}, {1, 0, 4}, {2, 7, 127}}) {
+    Floats in({heads, rows, 24}, 5), other({heads, columns, 24}, 6);
+    std::vector<float> got = model.call({in, other});
+    ASSERT_EQ(got.size(), static_cast<size_t>(heads * rows * columns));
+    for (int64_t i = 0; i < heads * rows; ++i) {
+      std::vector<double> e;
+      double sum = 0;
+      for (int64_t j = 0; j < columns; ++j) {
+        double dot = 0;
+        for (int64_t c = 0; c < 24; ++c) {
+          dot += double(in.data[i * 24 + c]) * other.data[((i / rows) * columns + j) * 24 + c];
+        }
+        e.push_back(std::exp(dot));
+        sum += e.back();
+      }
+      for (int64_t j = 0; j < columns; ++j) {
+        ASSERT_NEAR(got[i * columns + j], e[j] / sum, 1e-5) << heads << "x" << rows << "x" << columns;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace repose

@@ -1,0 +1,166 @@
+// Ranges, strides and what conditions teach.
+#include "expr/facts.h"
+
+#include <gtest/gtest.h>
+
+#include "expr/interval.h"
+#include "expr/random_expr.h"
+
+namespace repose {
+namespace {
+
+constexpr int64_t plus = Interval::plus_infinity;
+constexpr int64_t minus = Interval::minus_infinity;
+
+class FactsTest : public testing::Test {
+ protected:
+  static Expr c(int64_t v) { return make_int(v); }
+  Var n = make_var("n", dtypes::index, VarRole::dimension);
+  Var m = make_var("m", dtypes::index, VarRole::dimension);
+  Var s = make_var("s", dtypes::index, VarRole::value);
+  Facts facts;
+};
+
+TEST_F(FactsTest, DimensionsAreNotNegative) {
+  EXPECT_EQ(facts.range_of(n), (Interval{0, plus}));
+  EXPECT_EQ(facts.range_of(s), Interval{});
+}
+
+TEST_F(FactsTest, RestrictionsIntersect) {
+  facts.restrict(n, {1, 4096, 8, 0});
+  EXPECT_EQ(facts.range_of(n), (Interval{8, 4096, 8, 0}));
+  facts.restrict(n, {minus, 100, 12, 4});
+  EXPECT_EQ(facts.range_of(n), (Interval{16, 88, 24, 16}));
+  facts.restrict(n, {minus, plus, 2, 1});
+  EXPECT_TRUE(facts.is_contradiction());
+  EXPECT_EQ(prove(eq(n, c(5)), facts), Truth::yes);
+}
+
+TEST_F(FactsTest, CopiesAreIndependent) {
+  Facts copy = facts;
+  copy.restrict(n, {5, 9});
+  EXPECT_EQ(facts.range_of(n), (Interval{0, plus}));
+  EXPECT_EQ(copy.range_of(n), (Interval{5, 9}));
+  Facts second = copy;
+  second.assume(le(n, c(6)));
+  EXPECT_EQ(copy.range_of(n).upper, 9);
+  EXPECT_EQ(second.range_of(n).upper, 6);
+}
+
+TEST_F(FactsTest, ComparisonsBecomeRanges) {
+  facts.assume(logical_and(lt(c(2), n), le(Expr(n) * 3, c(20))));
+  EXPECT_EQ(facts.range_of(n), (Interval{3, 6}));
+  facts.assume(ne(n, c(3)));
+  EXPECT_EQ(facts.range_of(n), (Interval{4, 6}));
+  facts.assume(make_not(le(c(6), n)));
+  EXPECT_EQ(facts.range_of(n), (Interval{4, 5}));
+}
+
+TEST_F(FactsTest, RangesFollowOtherVariables) {
+  facts.restrict(m, {0, 10});
+  facts.assume(le(Expr(n) + 2, m));
+  EXPECT_EQ(facts.range_of(n), (Interval{0, 8}));
+  EXPECT_EQ(facts.range_of(m), (Interval{2, 10}));
+}
+
+TEST_F(FactsTest, RemaindersBecomeStrides) {
+  facts.assume(eq(floor_mod(n, c(8)), c(0)));
+  facts.assume(eq(floor_mod(Expr(s) * 3 + 1, c(7)), c(0)));
+  EXPECT_EQ(facts.range_of(n), (Interval{0, plus, 8, 0}));
+  EXPECT_EQ(facts.range_of(s), (Interval{minus, plus, 7, 2}));
+}
+
+TEST_F(FactsTest, EqualitiesReplaceTheLaterVariable) {
+  facts.restrict(m, {3, plus});
+  facts.assume(eq(m, Expr(n) + 1));
+  EXPECT_EQ(to_string(simplify(m, facts)), "n + 1");
+  EXPECT_EQ(facts.range_of(n).lower, 2);
+  facts.assume(eq(n, c(4)));
+  EXPECT_EQ(to_string(simplify(m, facts)), "5");
+  facts.assume(eq(m, c(6)));
+  EXPECT_TRUE(facts.is_contradiction());
+}
+
+TEST_F(FactsTest, MinimumsTeachTheirSides) {
+  facts.assume(eq(min(n, c(512)), n));
+  EXPECT_EQ(facts.range_of(n).upper, 512);
+  facts.assume(le(max(n, m), c(100)));
+  EXPECT_EQ(facts.range_of(n).upper, 100);
+  EXPECT_EQ(facts.range_of(m).upper, 100);
+}
+
+TEST_F(FactsTest, DisjunctionsShrink) {
+  facts.assume(logical_or(eq(n, m), eq(n, c(1))));
+  EXPECT_TRUE(facts.equalities().empty());
+  facts.assume(lt(c(1), n));
+  EXPECT_EQ(prove_equal(n, m, facts), Truth::yes);
+}
+
+TEST_F(FactsTest, FalseConditionsContradict) {
+  facts.assume(lt(n, c(0)));
+  EXPECT_TRUE(facts.is_contradiction());
+}
+
+TEST_F(FactsTest, BoundsOfEveryKind) {
+  facts.restrict(n, {4, 20, 4, 0});
+  facts.restrict(s, {-3, 5});
+  EXPECT_EQ(bounds(Expr(n) * 2 + 1, facts), (Interval{9, 41, 8, 1}));
+  EXPECT_EQ(bounds(Expr(n) * s, facts), (Interval{-60, 100, 4, 0}));
+  EXPECT_EQ(bounds(Expr(s) * s, facts), (Interval{0, 25}));
+  EXPECT_EQ(bounds(floor_div(n, c(3)), facts), (Interval{1, 6}));
+  EXPECT_EQ(bounds(floor_div(n, c(4)), facts), (Interval{1, 5}));
+  EXPECT_EQ(bounds(floor_mod(n, c(8)), facts), (Interval{0, 4, 4, 0}));
+  EXPECT_EQ(bounds(min(n, c(6)), facts), (Interval{4, 6, 2, 0}));
+  EXPECT_EQ(bounds(max(s, c(0)), facts), (Interval{0, 5}));
+  EXPECT_EQ(bounds(make_select(eq(n, c(8)), s, c(9)), facts), (Interval{-3, 9}));
+  EXPECT_EQ(bounds(floor_div(c(100), n), facts), (Interval{5, 25}));
+  EXPECT_EQ(bounds(floor_div(c(10), s), facts), (Interval{-10, 10}));
+  EXPECT_EQ(bounds(make_cast(dtypes::int8, Expr(n)), facts), (Interval{4, 20, 4, 0}));
+  EXPECT_EQ(bounds(make_cast(dtypes::int8, Expr(n) * 20), facts), (Interval{-128, 127}));
+  EXPECT_EQ(bounds(Expr(n) * m - m * 4, facts), (Interval{0, plus, 4, 0}));
+  Interval large = bounds(Expr(n) * (int64_t{1} << 60), facts);  // its upper limit leaves int64
+  EXPECT_EQ(large.lower, int64_t{1} << 62);
+  EXPECT_EQ(large.upper, plus);
+}
+
+TEST_F(FactsTest, RandomBoundsContainEveryValue) {
+  RandomExpr random(11);
+  for (int i = 0; i < 10000; ++i) {
+    Scene scene = random.scene();
+    Expr e = random.index(3);
+    Interval range = bounds(e, scene.facts);
+    int assignments = 0;
+    random.for_each_assignment(scene, [&](const Assignment& assignment) {
+      ++assignments;
+      auto value = evaluate(e, assignment);
+      if (!value) return;
+      ASSERT_TRUE(range.contains(value->i))
+          << to_string(e) << " is " << value->i << " in [" << range.lower << ", " << range.upper
+          << "] % " << range.divisor << " = " << range.remainder << "\n"
+          << scene.to_string();
+    });
+    ASSERT_FALSE(HasFatalFailure());
+    if (scene.facts.is_contradiction()) {
+      ASSERT_EQ(assignments, 0) << scene.to_string();
+    }
+  }
+}
+
+TEST_F(FactsTest, RandomIntervalsIntersect) {
+  RandomExpr random(12);
+  for (int i = 0; i < 3000; ++i) {
+    auto interval = [&] {
+      int64_t low = random.number(-20, 20), d = random.number(1, 9);
+      return Interval{low, low + random.number(0, 40), d, random.number(0, d - 1)};
+    };
+    Interval a = interval(), b = interval(), both = intersection(a, b),
+             either = hull(tightened(a), tightened(b));
+    for (int64_t v = -70; v <= 70; ++v) {
+      ASSERT_EQ(both.contains(v) && !is_empty(both), a.contains(v) && b.contains(v)) << v;
+      ASSERT_TRUE(either.contains(v) || !(a.contains(v) || b.contains(v))) << v;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace repose

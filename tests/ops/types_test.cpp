@@ -1,0 +1,252 @@
+// Types that operators infer, errors, and the checks that they place.
+#include "operators.h"
+
+namespace repose::testing {
+namespace {
+
+struct Symbols {
+  Var m = make_var("m"), n = make_var("n"), k = make_var("k");
+};
+
+TEST(types, reshape_keeps_the_relation) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(224)}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_flatten(), {x}), "R.Tensor((\"m * 224\",), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_reshape(), {x, shape_value({s.m, n_(2), n_(112)})}),
+            "R.Tensor((m, 2, 112), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_expand_dims(), {x}, {{"axis", AttrList{Attr(0), Attr(-1)}}}),
+            "R.Tensor((1, m, 224, 1), dtype=\"float32\")");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{});
+}
+
+TEST(types, reshape_C1_is_refuted_for_constants) {
+  Variable x = graph::make_variable("x", f32({n_(2), n_(3)}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_reshape(), {x, shape_value({n_(7)})}),
+            "`reshape`: the operand of shape (2, 3) has 6 elements, the new shape (7,) has 7");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{});
+}
+
+TEST(types, reshape_C1_may_hold_for_some_extents) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.k}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_reshape(), {x, shape_value({s.k, n_(4)})}),
+            "R.Tensor((k, 4), dtype=\"float32\")");
+  EXPECT_EQ(g.checks().size(), 1u);
+}
+
+TEST(types, squeeze_C2) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(1), n_(3)}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_squeeze(), {x}, {{"axis", 1}}), "R.Tensor((m, 3), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_squeeze(), {x}, {{"axis", 2}}), "`squeeze`: dimension 2 is 3, expected 1");
+  EXPECT_EQ(g.type(op_squeeze(), {x}, {{"axis", 5}}), "`squeeze`: axis 5 of a tensor of rank 3");
+  EXPECT_EQ(g.type(op_squeeze(), {x}), "R.Tensor((m, 3), dtype=\"float32\")");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{"m != 1"});
+}
+
+TEST(types, permute_concat_split) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(6)}));
+  Variable y = graph::make_variable("y", f32({s.n, n_(6)}));
+  Graph g({x, y});
+  EXPECT_EQ(g.type(op_permute_dims(), {x}), "R.Tensor((6, m), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_permute_dims(), {x}, {{"axes", AttrList{Attr(0), Attr(0)}}}),
+            "`permute_dims`: axis 0 is given twice");
+  EXPECT_EQ(g.type(op_concat(), {graph::make_tuple({x, y})}),
+            "R.Tensor((\"m + n\", 6), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_split(), {x}, {{"indices_or_sections", 4}, {"axis", 1}}),
+            "R.Tuple(R.Tensor((m, 2), dtype=\"float32\"), R.Tensor((m, 2), dtype=\"float32\"), "
+            "R.Tensor((m, 2), dtype=\"float32\"), R.Tensor((m, 0), dtype=\"float32\"))");
+  EXPECT_EQ(g.type(op_split(), {x}, {{"indices_or_sections", AttrList{Attr(2)}}, {"axis", 1}}),
+            "R.Tuple(R.Tensor((m, 2), dtype=\"float32\"), R.Tensor((m, 4), dtype=\"float32\"))");
+  EXPECT_EQ(
+      g.type(op_split(), {x}, {{"indices_or_sections", 0}}),
+      "`split`: `indices_or_sections` must be a number of sections (at least 1), or ascending "
+      "positions, none of them negative");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{});
+}
+
+TEST(types, concat_C2_places_a_check) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(6)}));
+  Variable y = graph::make_variable("y", f32({s.n, n_(6)}));
+  Graph g({x, y});
+  EXPECT_EQ(g.type(op_concat(), {graph::make_tuple({x, y})}, {{"axis", 1}}),
+            "R.Tensor((m, 12), dtype=\"float32\")");
+  EXPECT_EQ(g.checks().size(), 1u);
+}
+
+std::string slice_type(Dims shape, int64_t begin, int64_t end, int64_t stride = 1) {
+  Variable x = graph::make_variable("x", f32(std::move(shape)));
+  Graph g({x});
+  return g.type(op_strided_slice(),
+                {x, shape_value({n_(begin)}), shape_value({n_(end)}), shape_value({n_(stride)})},
+                {{"axes", 0}});
+}
+
+TEST(types, strided_slice_extents) {
+  const int64_t all = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(slice_type({n_(10)}, 2, 7), "R.Tensor((5,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, -3, all), "R.Tensor((3,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, -20, -1), "R.Tensor((9,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, 8, 2), "R.Tensor((0,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, 0, all, 3), "R.Tensor((4,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, all, std::numeric_limits<int64_t>::min(), -1),
+            "R.Tensor((10,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, -1, 0, -2), "R.Tensor((5,), dtype=\"float32\")");
+  Symbols s;
+  EXPECT_EQ(slice_type({s.m + 3}, 1, all), "R.Tensor((\"m + 2\",), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({s.m + 3}, 0, -1), "R.Tensor((\"m + 2\",), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({s.m + 3}, -2, all), "R.Tensor((2,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({s.m}, 0, all), "R.Tensor((m,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({s.m}, -1, std::numeric_limits<int64_t>::min(), -1),
+            "R.Tensor((m,), dtype=\"float32\")");
+  // The same extent however it is written.
+  EXPECT_EQ(slice_type({s.m}, 1, all), slice_type({s.m}, 0, -1));
+}
+
+TEST(types, strided_slice_by_symbols) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m}));
+  Variable y = graph::make_variable("y", f32({s.n}));
+  Graph g({x, y});
+  g.b.assume(le(s.n, s.m));
+  EXPECT_EQ(
+      g.type(op_strided_slice(), {x, shape_value({n_(0)}), shape_value({s.n})}, {{"axes", 0}}),
+      "R.Tensor((n,), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_strided_slice(), {x, shape_value({n_(0)}), shape_value({n_(1), n_(2)})},
+                   {{"axes", 0}}),
+            "`strided_slice`: 1 axes, but operand 2 (`end`) has 2 members");
+}
+
+TEST(types, take) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(5)}));
+  Variable i = graph::make_variable("i", i64({s.n, n_(2)}));
+  Graph g({x, i});
+  EXPECT_EQ(g.type(op_take(), {x, i}, {{"axis", 1}}), "R.Tensor((m, n, 2), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_take(), {x, x}, {{"axis", 1}}),
+            "`take`: operand 1 has dtype float32, expected an integer");
+  EXPECT_EQ(g.type(op_take(), {x, i}), "`take`: operand 0 has rank 2, expected 1");
+}
+
+TEST(types, broadcasts) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({n_(1), n_(5)}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_broadcast_to(), {x, shape_value({s.m, s.n, n_(5)})}),
+            "R.Tensor((m, n, 5), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_expand(), {x, shape_value({s.m, n_(1)})}),
+            "R.Tensor((m, 5), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_broadcast_to(), {x, shape_value({s.m, n_(1)})}),
+            "`broadcast_to`: dimension 1 of the operand is 5, of the new shape 1");
+}
+
+TEST(types, shapes_as_values) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(5)}));
+  Variable t = graph::make_variable("t", i64({n_(3)}));
+  Graph g({x, t});
+  EXPECT_EQ(g.type(op_shape_of(), {x}), "R.Shape([m, 5])");
+  EXPECT_EQ(g.type(op_tensor_to_shape(), {t}), "R.Shape(ndim=3)");
+  EXPECT_EQ(g.type(op_arange(), {index_value(s.m)}), "R.Tensor((m,), dtype=\"int64\")");
+  EXPECT_EQ(g.type(op_arange(), {index_value(n_(10)), index_value(n_(0)), index_value(n_(-3))}),
+            "R.Tensor((4,), dtype=\"int64\")");
+  EXPECT_EQ(g.type(op_zeros(), {shape_value({s.m, n_(2)})}), "R.Tensor((m, 2), dtype=\"float32\")");
+}
+
+TEST(types, matmul) {
+  Symbols s;
+  Variable a = graph::make_variable("a", f32({n_(8), s.m, n_(4)}));
+  Variable b = graph::make_variable("b", f32({n_(4), s.n}));
+  Variable v = graph::make_variable("v", f32({n_(4)}));
+  Variable w = graph::make_variable("w", f32({s.k, n_(2)}));
+  Graph g({a, b, v, w});
+  EXPECT_EQ(g.type(op_matmul(), {a, b}), "R.Tensor((8, m, n), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_matmul(), {a, v}), "R.Tensor((8, m), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_matmul(), {v, b}), "R.Tensor((n,), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_matmul(), {v, v}), "R.Tensor((), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_matmul(), {v, w}), "R.Tensor((2,), dtype=\"float32\")");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{"k == 4"});
+}
+
+TEST(types, reductions_and_norms) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(3), s.n}));
+  Variable w = graph::make_variable("w", f32({n_(3)}));
+  Graph g({x, w});
+  EXPECT_EQ(g.type(op_sum(), {x}), "R.Tensor((), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_mean(), {x}, {{"axis", -1}, {"keepdims", true}}),
+            "R.Tensor((m, 3, 1), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_max(), {x}, {{"axis", AttrList{}}}),
+            "R.Tensor((m, 3, n), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_nn_softmax(), {x}), "R.Tensor((m, 3, n), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_nn_layer_norm(), {x, w, w}, {{"axes", 1}}),
+            "R.Tensor((m, 3, n), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_nn_layer_norm(), {x, w, w}, {{"axes", 4}}),
+            "`nn.layer_norm`: axis 4 of a tensor of rank 3");
+  EXPECT_EQ(g.type(op_nn_relu(), {x}), "R.Tensor((m, 3, n), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_argmax(), {w}, {{"axis", 0}}), "R.Tensor((), dtype=\"int64\")");
+}
+
+TEST(types, convolutions) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.n, n_(3), s.m + 7, n_(32)}));
+  Variable w = graph::make_variable("w", f32({n_(16), n_(3), n_(3), n_(3)}));
+  Graph g({x, w});
+  EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}), "R.Tensor((n, 16, \"m + 5\", 30), dtype=\"float32\")");
+  EXPECT_EQ(
+      g.type(op_nn_conv2d(), {x, w}, {{"padding", 1}, {"strides", AttrList{Attr(1), Attr(2)}}}),
+      "R.Tensor((n, 16, \"m + 7\", 16), dtype=\"float32\")");
+  EXPECT_EQ(
+      g.type(op_nn_conv2d(), {x, w}, {{"groups", 3}}),
+      "`nn.conv2d`: the number of input channels is 3, groups times dimension 1 of the weight "
+      "is 9");
+  EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"data_layout", "NHWC"}}),
+            "`nn.conv2d`: data_layout is \"NHWC\", supported is \"NCHW\"");
+  EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"padding", AttrList{Attr(1), Attr(1), Attr(1)}}}),
+            "`nn.conv2d`: attribute `padding` has 3 values, expected 1, 2 or 4");
+  EXPECT_EQ(g.type(op_nn_max_pool2d(), {x}, {{"pool_size", 2}, {"strides", 2}}),
+            "R.Tensor((n, 3, \"(m + 1) // 2 + 3\", 16), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_nn_adaptive_avg_pool2d(), {x}, {{"output_size", 1}}),
+            "R.Tensor((n, 3, 1, 1), dtype=\"float32\")");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{});
+}
+
+TEST(types, windows_state_that_they_fit) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({n_(1), n_(3), s.m}));
+  Graph g({x});
+  g.emit(op_nn_avg_pool1d(), {x}, {{"pool_size", 4}});
+  EXPECT_EQ(g.checks().size(), 1u);
+}
+
+TEST(types, pad) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, n_(3)}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_nn_pad(), {x, shape_value({n_(0), n_(2), n_(1), n_(1)})}),
+            "R.Tensor((\"m + 2\", 5), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_nn_pad(), {x, shape_value({n_(0), n_(2)})}),
+            "`nn.pad`: 2 widths for an operand of rank 2, expected 4");
+  EXPECT_EQ(
+      g.type(op_nn_pad(), {x, shape_value({n_(0), n_(0), n_(3), n_(0)})},
+             {{"pad_mode", "reflect"}}),
+      "`nn.pad`: dimension 1 of 3 elements is too small for widths 3 and 0 in mode \"reflect\"");
+}
+
+TEST(types, the_rank_stays_where_the_shape_is_not_known) {
+  Variable x = graph::make_variable("x", tensor_type_of_rank(3, dtypes::float32));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_permute_dims(), {x}), "R.Tensor(ndim=3, dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_sum(), {x}, {{"axis", 1}}), "R.Tensor(ndim=2, dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_expand_dims(), {x}, {{"axis", 1}}), "R.Tensor(ndim=4, dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_matmul(), {x, x}), "R.Tensor(ndim=3, dtype=\"float32\")");
+}
+
+}  // namespace
+}  // namespace repose::testing

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Runs ONNX's operator tests natively: each case compiled by `repose compile`, run, compared.
+
+    conformance.py [--repose PATH] [--op Conv] [--mode bake] [--jobs N] [--peer ort] [-v]
+
+Two modes: `bake` (shape-deciding operands are constants) and `symbolic` (and every extent above 1 a
+symbol). A case that the compiler calls unsupported (exit code 3) doesn't count; all others have to
+pass, except the few that conformance_exempt.txt lists.
+"""
+import argparse
+import collections
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_node_tests
+import repose_cli
+import workers
+
+HERE = Path(__file__).parent
+CASES = repose_cli.ROOT / "build" / "conformance"
+MODES = ("bake", "symbolic")
+MOST_EXEMPTIONS = 10
+
+
+def cases(mode):
+    """The index of the cases of a mode, written first where they are missing or out of date."""
+    folder = CASES / mode
+    key = hashlib.sha256(Path(onnx_node_tests.__file__).read_bytes()).hexdigest()
+    key += f" onnx {onnx.__version__} numpy {np.__version__}"
+    stamp = folder / "stamp"
+    if not stamp.exists() or stamp.read_text() != key:
+        stamp.unlink(missing_ok=True)
+        onnx_node_tests.write_cases(folder, baked=True, symbolic=mode == "symbolic")
+        stamp.write_text(key)
+    return json.loads((folder / "index.json").read_text())
+
+
+def exemptions():
+    """{"mode/case": reason}"""
+    lines = (HERE / "conformance_exempt.txt").read_text().splitlines()
+    entries = [line.split(None, 1) for line in lines if line.strip() and line[0] != "#"]
+    return {entry[0]: entry[1] if len(entry) > 1 else "" for entry in entries}
+
+
+def blockers(case, why):
+    """The operators of an unsupported case that its diagnostics name, or what they say instead."""
+    named = set(re.findall(r"`([^`]+)`", why)) & set(case["ops"])
+    if named:
+        return sorted(named)
+    kinds = re.findall(r"\[(unsupported-[a-z-]+)\]", why)
+    return sorted({f"{'+'.join(case['ops'])} ({kind})" for kind in kinds or ["unsupported"]})
+
+
+def run(index, mode, args):
+    """[(case, status, why)]"""
+    scratch = CASES / f"libraries-{os.getpid()}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        {
+            "repose": None if args.peer else str(args.repose),
+            "folder": str(CASES / mode / case["name"]),
+            "library": str(scratch / f"{mode}-{case['name']}.so"),
+            "rtol": case["rtol"],
+            "atol": case["atol"],
+        }
+        for case in index
+    ]
+    results = []
+    for case, answer in zip(index, workers.run_jobs("conformance_case", jobs, args.jobs)):
+        if "crashed" in answer:
+            answer = {"status": "failed", "why": f"crashed: exit code {answer['crashed']}"}
+        results.append((case, answer["status"], answer["why"]))
+    for left in scratch.iterdir():
+        left.unlink()
+    scratch.rmdir()
+    return results
+
+
+def judge(results, mode, exempt):
+    """What is wrong with the results of a mode, one line each."""
+    wrong = []
+    for case, status, why in results:
+        listed = [key for key in (f"{mode}/{case['name']}", f"*/{case['name']}") if key in exempt]
+        if status == "failed" and not listed:
+            first = (why.strip().splitlines() or ["no message"])[0]
+            wrong.append(f"{mode}/{case['name']}: {first}")
+        if status == "passed" and listed:
+            wrong.append(f"{mode}/{case['name']}: passes; remove it from the exemptions")
+    return wrong
+
+
+def report(results, mode, verbose):
+    counts = collections.Counter(status for _, status, _ in results)
+    supported = counts["passed"] + counts["failed"]
+    print(
+        f"conformance {mode}: {counts['passed']} of {supported} supported cases pass "
+        f"({supported} of {len(results)} are supported)"
+    )
+    if verbose:
+        for case, status, why in results:
+            print(f"  {status:11} {case['name']}: {why or ''}".rstrip())
+    return counts
+
+
+def report_blockers(results):
+    count = collections.Counter()
+    for case, status, why in results:
+        if status == "unsupported":
+            count.update(blockers(case, why))
+    if count:
+        print("in the way of unsupported cases:")
+        print("  " + ", ".join(f"{name} {n}" for name, n in count.most_common()))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repose", type=Path, default=repose_cli.default_repose())
+    parser.add_argument("--mode", choices=MODES, help="one of the two (default: both)")
+    parser.add_argument("--op", help="only the cases with this operator")
+    parser.add_argument("--case", help="only the cases with this in their names")
+    parser.add_argument("--jobs", type=int, help="processes at once (default: one per CPU)")
+    parser.add_argument("--peer", choices=["ort"], help="check the suite with ONNX Runtime instead")
+    parser.add_argument("-v", "--verbose", action="store_true", help="the outcome of every case")
+    args = parser.parse_args()
+    start, exempt = time.monotonic(), exemptions()
+    wrong, total = [], collections.Counter()
+    if len(exempt) > MOST_EXEMPTIONS:
+        wrong.append(f"{len(exempt)} exemptions, at most {MOST_EXEMPTIONS} are allowed")
+    wrong += [f"exemption `{key}` gives no reason" for key, why in exempt.items() if not why]
+    names = set()
+    for mode in [args.mode] if args.mode else MODES:
+        index = cases(mode)
+        names |= {f"{kind}/{case['name']}" for case in index for kind in (mode, "*")}
+        chosen = [
+            case
+            for case in index
+            if (args.op is None or args.op in case["ops"])
+            and (args.case is None or args.case in case["name"])
+        ]
+        results = run(chosen, mode, args)
+        total += report(results, mode, args.verbose)
+        wrong += judge(results, mode, exempt)
+    report_blockers(results)
+    if args.mode is None:
+        wrong += [f"exemption `{key}` names no case" for key in exempt if key not in names]
+    for line in wrong:
+        print(f"FAILED {line}")
+    print(
+        f"conformance: {total['passed']} passed, {len(wrong)} failed, "
+        f"{total['unsupported']} unsupported, {time.monotonic() - start:.0f} s"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Compiles and runs models the way a user does: the command line `repose`, and the artifact in
+Python through `tvm_ffi.load_module`."""
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlpack import Exported, imported
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Exit codes of the command line.
+MISMATCH, USAGE, UNSUPPORTED, MALFORMED, INTERNAL, IO, REFUSED = range(1, 8)
+
+
+def default_repose():
+    """The compiler of the release build."""
+    return ROOT / "build" / "release" / "bin" / "repose"
+
+
+@dataclass
+class Compiled:
+    """The outcome of a compilation: exit code 0 and a library, or the code and the diagnostics.
+    A compiler that crashed has a negative code (the signal), one that hung has the code -1."""
+
+    code: int
+    library: Path
+    text: str = ""
+
+    @property
+    def ok(self):
+        return self.code == 0
+
+
+def compile_model(repose, model, library, options=(), timeout_seconds=600):
+    """repose compile MODEL -o LIBRARY OPTIONS…"""
+    command = [str(repose), "compile", str(model), "-o", str(library), *options]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return Compiled(-1, library, f"the compiler ran for {timeout_seconds} s")
+    return Compiled(done.returncode, library, done.stderr.decode(errors="replace"))
+
+
+def run_model(library, arrays):
+    """Calls `main` of an artifact with numpy arrays (in input order); gives the list of outputs."""
+    import tvm_ffi
+
+    main = tvm_ffi.load_module(str(library), keep_module_alive=False)["main"]
+    result = main(*(Exported(array) for array in arrays))
+    tensors = [result] if isinstance(result, tvm_ffi.Tensor) else list(result)
+    return [imported(tensor) for tensor in tensors]

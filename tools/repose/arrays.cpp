@@ -1,0 +1,205 @@
+// Tensors of the command line: .npy files, and the values that `--input` describes.
+#include "arrays.h"
+
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+
+#include "driver/compile.h"
+
+namespace repose::cli {
+
+namespace {
+
+const std::map<std::string, DType>& npy_types() {
+  static const std::map<std::string, DType> types = {
+      {"|b1", dtypes::boolean}, {"|i1", dtypes::int8},    {"<i2", dtypes::int16},
+      {"<i4", dtypes::int32},   {"<i8", dtypes::int64},   {"|u1", dtypes::uint8},
+      {"<u2", dtypes::uint16},  {"<u4", dtypes::uint32},  {"<u8", dtypes::uint64},
+      {"<f2", dtypes::float16}, {"<f4", dtypes::float32}, {"<f8", dtypes::float64}};
+  return types;
+}
+
+// The text of `'key': value` in the header's dictionary, up to the end of the value.
+std::string field(const std::string& header, const std::string& key) {
+  size_t at = header.find("'" + key + "'");
+  if (at == std::string::npos) return "";
+  at = header.find(':', at);
+  if (at == std::string::npos) return "";
+  at = header.find_first_not_of(" \t", at + 1);
+  if (at == std::string::npos) return "";
+  const char close = header[at] == '\'' ? '\'' : header[at] == '(' ? ')' : ',';
+  const size_t end = header.find(close, at + 1);
+  if (end == std::string::npos) return "";
+  return header.substr(at, end - at + (close == ',' ? 0 : 1));
+}
+
+bool parse_shape(const std::string& text, std::vector<int64_t>* shape) {
+  if (text.size() < 2 || text.front() != '(' || text.back() != ')') return false;
+  const char* p = text.data() + 1;
+  const char* end = text.data() + text.size() - 1;
+  while (p < end) {
+    while (p < end && (*p == ' ' || *p == ',')) ++p;
+    if (p == end) break;
+    int64_t n = 0;
+    auto [next, ec] = std::from_chars(p, end, n);
+    if (ec != std::errc() || n < 0) return false;
+    shape->push_back(n);
+    p = next;
+  }
+  return true;
+}
+
+Diagnostic bad_file(const std::string& path, const std::string& why) {
+  return error(DiagnosticKind::bad_array_file, {}, "`{}` is no array that can be read: {}", path, why);
+}
+
+}  // namespace
+
+Result<Array> read_npy(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path, std::strerror(errno));
+  }
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (bytes.size() < 10 || bytes.compare(0, 6, "\x93NUMPY") != 0) {
+    return bad_file(path, "it does not begin as .npy files do");
+  }
+  const int version = static_cast<unsigned char>(bytes[6]);
+  const size_t length_bytes = version == 1 ? 2 : 4;
+  size_t length = 0;
+  if (bytes.size() < 8 + length_bytes) return bad_file(path, "its header is cut off");
+  for (size_t i = 0; i < length_bytes; ++i) {
+    length |= static_cast<size_t>(static_cast<unsigned char>(bytes[8 + i])) << (8 * i);
+  }
+  const size_t data = 8 + length_bytes + length;
+  if (data > bytes.size()) return bad_file(path, "its header is cut off");
+  const std::string header = bytes.substr(8 + length_bytes, length);
+  std::string type = field(header, "descr");
+  if (type.size() < 2) return bad_file(path, "its header has no dtype");
+  type = type.substr(1, type.size() - 2);
+  auto known = npy_types().find(type);
+  if (known == npy_types().end()) return bad_file(path, "dtype `" + type + "` is not supported");
+  if (field(header, "fortran_order") != "False") return bad_file(path, "it is in Fortran order");
+  std::vector<int64_t> shape;
+  if (!parse_shape(field(header, "shape"), &shape)) return bad_file(path, "its header has no shape");
+  const int64_t needed = array_bytes(shape, known->second);
+  if (needed < 0 || static_cast<size_t>(needed) != bytes.size() - data) {
+    return bad_file(path, "its size does not fit its shape");
+  }
+  Ref<ArrayNode> array = make_array(shape, known->second);
+  if (needed) std::memcpy(array->mutable_bytes(), bytes.data() + data, static_cast<size_t>(needed));
+  return Array(array);
+}
+
+Result<void> write_npy(const std::string& path, const ArrayNode& array) {
+  std::string type = "<u2";
+  for (const auto& [name, dtype] : npy_types()) {
+    if (dtype == array.dtype) type = name;
+  }
+  std::string shape = "(";
+  for (size_t i = 0; i < array.shape.size(); ++i) {
+    shape += std::to_string(array.shape[i]) + (array.shape.size() == 1 ? "," : i + 1 < array.shape.size() ? ", " : "");
+  }
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}), }}", type, shape);
+  // The data begin at a multiple of 64.
+  const size_t total = (10 + header.size() + 1 + 63) / 64 * 64;
+  header.resize(total - 10 - 1, ' ');
+  header += '\n';
+  std::string out("\x93NUMPY\x01\x00", 8);
+  out += static_cast<char>(header.size() & 255);
+  out += static_cast<char>(header.size() >> 8);
+  out += header;
+  out.append(reinterpret_cast<const char*>(array.bytes), array.num_bytes);
+  return write_file(path, out);
+}
+
+Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::string& fill,
+                         uint64_t seed) {
+  const int64_t bytes = array_bytes(shape, dtype);
+  if (bytes < 0 || bytes > (int64_t{1} << 40)) {
+    return error(DiagnosticKind::too_large, {}, "an input of that shape does not fit in memory");
+  }
+  double low = dtype.is_float() ? -1 : 0, high = 1;
+  if (fill.starts_with("rand(")) {
+    if (std::sscanf(fill.c_str(), "rand(%lf,%lf)", &low, &high) != 2 || fill.back() != ')' || low > high) {
+      return error(DiagnosticKind::bad_usage, {}, "`{}`: expected rand(low,high)", fill);
+    }
+  } else if (fill != "rand" && fill != "zeros" && fill != "ones") {
+    return error(DiagnosticKind::bad_usage, {}, "`{}`: expected rand, rand(low,high), zeros or ones", fill);
+  }
+  Ref<ArrayNode> array = make_array(std::move(shape), dtype);
+  std::mt19937_64 random(seed);
+  for (int64_t i = 0, n = array->num_elements(); i < n; ++i) {
+    double value = fill == "ones" ? 1 : 0;
+    if (fill.starts_with("rand")) {
+      if (dtype.is_float()) {
+        value = std::uniform_real_distribution<double>(low, high)(random);
+      } else {
+        value = static_cast<double>(std::uniform_int_distribution<int64_t>(
+            static_cast<int64_t>(low), static_cast<int64_t>(high))(random));
+      }
+    }
+    array->store(i, dtype.is_float() ? Scalar::of_float(value, dtype)
+                                     : Scalar::of_int(static_cast<int64_t>(value), dtype));
+  }
+  return Array(array);
+}
+
+namespace {
+
+std::optional<DType> parse_dtype(const std::string& name) {
+  static const std::map<std::string, DType> brief = {
+      {"i8", dtypes::int8},    {"i16", dtypes::int16},    {"i32", dtypes::int32},
+      {"i64", dtypes::int64},  {"u8", dtypes::uint8},     {"u16", dtypes::uint16},
+      {"u32", dtypes::uint32}, {"u64", dtypes::uint64},   {"f16", dtypes::float16},
+      {"bf16", dtypes::bfloat16}, {"f32", dtypes::float32}, {"f64", dtypes::float64}};
+  if (auto it = brief.find(name); it != brief.end()) return it->second;
+  auto full = DType::parse(name);
+  return full && !full->is_index() && !full->is_handle() && !full->is_vector() ? full : std::nullopt;
+}
+
+}  // namespace
+
+Result<InputSpec> parse_input(const std::string& text, uint64_t seed) {
+  // The name may contain '=', the value does not, but for a file's name.
+  size_t equal = text.find("=@");
+  if (equal == std::string::npos) equal = text.rfind('=');
+  auto bad = [&] {
+    return error(DiagnosticKind::bad_usage, {},
+                 "--input `{}`: expected NAME=@FILE.npy or NAME=4x16xi64:rand", text);
+  };
+  if (equal == std::string::npos || equal == 0) return bad();
+  InputSpec spec;
+  spec.name = text.substr(0, equal);
+  std::string value = text.substr(equal + 1);
+  if (value.starts_with("@")) {
+    REPOSE_TRY(array, read_npy(value.substr(1)));
+    spec.array = array;
+    return spec;
+  }
+  std::string fill = "rand";
+  if (size_t colon = value.find(':'); colon != std::string::npos) {
+    fill = value.substr(colon + 1);
+    value = value.substr(0, colon);
+  }
+  std::vector<int64_t> shape;
+  while (!value.empty() && value[0] >= '0' && value[0] <= '9') {
+    int64_t n = 0;
+    auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), n);
+    if (ec != std::errc() || end == value.data() + value.size() || *end != 'x') return bad();
+    shape.push_back(n);
+    value.erase(0, static_cast<size_t>(end - value.data()) + 1);
+  }
+  auto dtype = parse_dtype(value);
+  if (!dtype) return bad();
+  REPOSE_TRY(array, fill_array(std::move(shape), *dtype, fill, seed));
+  spec.array = array;
+  return spec;
+}
+
+}  // namespace repose::cli

@@ -1,0 +1,215 @@
+// What the subcommands of `repose` share.
+#include "command.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "codegen/llvm/target_llvm.h"
+#include "frontend/onnx/reader.h"
+#include "ops/ops.h"
+#include "script/parser.h"
+#include "script/printer.h"
+#include "script/safetensors.h"
+
+namespace repose::cli {
+
+namespace fs = std::filesystem;
+
+int report(const Diagnostics& diagnostics) {
+  std::fputs(to_string(diagnostics).c_str(), stderr);
+  for (const Diagnostic& d : diagnostics) {
+    if (d.severity == Diagnostic::Severity::error) return static_cast<int>(kind_failure(d.kind));
+  }
+  return 0;
+}
+
+void warn(const Diagnostics& warnings) { std::fputs(to_string(warnings).c_str(), stderr); }
+
+void add_model_options(CLI::App& app, ModelOptions& o) {
+  app.add_option("model", o.path, "An .onnx file or IR text")->required();
+  app.add_option("--cpu", o.cpu, "host, x86-64-v2, x86-64-v3 or x86-64-v4")->capture_default_str();
+  app.add_option("--dim", o.dims,
+                 "Ranges of dimensions: seq=1..512%8,batch=1..,past+new=..4096 (%8: a multiple of 8)");
+  app.add_flag("--strict-dims", o.strict_dims,
+               "An error where two differently named dimensions must be equal");
+  app.add_option("--disable", o.disabled, "Skip a pass (see --help of opt for the names)");
+  app.add_option("--print-after", o.print_after, "Print the module after this pass");
+  app.add_option("--dump-ir", o.dump_folder, "Write the module after every pass into this folder");
+  app.add_flag("--time-passes", o.time_passes, "Print the time of every pass");
+  app.add_flag("--verify", o.verify, "Verify the module after every pass");
+}
+
+namespace {
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    size_t end = text.find(at, begin);
+    if (end == std::string::npos) end = text.size();
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+bool parse_number(const std::string& text, int64_t* value) {
+  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return ec == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string>& specs) {
+  std::map<std::string, Interval> result;
+  for (const std::string& spec : specs) {
+    for (const std::string& item : split(spec, ',')) {
+      auto bad = [&] {
+        return error(DiagnosticKind::bad_usage, {},
+                     "--dim `{}`: expected NAME=LOW..HIGH, either bound may be missing, with %DIVISOR "
+                     "after it, or NAME=SIZE",
+                     item);
+      };
+      const size_t equal = item.rfind('=');
+      if (equal == std::string::npos || equal == 0) return bad();
+      std::string range = item.substr(equal + 1);
+      Interval interval;
+      interval.lower = 0;
+      if (size_t percent = range.find('%'); percent != std::string::npos) {
+        if (!parse_number(range.substr(percent + 1), &interval.divisor) || interval.divisor < 1) {
+          return bad();
+        }
+        range = range.substr(0, percent);
+      }
+      const size_t dots = range.find("..");
+      if (dots == std::string::npos) {
+        if (!parse_number(range, &interval.lower)) return bad();
+        interval.upper = interval.lower;
+      } else {
+        const std::string low = range.substr(0, dots), high = range.substr(dots + 2);
+        if (!low.empty() && !parse_number(low, &interval.lower)) return bad();
+        if (!high.empty() && !parse_number(high, &interval.upper)) return bad();
+      }
+      if (interval.lower < 0 || interval.lower > interval.upper) {
+        return error(DiagnosticKind::bad_range, {}, "--dim `{}`: no size lies in that range", item);
+      }
+      if (!result.emplace(item.substr(0, equal), interval).second) {
+        return error(DiagnosticKind::bad_usage, {}, "--dim: `{}` is given twice",
+                     item.substr(0, equal));
+      }
+    }
+  }
+  return result;
+}
+
+namespace {
+
+Result<std::string> read_start(const std::string& path, size_t count) {
+  std::ifstream file(path, std::ios::binary);
+  std::error_code ec;
+  if (!file || fs::is_directory(path, ec)) {
+    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path,
+                 fs::is_directory(path, ec) ? "it is a folder" : std::strerror(errno));
+  }
+  std::string start(count, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(count));
+  start.resize(static_cast<size_t>(file.gcount()));
+  return start;
+}
+
+// Text if the name or the first bytes say so; protobuf has control characters early.
+bool looks_like_text(const std::string& path, const std::string& start) {
+  const std::string extension = fs::path(path).extension();
+  if (extension == ".onnx") return false;
+  if (extension == ".relax" || extension == ".py" || extension == ".txt") return true;
+  return std::none_of(start.begin(), start.end(), [](unsigned char c) {
+    return c < 32 && c != '\n' && c != '\r' && c != '\t';
+  });
+}
+
+Result<Module> read_text(const ModelOptions& o) {
+  std::ifstream file(o.path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  ParseOptions options;
+  fs::path weights = o.path;
+  weights.replace_extension(".safetensors");
+  std::error_code ec;
+  if (fs::exists(weights, ec)) {
+    REPOSE_TRY(loaded, read_safetensors(weights));
+    options.weights = [loaded](std::string_view name) -> Array { return loaded.find(name); };
+  }
+  return parse_module(make_text_source(o.path, std::move(text)), standard_ops(), options);
+}
+
+}  // namespace
+
+bool is_artifact(const std::string& path) {
+  auto start = read_start(path, 4);
+  return start.ok() && *start == std::string("\x7f" "ELF");
+}
+
+Result<Module> read_model(const ModelOptions& o) {
+  REPOSE_TRY(start, read_start(o.path, 512));
+  if (looks_like_text(o.path, start)) return read_text(o);
+  REPOSE_TRY(model, onnx::read_model_file(o.path));
+  ImportOptions options;
+  REPOSE_TRY(dims, parse_dims(o.dims));
+  options.dims = dims;
+  options.strict_dims = o.strict_dims;
+  Diagnostics warnings;
+  auto module = import_onnx(model, standard_ops(), options, &warnings);
+  warn(warnings);
+  return module;
+}
+
+Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& name_prefix) {
+  CompileOptions options;
+  REPOSE_TRY(target, find_target(o.cpu));
+  options.pipeline.target = target;
+  options.pipeline.disabled = o.disabled;
+  options.pipeline.verify = o.verify;
+  options.name = o.name.empty() ? fs::path(o.path).stem().string() : o.name;
+  options.source = fs::path(o.path).filename().string();
+  options.name_prefix = name_prefix;
+  options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int position = 0;
+  Diagnostics problems;
+  for (const std::string& name : o.print_after) {
+    const auto& all = pipeline_passes();
+    if (std::none_of(all.begin(), all.end(), [&](const PassInfo& p) { return p.name == name; })) {
+      return error(DiagnosticKind::bad_usage, {}, "--print-after: no pass is called `{}`", name);
+    }
+  }
+  if (!o.dump_folder.empty()) {
+    std::error_code ec;
+    fs::create_directories(o.dump_folder, ec);
+  }
+  options.pipeline.after_pass = [&](const std::string& pass, const Module& module) {
+    if (std::count(o.print_after.begin(), o.print_after.end(), pass)) {
+      std::fputs(print(module).c_str(), stdout);
+    }
+    if (o.dump_folder.empty()) return;
+    const std::string file = fmt::format("{}/{:02}_{}.relax", o.dump_folder, position++, pass);
+    auto written = write_file(file, print(module));
+    if (!written.ok()) problems.insert(problems.end(), written.errors().begin(), written.errors().end());
+  };
+  REPOSE_TRY(module, read_model(o));
+  auto compiled = compile(module, standard_ops(), options);
+  if (!problems.empty()) return problems;
+  return compiled;
+}
+
+void print_times(const std::vector<PassReport>& reports) {
+  double total = 0;
+  for (const PassReport& r : reports) {
+    std::fprintf(stderr, "%9.1f ms  %s\n", r.seconds * 1e3, r.name.c_str());
+    total += r.seconds;
+  }
+  std::fprintf(stderr, "%9.1f ms  total\n", total * 1e3);
+}
+
+}  // namespace repose::cli

@@ -1,0 +1,86 @@
+// A compiled model that the command line runs.
+#include "loaded_model.h"
+
+namespace repose::cli {
+
+namespace {
+
+DLDataType dl_type(DType t) {
+  uint8_t code = kDLInt;
+  if (t.is_uint()) code = kDLUInt;
+  if (t.code == DType::Code::flt) code = kDLFloat;
+  if (t.code == DType::Code::bfloat) code = kDLBfloat;
+  if (t.is_bool()) code = kDLBool;
+  return {code, t.bits, 1};
+}
+
+DType from_dl(DLDataType t) {
+  switch (t.code) {
+    case kDLInt: return {DType::Code::sint, t.bits, 1};
+    case kDLUInt: return {DType::Code::uint, t.bits, 1};
+    case kDLFloat: return {DType::Code::flt, t.bits, 1};
+    case kDLBfloat: return {DType::Code::bfloat, t.bits, 1};
+    default: return dtypes::boolean;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, int threads) {
+  auto loaded = std::make_unique<LoadedModel>();
+  repose_options options = repose_default_options();
+  options.num_threads = threads;
+  if (repose_load(path.c_str(), &options, &loaded->model_) != REPOSE_OK) {
+    return error(DiagnosticKind::cannot_read, {}, "{}", repose_last_error(nullptr));
+  }
+  return loaded;
+}
+
+LoadedModel::~LoadedModel() { repose_unload(model_); }
+
+Result<int> LoadedModel::function(const std::string& name) const {
+  repose_info info{};
+  info.struct_size = sizeof info;
+  model_->api->get_info(model_, &info);
+  if (name.empty() && info.num_functions == 1) return 0;
+  const int found = model_->api->find_function(model_, name.empty() ? "main" : name.c_str());
+  if (found >= 0) return found;
+  return error(DiagnosticKind::bad_usage, {}, "the model has no function `{}`; name one with --function",
+               name.empty() ? "main" : name);
+}
+
+Result<std::vector<Array>> LoadedModel::call(int function, const std::vector<Array>& inputs) const {
+  std::vector<DLTensor> tensors(inputs.size());
+  std::vector<const DLTensor*> pointers;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    DLTensor& t = tensors[i];
+    t = {};
+    t.data = const_cast<std::byte*>(inputs[i]->bytes);
+    t.device = {kDLCPU, 0};
+    t.ndim = static_cast<int32_t>(inputs[i]->shape.size());
+    t.dtype = dl_type(inputs[i]->dtype);
+    t.shape = const_cast<int64_t*>(inputs[i]->shape.data());
+    pointers.push_back(&t);
+  }
+  repose_function info{};
+  info.struct_size = sizeof info;
+  model_->api->get_function(model_, function, &info);
+  std::vector<DLManagedTensorVersioned*> results(static_cast<size_t>(info.num_outputs), nullptr);
+  const int32_t status =
+      model_->api->call(model_, function, pointers.data(), static_cast<int32_t>(pointers.size()),
+                        nullptr, info.num_outputs, results.data());
+  if (status != REPOSE_OK) {
+    return error(DiagnosticKind::call_refused, {}, "{}", repose_last_error(model_));
+  }
+  std::vector<Array> arrays;
+  for (DLManagedTensorVersioned* r : results) {
+    const DLTensor& t = r->dl_tensor;
+    std::vector<int64_t> shape(t.shape, t.shape + t.ndim);
+    std::shared_ptr<const void> owner(r, [r](const void*) { r->deleter(r); });
+    arrays.push_back(wrap_array(std::move(shape), from_dl(t.dtype),
+                                static_cast<const std::byte*>(t.data) + t.byte_offset, owner));
+  }
+  return arrays;
+}
+
+}  // namespace repose::cli

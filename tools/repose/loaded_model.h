@@ -1,0 +1,28 @@
+// A compiled model that the command line runs: loading, calling with host arrays.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "ir/array.h"
+#include "repose/repose.h"
+
+namespace repose::cli {
+
+class LoadedModel {
+ public:
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, int threads);
+  ~LoadedModel();
+
+  repose_model* handle() const { return model_; }
+  // The function's index; an empty name is the only function, or `main`.
+  Result<int> function(const std::string& name) const;
+  Result<std::vector<Array>> call(int function, const std::vector<Array>& inputs) const;
+
+ private:
+  repose_model* model_ = nullptr;
+};
+
+}  // namespace repose::cli

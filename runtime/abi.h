@@ -35,6 +35,9 @@ typedef struct repose_rt_frame {
 int32_t repose_rt_fail(repose_rt_frame* frame, int32_t status, const char* message,
                        const int64_t* values, int32_t count);
 
+// Appends " (in <origin>)" to the recorded error text: which node of the model the failure comes from.
+void repose_rt_fail_in(repose_rt_frame* frame, const char* origin);
+
 // Memory of region `region` of this call's arena (0 is the first; further regions exist where data
 // decides sizes): at least `bytes` bytes, 64-byte aligned, not initialised, valid until the call
 // ends. Asked for again within a call, a region may be the same memory. Called by the host function

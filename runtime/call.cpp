@@ -318,6 +318,13 @@ int32_t repose_rt_fail(repose_rt_frame* opaque, int32_t status, const char* mess
   return status;
 }
 
+void repose_rt_fail_in(repose_rt_frame* opaque, const char* origin) {
+  char* text = as_frame(opaque).failure->text;
+  size_t length = 0;
+  while (text[length] != 0) ++length;
+  Text(text + length, kErrorBytes - length) << " (in " << origin << ")";
+}
+
 void* repose_rt_region(repose_rt_frame* opaque, int32_t number, int64_t bytes) {
   Frame& frame = as_frame(opaque);
   Context& context = *frame.call->context;

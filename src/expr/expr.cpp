@@ -370,7 +370,8 @@ Expr with_args(const Expr& e, std::vector<Expr> args) {
         for (const Expr& a : args) lanes = std::max<int>(lanes, a->dtype.lanes);
         if (lanes != dtype.lanes) dtype = dtype.with_lanes(lanes);
         for (Expr& a : args) {
-          if (a->dtype.lanes == 1 && lanes > 1) a = make_broadcast(a, lanes);
+          const bool repeated = a->dtype.lanes == 1 && lanes > 1 && !a->dtype.is_handle();
+          if (repeated) a = make_broadcast(a, lanes);
         }
       }
       return make_call(c->intrinsic, dtype, std::move(args), c->name);

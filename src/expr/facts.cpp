@@ -257,19 +257,29 @@ void Facts::learn_zero(const Expr& condition, int depth) {
   Var v;
   Interval range;
   if (residue_of_var(d, &v, &range)) return narrow(v, range);
-  // min(a, b) + rest = 0: neither a nor b is below; max: above.
+  // min(a, b) + rest = 0: neither a nor b is below; max: above. One of the two is equal: if not one,
+  // then the other.
   for (const Term& t : d.terms) {
     const Expr* atom = linear_atom(t);
     if (!atom || ((*atom)->kind != ExprKind::min && (*atom)->kind != ExprKind::max)) continue;
     bool negate = ((*atom)->kind == ExprKind::min) == (t.coefficient > 0);
+    std::vector<Expr> possible;
     for (const Expr& side : (*atom)->args) {
       Polynomial one = without_term(d, t);
       one.add(polynomial_of(side), t.coefficient);
+      if (one.failed || has_extreme_number(one)) {
+        possible.assign(2, nullptr);  // nothing can be said
+        continue;
+      }
+      Polynomial copy = one;
+      Expr equal = Simplifier(*this).equals_zero(copy);
+      if (!is_const_int(equal, 0)) possible.push_back(equal);
       if (negate) one.scale(-1);
       if (!one.failed && !has_extreme_number(one)) {
         learn(Simplifier(*this).at_most_zero(one), depth + 1);
       }
     }
+    if (possible.size() == 1) learn(possible[0], depth + 1);
   }
   if (learn_substitution(d, depth)) return;
   learn_ranges(d);

@@ -67,7 +67,12 @@ class Statements {
 
 Var handle_var(std::string name) { return make_var(std::move(name), dtypes::handle, VarRole::handle); }
 
-std::string quoted(const std::string& text) { return "`" + text + "`"; }
+// A name in a message; braces in it are no places for values.
+std::string quoted(const std::string& text) {
+  std::string out = "`";
+  for (char c : text) out += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
+  return out + "`";
+}
 
 std::string range_text(const Interval& r) {
   std::string out = r.lower == Interval::minus_infinity ? ".." : std::to_string(r.lower) + "..";
@@ -333,6 +338,7 @@ class HostLowering {
       }
     }
     for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
+    if (b.span) operands.push_back(make_string(b.span.to_string()));
     out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 
@@ -342,7 +348,11 @@ class HostLowering {
       values.push_back(graph::as<graph::PrimValueNode>(c.args[i])->value);
     }
     std::string message = c.attrs.get_string("message");
-    if (b.span) message += " (" + b.span.to_string() + ")";
+    if (b.span) {
+      std::string place;
+      for (char c : b.span.to_string()) place += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
+      message += " (in " + place + ")";
+    }
     out_->check(graph::as<graph::PrimValueNode>(c.args[0])->value, message, std::move(values), b.span);
   }
 

@@ -38,8 +38,7 @@ HostValue GraphMachine::call(std::shared_ptr<const Module> module, const std::st
   if (!f) {
     fail(DiagnosticKind::unknown_name, {}, "no graph function `{}` in the module", function);
   }
-  push_call(std::make_shared<const ClosureValue>(
-                ClosureValue{f, std::move(module), {}, nullptr}),
+  push_call(std::make_shared<const ClosureValue>(ClosureValue{f, std::move(module), {}, nullptr}),
             args, f->span, DiagnosticKind::call_refused);
   return run();
 }
@@ -249,8 +248,8 @@ void GraphMachine::start_call(const graph::CallNode& call, const Span& span) {
   finish(*current(), std::move(result));
 }
 
-void GraphMachine::push_call(const HostValue& callee, std::vector<HostValue> args,
-                             const Span& span, DiagnosticKind mismatch) {
+void GraphMachine::push_call(const HostValue& callee, std::vector<HostValue> args, const Span& span,
+                             DiagnosticKind mismatch) {
   if (callee.external()) {
     fail(DiagnosticKind::unsupported_feature, span,
          "the packed function `{}` is not known to the interpreter", callee.external()->name);
@@ -262,8 +261,8 @@ void GraphMachine::push_call(const HostValue& callee, std::vector<HostValue> arg
   }
   const FunctionNode& f = *c->function;
   if (args.size() != f.params.size()) {
-    fail(DiagnosticKind::wrong_arity, span, "a function of {} parameters is called with {} arguments",
-         f.params.size(), args.size());
+    fail(DiagnosticKind::wrong_arity, span,
+         "a function of {} parameters is called with {} arguments", f.params.size(), args.size());
   }
   Frame frame;
   frame.module = c->module;
@@ -320,7 +319,7 @@ void GraphMachine::start_loop(const graph::CallNode& call, const Span& span) {
 
 // Carried values are given one by one, or as they are to a function of one parameter that is a
 // tuple.
-void GraphMachine::loop_call(const HostValue& f, const Span& span) {
+void GraphMachine::loop_call(HostValue f, const Span& span) {
   const HostValue carried = frames_.back().carried;
   const ClosureValue* c = f.closure();
   const bool takes_tuple = c && c->function->params.size() == 1 &&

@@ -82,7 +82,7 @@ class GraphMachine {
   void push(Frame frame, const Span& span);
   void start_call(const graph::CallNode& call, const Span& span);
   void start_loop(const graph::CallNode& call, const Span& span);
-  void loop_call(const HostValue& f, const Span& span);
+  void loop_call(HostValue f, const Span& span);
   void start_if(const graph::IfNode& choice, const Span& span);
   void start_instance(const graph::CallNode& call, const Span& span);
   void check_declared_ranges(const graph::FunctionNode& f, const Environment& env,

@@ -1,4 +1,5 @@
-// The oracle: evaluates graph functions and tensor programs as they are written, one scalar at a time.
+// The oracle: evaluates graph functions and tensor programs as they are written, one scalar at a
+// time.
 //
 // Covers both levels of the IR completely: unknown ranks, closures, recursion, loops. Every
 // subscript is checked per dimension, every match_cast and every type that a binding states is

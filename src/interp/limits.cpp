@@ -23,8 +23,7 @@ std::string fill_in(const std::string& message, const std::vector<std::string>& 
       out += message[i];
       continue;
     }
-    const size_t n =
-        close == i + 1 ? next++ : std::stoul(message.substr(i + 1, close - i - 1));
+    const size_t n = close == i + 1 ? next++ : std::stoul(message.substr(i + 1, close - i - 1));
     out += n < values.size() ? values[n] : message.substr(i, close - i + 1);
     i = close;
   }

@@ -96,7 +96,8 @@ void check_prim(const PrimTypeNode& t, const Type& type, const HostValue& value,
   const Scalar* s = value.scalar();
   if (!s) fail_kind(type, value, context);
   const bool integers = s->dtype.is_any_int() && t.dtype.is_any_int();
-  if (t.dtype && s->dtype != t.dtype && !(integers && (s->dtype.is_index() || t.dtype.is_index()))) {
+  if (t.dtype && s->dtype != t.dtype &&
+      !(integers && (s->dtype.is_index() || t.dtype.is_index()))) {
     fail(context.kind, context.span, "{} has dtype {}, expected {}", context.what,
          s->dtype.to_string(), t.dtype.to_string());
   }
@@ -136,7 +137,8 @@ void bind_symbols(const Type& type, const HostValue& value, Environment& env,
   } else if (const auto* t = as<TupleTypeNode>(type)) {
     const auto* tuple = value.tuple();
     if (!tuple || tuple->size() != t->fields.size()) return;
-    for (size_t i = 0; i < tuple->size(); ++i) bind_symbols(t->fields[i], (*tuple)[i], env, context);
+    for (size_t i = 0; i < tuple->size(); ++i)
+      bind_symbols(t->fields[i], (*tuple)[i], env, context);
   }
 }
 

@@ -46,8 +46,10 @@ HostValue GraphMachine::call_tir(const graph::CallNode& call, const Span& span) 
   const auto& module = frames_.back().module;
   const tir::PrimFunc f = global ? module->prim_func(global->name) : nullptr;
   if (!f || call.type_args.size() != 1) {
-    fail(DiagnosticKind::ill_formed, span, "`{}` of `{}`, which is no tensor program, or without "
-         "a result type", call.op->name, global ? global->name : "a value");
+    fail(DiagnosticKind::ill_formed, span,
+         "`{}` of `{}`, which is no tensor program, or without "
+         "a result type",
+         call.op->name, global ? global->name : "a value");
   }
   std::vector<ProgramArgument> args;
   const HostValue given = operand(call.args.at(1), span);
@@ -66,8 +68,8 @@ HostValue GraphMachine::call_tir(const graph::CallNode& call, const Span& span) 
   for (size_t i = 0; i < types.size(); ++i) {
     const auto* t = repose::as<TensorTypeNode>(types[i]);
     if (!t || !t->shape || overwritten.size() != types.size()) {
-      fail(DiagnosticKind::ill_formed, span, "result {} of `{}` has the type `{}`", i,
-           global->name, repose::to_string(types[i]));
+      fail(DiagnosticKind::ill_formed, span, "result {} of `{}` has the type `{}`", i, global->name,
+           repose::to_string(types[i]));
     }
     std::vector<int64_t> shape;
     for (const Expr& d : *t->shape) shape.push_back(eval_symbolic(d, env(), span).i);
@@ -179,8 +181,8 @@ HostValue GraphMachine::tensor_to_shape(const graph::CallNode& call, const Span&
   for (int64_t i = 0; i < a->shape[0]; ++i) {
     const auto member = eval_cast(dtypes::index, a->load(i));
     if (!member) {
-      fail(DiagnosticKind::run_time_check, span, "`tensor_to_shape`: element {} does not fit 64 bits",
-           i);
+      fail(DiagnosticKind::run_time_check, span,
+           "`tensor_to_shape`: element {} does not fit 64 bits", i);
     }
     shape.push_back(member->i);
   }
@@ -219,8 +221,7 @@ class OperandTypes {
     if (v.dtype()) return make_ref<DTypeNode>(*v.dtype());
     const OpDef* null_value = ops_.find("null_value");
     if (v.is_none() && null_value) return make_op_call(*null_value, {});
-    fail(DiagnosticKind::unsupported_feature, span_, "`{}` is given {}", op_,
-         repose::to_string(v));
+    fail(DiagnosticKind::unsupported_feature, span_, "`{}` is given {}", op_, repose::to_string(v));
   }
 
   std::vector<Variable> params;
@@ -263,9 +264,8 @@ std::shared_ptr<const ClosureValue> GraphMachine::instance(const graph::CallNode
     fail(DiagnosticKind::unsupported_operator, span, "`{}` is not known to the interpreter",
          op.name);
   }
-  const Attrs attrs = rewrite_exprs(call.attrs, [&](const Expr& e) {
-    return to_expr(eval_symbolic(e, env(), span));
-  });
+  const Attrs attrs = rewrite_exprs(
+      call.attrs, [&](const Expr& e) { return to_expr(eval_symbolic(e, env(), span)); });
   std::string key(op.name);
   std::vector<Type> types;
   for (const HostValue& a : args) {
@@ -291,11 +291,12 @@ std::shared_ptr<const ClosureValue> GraphMachine::instance(const graph::CallNode
   for (const HostValue& a : args) values.push_back(operands.add(a));
   Builder b(ops_);
   b.begin_function("call", operands.params, {}, span);
-  const Value typed =
-      take(b.infer_only(make_ref<graph::CallNode>(&op, nullptr, values, attrs, type_args, nullptr), span));
+  const Value typed = take(b.infer_only(
+      make_ref<graph::CallNode>(&op, nullptr, values, attrs, type_args, nullptr), span));
   const Value lowered = take(op.lower(b, *as<graph::CallNode>(typed)));
   const Value result = take(b.normalize(lowered, span));
-  take(b.end_function(result, {.result_type = nullptr, .is_pure = false, .is_private = false, .attrs = {}}));
+  take(b.end_function(
+      result, {.result_type = nullptr, .is_pure = false, .is_private = false, .attrs = {}}));
   auto module = std::make_shared<const Module>(std::move(b.module()));
   auto closure = std::make_shared<const ClosureValue>(
       ClosureValue{module->graph_function("call"), module, {}, nullptr});

@@ -204,7 +204,8 @@ void ProgramMachine::run(const std::string& name, const tir::PrimFunc& f, const 
     const tir::Param& p = f->params[i];
     const ArrayNode* array = args[i].array.get();
     if (!p.buffer) {
-      if (array) frame.fail(DiagnosticKind::type_mismatch, "scalar `{}` is given a tensor", p.var->name);
+      if (array)
+        frame.fail(DiagnosticKind::type_mismatch, "scalar `{}` is given a tensor", p.var->name);
       params.push_back(scalar_argument(frame, p, args[i].scalar));
       continue;
     }
@@ -255,8 +256,7 @@ void ProgramMachine::call(const std::string& name, const Module* module,
     params.push_back(p.buffer ? values[i] : scalar_argument(frame, p, values[i]));
   }
   for (size_t i = 0; i < code.symbols.size(); ++i) {
-    frame.slots[code.symbol_slots[i]] =
-        Scalar::of_int(values[count + i].i, code.symbols[i]->dtype);
+    frame.slots[code.symbol_slots[i]] = Scalar::of_int(values[count + i].i, code.symbols[i]->dtype);
   }
   execute(code, frame, params);
 }

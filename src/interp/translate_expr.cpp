@@ -100,8 +100,7 @@ struct RampCode : ExprCode {
   Scalar eval(Frame& frame, int lane) const override {
     const Scalar step = stride->at(frame, 0);
     const auto way = eval_binary(ExprKind::mul, step, Scalar::of_int(lane, step.dtype));
-    const auto result =
-        way ? eval_binary(ExprKind::add, base->at(frame, 0), *way) : std::nullopt;
+    const auto result = way ? eval_binary(ExprKind::add, base->at(frame, 0), *way) : std::nullopt;
     if (!result) frame.fail_arithmetic(source);
     return *result;
   }
@@ -177,6 +176,20 @@ struct BufferDataCode : ExprCode {
   const PlaceCode place;
 };
 
+struct CheckIndexCode : ExprCode {
+  CheckIndexCode(const Expr& e, const ExprCode* index, const ExprCode* extent)
+      : ExprCode(e), index(index), extent(extent) {}
+  Scalar eval(Frame& frame, int lane) const override {
+    const Scalar i = index->at(frame, lane), n = extent->at(frame, lane);
+    if (i.i >= 0 && i.i < n.i) return i;
+    const auto* op = as<StringImmNode>(source->args[2]);
+    frame.fail(DiagnosticKind::out_of_bounds,
+               "`{}`: index {} is out of range for a dimension of {}", op ? op->value : "", i.i,
+               n.i);
+  }
+  const ExprCode *const index, *const extent;
+};
+
 struct ByteOffsetCode : ExprCode {
   ByteOffsetCode(const Expr& e, const ExprCode* handle, const ExprCode* bytes)
       : ExprCode(e), handle(handle), bytes(bytes) {}
@@ -195,7 +208,9 @@ struct CallProgramCode : ExprCode {
       : ExprCode(e), args(std::move(args)) {}
   Scalar eval(Frame& frame, int) const override {
     std::vector<Scalar> values;
-    for (const ExprCode* a : args) values.push_back(a->at(frame, 0));
+    for (const ExprCode* a : args) {  // a string at the end says where the call comes from
+      if (a->source->kind != ExprKind::string_imm) values.push_back(a->at(frame, 0));
+    }
     const std::string& name = as<repose::CallNode>(source)->name;
     frame.machine.call(name, frame.module, values, *frame.span);
     ++frame.time;  // what loads remember is out of date
@@ -364,11 +379,14 @@ const ExprCode* ExprTranslator::make_call(const Expr& e, const std::vector<const
       return add<VectorReduceCode>(e, ExprKind::max, args[0]);
     case Intrinsic::buffer_data: {
       const auto* load = as<LoadNode>(e->args[0]);
-      if (!load) fail(DiagnosticKind::ill_formed, "`buffer_data` of what is no element of a buffer");
+      if (!load)
+        fail(DiagnosticKind::ill_formed, "`buffer_data` of what is no element of a buffer");
       std::vector<const ExprCode*> indices;
       for (const Expr& i : load->args) indices.push_back(node(i, 0));
       return add<BufferDataCode>(e, view_of(load->buffer), std::move(indices));
     }
+    case Intrinsic::check_index:
+      return add<CheckIndexCode>(e, args[0], args[1]);
     case Intrinsic::byte_offset:
       return add<ByteOffsetCode>(e, args[0], args[1]);
     case Intrinsic::call_program:

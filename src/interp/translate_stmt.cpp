@@ -358,8 +358,9 @@ struct BlockCode : StmtCode {
     for (const ViewCode& v : views) v.open(frame);
   }
   [[noreturn]] void fail_axis(Frame& frame, const AxisCode& axis, int64_t v) const {
-    frame.fail(DiagnosticKind::out_of_bounds, "an axis of block `{}` is `{}` = {}, outside of [{}, {})",
-               name, repose::to_string(axis.value->source), v, axis.min->run(frame).i,
+    frame.fail(DiagnosticKind::out_of_bounds,
+               "an axis of block `{}` is `{}` = {}, outside of [{}, {})", name,
+               repose::to_string(axis.value->source), v, axis.min->run(frame).i,
                axis.min->run(frame).i + axis.extent->run(frame).i);
   }
   std::string name;
@@ -464,8 +465,9 @@ class Translator {
         auto* code = add<LetCode>();
         code->value = exprs_.translate(let->value);
         if (let->var->dtype != let->value->dtype) {
-          exprs_.fail(DiagnosticKind::dtype_mismatch, "variable `{}` has dtype {}, its value has {}",
-                      let->var->name, let->var->dtype.to_string(), let->value->dtype.to_string());
+          exprs_.fail(DiagnosticKind::dtype_mismatch,
+                      "variable `{}` has dtype {}, its value has {}", let->var->name,
+                      let->var->dtype.to_string(), let->value->dtype.to_string());
         }
         code->slot = exprs_.bind(let->var);
         code->body = stmt(let->body);

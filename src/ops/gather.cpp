@@ -47,7 +47,7 @@ std::vector<te::Tensor> gather_elements_rule(const graph::CallNode& call,
       result_shape(call),
       [&](const te::Indices& i) {
         te::Indices source = i;
-        source[axis] = wrapped_index(indices(i), x.shape()[axis]);
+        source[axis] = checked_index(indices(i), x.shape()[axis], call.op->name);
         return x(std::move(source));
       },
       "gather_elements")};
@@ -101,8 +101,9 @@ std::vector<te::Tensor> gather_nd_rule(const graph::CallNode& call,
         for (int64_t k = 0; k < depth; ++k) {
           te::Indices at(i.begin(), i.begin() + outer);
           at.push_back(make_int(k));
-          source.push_back(
-              wrapped_index(indices(std::move(at)), x.shape()[static_cast<size_t>(batch + k)]));
+          source.push_back(checked_index(indices(std::move(at)),
+                                         x.shape()[static_cast<size_t>(batch + k)],
+                                         call.op->name));
         }
         source.insert(source.end(), i.begin() + outer, i.end());
         return x(std::move(source));

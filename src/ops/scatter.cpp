@@ -132,7 +132,7 @@ Result<graph::Value> lower_scatter_elements(Builder& b, const graph::CallNode& c
   const size_t axis = static_cast<size_t>(given < 0 ? given + rank : given);
   return lower_scatter(b, call, [&](const te::Indices& i, const Buffer& x, const Buffer& indices) {
     te::Indices at = i;
-    at[axis] = wrapped_index(make_load(indices, i), x->shape[axis]);
+    at[axis] = checked_index(make_load(indices, i), x->shape[axis], "scatter_elements");
     return at;
   });
 }
@@ -145,7 +145,7 @@ Result<graph::Value> lower_scatter_nd(Builder& b, const graph::CallNode& call) {
     for (size_t k = 0; k < depth; ++k) {
       te::Indices source(i.begin(), i.begin() + static_cast<int64_t>(outer));
       source.push_back(make_int(static_cast<int64_t>(k)));
-      at.push_back(wrapped_index(make_load(indices, std::move(source)), x->shape[k]));
+      at.push_back(checked_index(make_load(indices, std::move(source)), x->shape[k], "scatter_nd"));
     }
     at.insert(at.end(), i.begin() + static_cast<int64_t>(outer), i.end());
     return at;

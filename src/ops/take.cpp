@@ -4,8 +4,6 @@
 //       x's.
 //   C3: negative indices count from the end. mode "fast": an index outside of [-d, d) is an error
 //       at run time; "clip": it is clamped to [0, d); "wrap": it is taken modulo d.
-// The tensor expression of mode "fast" loads at the index as it is: subscripts that leave a
-// buffer are caught where accesses are checked.
 #include "ops/ops.h"
 #include "ops/type_rules.h"
 
@@ -54,8 +52,8 @@ std::vector<te::Tensor> take_rule(const graph::CallNode& call, const std::vector
         if (mode == "wrap") {
           at = floor_mod(make_cast(dtypes::index, at), dim);
         } else {
-          at = wrapped_index(at, dim);
-          if (mode == "clip") at = min(max(at, make_int(0)), dim - 1);
+          if (mode == "fast") at = checked_index(at, dim, call.op->name);
+          if (mode == "clip") at = min(max(wrapped_index(at, dim), make_int(0)), dim - 1);
         }
         te::Indices source(i.begin(), i.begin() + axis);
         source.push_back(at);

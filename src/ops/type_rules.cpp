@@ -191,6 +191,11 @@ Expr wrapped_index(const Expr& value, const Expr& dim) {
   return make_select(lt(index, make_int(0)), index + dim, index);
 }
 
+Expr checked_index(const Expr& value, const Expr& dim, std::string_view op) {
+  return make_call(Intrinsic::check_index, dtypes::index,
+                   {wrapped_index(value, dim), dim, make_string(std::string(op))});
+}
+
 Result<DType> common_dtype(InferContext& context, const graph::CallNode& call, size_t i, size_t j) {
   REPOSE_TRY(a, tensor_arg(context, call, i));
   REPOSE_TRY(b, tensor_arg(context, call, j));

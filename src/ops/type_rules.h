@@ -61,6 +61,8 @@ Expr at_most(const Expr& value, const Expr& limit, const Facts& facts = {});
 Expr at_least(const Expr& value, const Expr& limit, const Facts& facts = {});
 // A data integer as a subscript into a dimension; negative ones count from its end.
 Expr wrapped_index(const Expr& value, const Expr& dim);
+// The same, checked at run time: an index outside of [-dim, dim) is an error that names `op`.
+Expr checked_index(const Expr& value, const Expr& dim, std::string_view op);
 
 // Returns the errors of a Result<void> from this function.
 #define REPOSE_REQUIRE(...) \

@@ -347,6 +347,7 @@ class ElementEvaluator {
       case ExprKind::int_imm:
         return wide ? make_int(as<IntImmNode>(e)->value) : e;
       case ExprKind::float_imm:
+      case ExprKind::string_imm:
       case ExprKind::var: return e;
       case ExprKind::load: return lift_load(*as<LoadNode>(e));
       case ExprKind::cast: {
@@ -392,6 +393,11 @@ class ElementEvaluator {
       return simplify(make_binary(kind, args[0], args[1]), facts_);
     }
     if (e->kind == ExprKind::logical_not) return make_not(args[0]);
+    if (e->kind == ExprKind::call && as<CallNode>(e)->intrinsic == Intrinsic::check_index) {
+      const bool inside = prove_le(make_int(0), args[0], facts_) == Truth::yes &&
+                          prove(lt(args[0], args[1]), facts_) == Truth::yes;
+      return inside ? args[0] : nullptr;
+    }
     if (e->kind == ExprKind::call && intrinsic_is_pure(as<CallNode>(e)->intrinsic)) {
       if (as<CallNode>(e)->intrinsic == Intrinsic::abs && args[0]->dtype.is_index()) {
         return max(args[0], make_int(0) - args[0]);

@@ -36,15 +36,25 @@ inline Result<Type> infer_reshape(InferContext&, const graph::CallNode& call) {
   return tensor_type(*shape->dims, dtype);
 }
 
-inline Result<Type> infer_permute(InferContext&, const graph::CallNode& call) {
+inline Diagnostic needs_shape(InferContext& context, const graph::CallNode& call) {
+  return error(DiagnosticKind::rank_mismatch, context.span(), "`{}` needs a shape that fits",
+               call.op->name);
+}
+
+inline Result<Type> infer_permute(InferContext& context, const graph::CallNode& call) {
   const auto* t = graph::tensor_of(call.args[0]);
+  for (int64_t axis : call.attrs.get_ints("axes")) {
+    bool fits = t->shape && axis >= 0 && axis < static_cast<int64_t>(t->shape->size());
+    if (!fits) return needs_shape(context, call);
+  }
   Dims dims;
   for (int64_t axis : call.attrs.get_ints("axes")) dims.push_back(t->shape->at(axis));
   return tensor_type(std::move(dims), t->dtype);
 }
 
-inline Result<Type> infer_sum(InferContext&, const graph::CallNode& call) {
+inline Result<Type> infer_sum(InferContext& context, const graph::CallNode& call) {
   const auto* t = graph::tensor_of(call.args[0]);
+  if (!t->shape) return needs_shape(context, call);
   std::vector<int64_t> axes = call.attrs.get_ints("axis");
   Dims dims;
   for (size_t i = 0; i < t->shape->size(); ++i) {
@@ -63,8 +73,13 @@ inline Result<Type> infer_unique(InferContext&, const graph::CallNode& call) {
   return tensor_type({make_var("u")}, graph::tensor_of(call.args[0])->dtype);
 }
 
-inline Result<Type> infer_concat(InferContext&, const graph::CallNode& call) {
+inline Result<Type> infer_concat(InferContext& context, const graph::CallNode& call) {
   const auto* tuple = as<TupleTypeNode>(call.args[0]->type);
+  for (const Type& t : tuple->fields) {
+    const auto* tensor = as<TensorTypeNode>(t);
+    if (!tensor->shape || tensor->shape->empty()) return needs_shape(context, call);
+  }
+  if (tuple->fields.empty()) return needs_shape(context, call);
   Expr total = make_int(0);
   for (const Type& t : tuple->fields) total = total + as<TensorTypeNode>(t)->shape->at(0);
   return tensor_type({total}, as<TensorTypeNode>(tuple->fields[0])->dtype);
@@ -74,11 +89,13 @@ inline Result<Type> infer_split(InferContext&, const graph::CallNode& call) {
   return tuple_type({call.args[0]->type, call.args[0]->type});
 }
 
-inline Result<Type> infer_compare(InferContext&, const graph::CallNode& call) {
+inline Result<Type> infer_compare(InferContext& context, const graph::CallNode& call) {
+  if (!graph::tensor_of(call.args[0])->shape) return needs_shape(context, call);
   return tensor_type(*graph::tensor_of(call.args[0])->shape, dtypes::boolean);
 }
 
-inline Result<Type> infer_astype(InferContext&, const graph::CallNode& call) {
+inline Result<Type> infer_astype(InferContext& context, const graph::CallNode& call) {
+  if (!graph::tensor_of(call.args[0])->shape) return needs_shape(context, call);
   return tensor_type(*graph::tensor_of(call.args[0])->shape, call.attrs.get_dtype("dtype"));
 }
 

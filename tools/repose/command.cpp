@@ -2,11 +2,13 @@
 #include "command.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "codegen/llvm/target_llvm.h"
 #include "frontend/onnx/reader.h"

@@ -1,6 +1,13 @@
 // A compiled model that the command line runs.
 #include "loaded_model.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
 namespace repose::cli {
 
 namespace {
@@ -34,6 +41,21 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
     return error(DiagnosticKind::cannot_read, {}, "{}", repose_last_error(nullptr));
   }
   return loaded;
+}
+
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled, int threads) {
+  std::error_code ec;
+  std::string folder = std::filesystem::temp_directory_path(ec) / "repose-XXXXXX";
+  if (ec || mkdtemp(folder.data()) == nullptr) {
+    return error(DiagnosticKind::cannot_write, {}, "cannot make a temporary folder: {}",
+                 ec ? ec.message() : std::strerror(errno));
+  }
+  const std::string path = folder + "/model.so";
+  auto written = write_artifact(compiled, Emit::shared, path);
+  Result<std::unique_ptr<LoadedModel>> model = Diagnostics(written.ok() ? Diagnostics{} : written.errors());
+  if (written.ok()) model = load(path, threads);
+  std::filesystem::remove_all(folder, ec);
+  return model;
 }
 
 LoadedModel::~LoadedModel() { repose_unload(model_); }

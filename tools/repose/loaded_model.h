@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "driver/compile.h"
 #include "ir/array.h"
 #include "repose/repose.h"
 
@@ -14,6 +15,8 @@ namespace repose::cli {
 class LoadedModel {
  public:
   static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, int threads);
+  // By way of a temporary file that is gone afterwards.
+  static Result<std::unique_ptr<LoadedModel>> load(CompiledModel& compiled, int threads);
   ~LoadedModel();
 
   repose_model* handle() const { return model_; }

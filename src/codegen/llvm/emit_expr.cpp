@@ -281,6 +281,12 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
       Memory memory = locate(first->buffer, first->args);
       return b_.CreateInBoundsGEP(memory.element, memory.data, memory.offset);
     }
+    case Intrinsic::check_index:
+      return emit_check_index(c);
+    case Intrinsic::copy_bytes:
+      b_.CreateMemCpy(emit(c.args[0]), llvm::MaybeAlign(1), emit(c.args[1]), llvm::MaybeAlign(1),
+                      emit(c.args[2]));
+      return b_.getInt32(0);
     case Intrinsic::input_dim:
     case Intrinsic::input_data:
     case Intrinsic::output_data:
@@ -351,12 +357,34 @@ Value* FunctionEmitter::emit_output(const CallNode& c) {
   return p;
 }
 
+// An index that data gives; a negative one is a large unsigned number.
+Value* FunctionEmitter::emit_check_index(const CallNode& c) {
+  Value *index = emit(c.args[0]), *extent = emit(c.args[1]);
+  const std::string message = "`" + as<StringImmNode>(c.args[2])->value +
+                              "`: index {0} is out of range for a dimension of {1}";
+  Value* outside = b_.CreateICmpUGE(index, extent);
+  if (c.dtype.is_vector()) {
+    // Names the largest as unsigned: that one is outside if any is.
+    index = b_.CreateUnaryIntrinsic(llvm::Intrinsic::vector_reduce_umax, index);
+    extent = b_.CreateExtractElement(extent, uint64_t{0});
+    Value* bad = b_.CreateOrReduce(outside);
+    fail_if(bad, REPOSE_RT_REFUSED, message, {index, extent});
+    return emit(c.args[0]);
+  }
+  fail_if(outside, REPOSE_RT_REFUSED, message, {index, extent});
+  return index;
+}
+
+// A string after the arguments says where the call comes from: a failure's text names it.
 Value* FunctionEmitter::emit_call_program(const CallNode& c) {
   llvm::Function* callee = owner_.kernel(c.name);
-  REPOSE_CHECK(callee->arg_size() == c.args.size() + 1,
+  std::vector<Expr> given = c.args;
+  const StringImmNode* origin = given.empty() ? nullptr : as<StringImmNode>(given.back());
+  if (origin) given.pop_back();
+  REPOSE_CHECK(callee->arg_size() == given.size() + 1,
                "call of `" + c.name + "` with a wrong number of arguments");
   std::vector<Value*> args{frame_};
-  for (const Expr& a : c.args) {
+  for (const Expr& a : given) {
     Value* v = emit(a);
     if (a->dtype.is_bool()) v = b_.CreateZExt(v, b_.getInt8Ty());
     llvm::Type* wanted = callee->getArg(static_cast<unsigned>(args.size()))->getType();
@@ -364,7 +392,7 @@ Value* FunctionEmitter::emit_call_program(const CallNode& c) {
     args.push_back(v);
   }
   Value* status = b_.CreateCall(callee, args);
-  return_if_nonzero(status);
+  return_if_nonzero(status, origin ? origin->value : "");
   return b_.getInt32(0);
 }
 

@@ -571,10 +571,13 @@ void FunctionEmitter::fail_if(Value* failed, int status, const std::string& mess
   b_.SetInsertPoint(after);
 }
 
-void FunctionEmitter::return_if_nonzero(Value* status) {
+void FunctionEmitter::return_if_nonzero(Value* status, const std::string& origin) {
   llvm::BasicBlock *fail = block("return_status"), *after = block("passed");
   b_.CreateCondBr(b_.CreateICmpEQ(status, b_.getInt32(0)), after, fail);
   b_.SetInsertPoint(fail);
+  if (!origin.empty()) {
+    b_.CreateCall(owner_.runtime("repose_rt_fail_in"), {frame_, owner_.string(origin)});
+  }
   b_.CreateRet(status);
   b_.SetInsertPoint(after);
 }

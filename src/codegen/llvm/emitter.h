@@ -90,7 +90,8 @@ class FunctionEmitter {
   // Records an error and returns its status, in a block of its own, where `failed` holds.
   void fail_if(llvm::Value* failed, int status, const std::string& message,
                const std::vector<llvm::Value*>& values);
-  void return_if_nonzero(llvm::Value* status);
+  // `origin`: appended to the error's text ("" for nothing).
+  void return_if_nonzero(llvm::Value* status, const std::string& origin = "");
 
   // ---- Expressions (emit_expr.cpp)
   llvm::Value* emit(const Expr& e);
@@ -106,6 +107,7 @@ class FunctionEmitter {
   llvm::Value* emit_under(llvm::Value* mask, const Expr& e);
   llvm::Value* emit_call(const CallNode& c);
   llvm::Value* emit_host_call(const CallNode& c);
+  llvm::Value* emit_check_index(const CallNode& c);
   llvm::Value* emit_call_program(const CallNode& c);
   llvm::Value* emit_call_extern(const CallNode& c);
   llvm::Value* emit_output(const CallNode& c);

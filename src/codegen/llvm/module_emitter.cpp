@@ -176,6 +176,7 @@ llvm::FunctionCallee ModuleEmitter::runtime(const std::string& name) {
   auto signature = [&](llvm::Type* result, std::vector<llvm::Type*> params) {
     type = llvm::FunctionType::get(result, params, false);
   };
+  if (name == "repose_rt_fail_in") signature(b.getVoidTy(), {ptr, ptr});
   if (name == "repose_rt_fail") signature(i32, {ptr, i32, ptr, ptr, i32});
   if (name == "repose_rt_region") signature(ptr, {ptr, i32, i64});
   if (name == "repose_rt_output") signature(ptr, {ptr, i32, ptr, i32, ptr});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "frontend/onnx/input_symbols.h"
 #include "frontend/onnx/node_order.h"
@@ -14,7 +15,6 @@ namespace onnx {
 namespace {
 
 using graph::Variable;
-using IrValue = graph::Value;
 
 constexpr size_t max_errors = 100;
 constexpr int max_call_depth = 100;        // of functions that call functions
@@ -44,11 +44,15 @@ int64_t default_opset(const std::vector<OpsetImport>& imports) {
 // Values by name: of the main graph, of a function's body, or of a branch (which sees `outer`).
 struct Scope {
   const Scope* outer = nullptr;
-  std::unordered_map<std::string_view, IrValue> values;  // null: its import failed
+  std::unordered_map<std::string_view, Operand> values;  // null: its import failed
   std::unordered_map<std::string_view, const Tensor*> initializers;
+  std::unordered_set<std::string_view> omitted;  // operands that a function is called without
 
   bool is_own(std::string_view name) const {
-    return values.count(name) || initializers.count(name);
+    return values.count(name) || initializers.count(name) || omitted.count(name);
+  }
+  bool is_omitted(std::string_view name) const {
+    return omitted.count(name) || (outer && outer->is_omitted(name));
   }
   bool knows(std::string_view name) const {
     return is_own(name) || (outer && outer->knows(name));
@@ -81,7 +85,7 @@ class Importer {
   Result<Variable> make_parameter(const Value& input, size_t i);
   Result<Module> close_function();
   Result<void> add_initializers(const Graph& graph, Scope& scope);
-  Result<IrValue> find_value(std::string_view name, Scope& scope);
+  Result<Operand> find_value(std::string_view name, Scope& scope);
 
   void import_nodes(const std::vector<Node>& nodes, Scope& scope, const Surroundings& around);
   void import_node(const Node& node, const Span& span, Scope& scope, const Surroundings& around);
@@ -93,7 +97,7 @@ class Importer {
                            const Surroundings& around);
   const Function* find_function(const Node& node) const;
   void check_hints(const std::vector<Value>& values, const Scope& scope);
-  void check_hint(const Value& value, const IrValue& found);
+  void check_hint(const Value& value, const Operand& found);
   void find_equal_symbols();
 
   const Model& model_;
@@ -105,7 +109,6 @@ class Importer {
   std::vector<const Value*> inputs_;
   Scope main_;
   int64_t num_nodes_ = 0;
-  // Scopes that constants' names and function attributes point into stay until the end.
   SymbolAliases found_aliases_;
   Diagnostics errors_, warnings_;
 };
@@ -195,7 +198,7 @@ Result<void> Importer::open_function() {
 }
 
 Result<Module> Importer::close_function() {
-  std::vector<IrValue> results;
+  std::vector<Operand> results;
   std::vector<std::string> input_names, output_names;
   for (const Value* input : inputs_) input_names.push_back(printable(input->name));
   for (const Value& output : model_.graph.outputs) {
@@ -212,10 +215,11 @@ Result<Module> Importer::close_function() {
   function.attrs.set("input_names", input_names);
   function.attrs.set("output_names", output_names);
   symbols_.describe(function.attrs);
-  IrValue result = results.size() == 1 ? results[0] : graph::make_tuple(std::move(results));
+  Operand result = results.size() == 1 ? results[0] : graph::make_tuple(std::move(results));
   auto done = builder_.end_function(result, std::move(function));
   if (!done.ok()) return done.errors();
   find_equal_symbols();
+  if (!errors_.empty()) return errors_;
   return builder_.module();
 }
 
@@ -240,7 +244,7 @@ Result<Module> Importer::run() {
 
 // ---- Nodes ---------------------------------------------------------------------------------------
 
-Result<IrValue> Importer::find_value(std::string_view name, Scope& scope) {
+Result<Operand> Importer::find_value(std::string_view name, Scope& scope) {
   if (auto it = scope.values.find(name); it != scope.values.end()) return it->second;
   if (auto it = scope.initializers.find(name); it != scope.initializers.end()) {
     auto constant = make_constant_of(model_, *it->second);
@@ -296,7 +300,7 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
   Values inputs;
   for (std::string_view name : node.inputs) {
     inputs.push_back(nullptr);
-    if (name.empty()) continue;
+    if (name.empty() || scope.is_omitted(name)) continue;
     auto value = find_value(name, scope);
     if (!value.ok()) report(value.errors());
     if (!value.ok() || !*value) return fail_outputs();  // what it depends on was reported
@@ -358,18 +362,12 @@ Result<Values> Importer::import_call(const Node& node, const Function& function,
   }
   Scope scope;
   for (size_t i = 0; i < function.inputs.size(); ++i) {
-    scope.values[function.inputs[i]] = i < inputs.size() ? inputs[i] : nullptr;
-  }
-  // An operand that is left out is left out wherever the body uses it.
-  std::vector<Node> body = function.nodes;
-  for (Node& n : body) {
-    for (std::string_view& name : n.inputs) {
-      auto it = scope.values.find(name);
-      if (it != scope.values.end() && !it->second) name = "";
-    }
+    const bool is_given = i < inputs.size() && inputs[i];
+    if (is_given) scope.values[function.inputs[i]] = inputs[i];
+    if (!is_given) scope.omitted.insert(function.inputs[i]);
   }
   const size_t before = errors_.size();
-  import_nodes(body, scope, inner);
+  import_nodes(function.nodes, scope, inner);
   Values results;
   for (std::string_view name : function.outputs) {
     auto it = scope.values.find(name);
@@ -419,7 +417,7 @@ Result<Values> Importer::import_if(const Node& node, const Span& span, const Val
 
 // ---- What the file says about types --------------------------------------------------------------
 
-void Importer::check_hint(const Value& value, const IrValue& found) {
+void Importer::check_hint(const Value& value, const Operand& found) {
   const TensorTypeNode* t = graph::tensor_of(found);
   const std::string name = printable(value.name);
   auto dtype = dtype_of(value.type.elem_type, model_.span(), name);

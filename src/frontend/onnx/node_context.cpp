@@ -6,8 +6,6 @@
 
 namespace repose::onnx {
 
-using graph::Value;
-
 Result<void> check_size(const Dims& shape, DType dtype, const Span& span) {
   // x86-64 and AArch64 address 2^47 bytes.
   constexpr int64_t limit_bytes = int64_t{1} << 47;
@@ -30,7 +28,7 @@ Result<void> check_size(const Dims& shape, DType dtype, const Span& span) {
                dtype.to_string());
 }
 
-Result<Value> make_constant_of(const Model& model, const Tensor& tensor) {
+Result<Operand> make_constant_of(const Model& model, const Tensor& tensor) {
   if (tensor.dims.size() > static_cast<size_t>(max_rank)) {
     return error(DiagnosticKind::too_large, model.span(), "{}: rank {}, at most {} are supported",
                  describe(tensor), tensor.dims.size(), max_rank);
@@ -42,13 +40,13 @@ Result<Value> make_constant_of(const Model& model, const Tensor& tensor) {
 
 // ---- Operands and results ------------------------------------------------------------------------
 
-Result<Value> NodeContext::input(size_t i) const {
+Result<Operand> NodeContext::input(size_t i) const {
   if (has(i)) return f_.inputs[i];
   return fail(DiagnosticKind::wrong_arity, "operand {} is missing", i);
 }
 
-Result<std::vector<Value>> NodeContext::all_inputs() const {
-  std::vector<Value> result;
+Result<std::vector<Operand>> NodeContext::all_inputs() const {
+  std::vector<Operand> result;
   for (size_t i = 0; i < std::max<size_t>(1, num_inputs()); ++i) {
     REPOSE_TRY(v, input(i));
     result.push_back(v);
@@ -115,13 +113,13 @@ Result<std::optional<std::vector<int64_t>>> NodeContext::integers(std::string_vi
 
 // ---- Types ---------------------------------------------------------------------------------------
 
-Result<Dims> NodeContext::shape(const Value& v) const {
+Result<Dims> NodeContext::shape(const Operand& v) const {
   const TensorTypeNode* t = graph::tensor_of(v);
   if (t->shape) return *t->shape;
   return fail(DiagnosticKind::unsupported_feature, "the shape of an operand is not known");
 }
 
-Result<int64_t> NodeContext::rank(const Value& v) const {
+Result<int64_t> NodeContext::rank(const Operand& v) const {
   const TensorTypeNode* t = graph::tensor_of(v);
   if (t->rank >= 0) return int64_t{t->rank};
   return fail(DiagnosticKind::unsupported_feature, "the rank of an operand is not known");
@@ -134,12 +132,12 @@ Result<int64_t> NodeContext::axis(int64_t given, int64_t rank) const {
 
 // ---- Elements ------------------------------------------------------------------------------------
 
-Expr NodeContext::known_scalar(const Value& v) const {
+Expr NodeContext::known_scalar(const Operand& v) const {
   const std::vector<Expr>* elements = known(v);
   return elements && elements->size() == 1 ? (*elements)[0] : nullptr;
 }
 
-Result<std::vector<Expr>> NodeContext::elements(const Value& v, const std::string& what) {
+Result<std::vector<Expr>> NodeContext::elements(const Operand& v, const std::string& what) {
   if (!dtype(v).is_data_int()) {
     return fail(DiagnosticKind::dtype_mismatch, "`{}` has dtype {}, expected an integer", what,
                 dtype(v).to_string());
@@ -174,7 +172,7 @@ Result<std::vector<Expr>> NodeContext::elements(const Value& v, const std::strin
   return symbols;
 }
 
-Result<std::vector<int64_t>> NodeContext::constants(const Value& v, const std::string& what) const {
+Result<std::vector<int64_t>> NodeContext::constants(const Operand& v, const std::string& what) const {
   const std::vector<Expr>* elements = known(v);
   std::vector<int64_t> result;
   for (size_t i = 0; elements && i < elements->size(); ++i) {
@@ -198,9 +196,9 @@ Result<std::optional<std::vector<int64_t>>> NodeContext::constants_or_attr(
 
 namespace {
 
-Result<void> check_result(const Type& type, const Span& span) {
+Result<void> check_result(const repose::Type& type, const Span& span) {
   if (const auto* tuple = as<TupleTypeNode>(type)) {
-    for (const Type& field : tuple->fields) {
+    for (const repose::Type& field : tuple->fields) {
       if (auto ok = check_result(field, span); !ok.ok()) return ok;
     }
   }
@@ -210,7 +208,7 @@ Result<void> check_result(const Type& type, const Span& span) {
 
 }  // namespace
 
-Result<Value> NodeContext::call(std::string_view op, std::vector<Value> args, Attrs attrs) {
+Result<Operand> NodeContext::call(std::string_view op, std::vector<Operand> args, Attrs attrs) {
   const OpDef* def = builder().ops().find(op);
   if (!def) {
     return fail(DiagnosticKind::unsupported_operator, "needs the operator `{}`, which is missing",
@@ -220,13 +218,13 @@ Result<Value> NodeContext::call(std::string_view op, std::vector<Value> args, At
              builder().emit(graph::make_op_call(*def, std::move(args), std::move(attrs)), f_.name,
                             span()));
   if (auto sized = check_result(variable->type, span()); !sized.ok()) return sized.errors();
-  return Value(variable);
+  return Operand(variable);
 }
 
-Result<std::vector<Value>> NodeContext::call_tuple(std::string_view op, std::vector<Value> args,
+Result<std::vector<Operand>> NodeContext::call_tuple(std::string_view op, std::vector<Operand> args,
                                                    Attrs attrs) {
   REPOSE_TRY(tuple, call(op, std::move(args), std::move(attrs)));
-  std::vector<Value> parts;
+  std::vector<Operand> parts;
   const size_t count = as<TupleTypeNode>(tuple->type)->fields.size();
   for (size_t i = 0; i < count; ++i) {
     REPOSE_TRY(part, builder().emit(graph::make_tuple_get(tuple, static_cast<int>(i)), f_.name,
@@ -236,12 +234,12 @@ Result<std::vector<Value>> NodeContext::call_tuple(std::string_view op, std::vec
   return parts;
 }
 
-Result<Value> NodeContext::cast(const Value& v, DType to) {
+Result<Operand> NodeContext::cast(const Operand& v, DType to) {
   if (dtype(v) == to) return v;
   return call("astype", {v}, {{"dtype", to}});
 }
 
-Result<Value> NodeContext::reshape(const Value& v, Dims dims) {
+Result<Operand> NodeContext::reshape(const Operand& v, Dims dims) {
   const TensorTypeNode* t = graph::tensor_of(v);
   bool is_same = t->shape && t->shape->size() == dims.size();
   for (size_t i = 0; is_same && i < dims.size(); ++i) {
@@ -251,7 +249,7 @@ Result<Value> NodeContext::reshape(const Value& v, Dims dims) {
   return call("reshape", {v, graph::make_shape(std::move(dims))});
 }
 
-Value NodeContext::scalar(DType dtype, double value) const {
+Operand NodeContext::scalar(DType dtype, double value) const {
   const Scalar s = dtype.is_float() ? Scalar::of_float(value, dtype)
                                     : Scalar::of_int(static_cast<int64_t>(value), dtype);
   return graph::make_constant(make_scalar_array(s));

@@ -13,6 +13,9 @@
 
 namespace repose::onnx {
 
+// A value of the graph IR (onnx::Value is an entry of the model's lists).
+using Operand = graph::Value;
+
 // Shapes of more dimensions are refused.
 inline constexpr int max_rank = 64;
 
@@ -22,7 +25,7 @@ using FunctionAttributes = std::map<std::string_view, const Attribute*>;
 // An error where the known part of the shape alone makes the tensor larger than any address space.
 Result<void> check_size(const Dims& shape, DType dtype, const Span& span);
 // The elements as a constant, without a copy where the file has them as they are in memory.
-Result<graph::Value> make_constant_of(const Model& model, const Tensor& tensor);
+Result<Operand> make_constant_of(const Model& model, const Tensor& tensor);
 
 class NodeContext {
  public:
@@ -31,7 +34,7 @@ class NodeContext {
     const Model* model;
     const Node* node;
     const FunctionAttributes* function_attributes;
-    std::vector<graph::Value> inputs;  // null: omitted
+    std::vector<Operand> inputs;  // null: omitted
     int64_t opset;
     Span span;
     std::string name;  // of bindings
@@ -55,9 +58,9 @@ class NodeContext {
   // ---- Operands and results ----
   size_t num_inputs() const { return f_.inputs.size(); }
   bool has(size_t i) const { return i < f_.inputs.size() && f_.inputs[i]; }
-  Result<graph::Value> input(size_t i) const;               // an error where it is omitted
-  graph::Value optional(size_t i) const { return has(i) ? f_.inputs[i] : nullptr; }
-  Result<std::vector<graph::Value>> all_inputs() const;     // at least one, none omitted
+  Result<Operand> input(size_t i) const;               // an error where it is omitted
+  Operand optional(size_t i) const { return has(i) ? f_.inputs[i] : nullptr; }
+  Result<std::vector<Operand>> all_inputs() const;     // at least one, none omitted
   bool wants(size_t output) const;                          // has the node that output?
 
   // ---- Attributes: an error where one is of another kind ----
@@ -70,36 +73,36 @@ class NodeContext {
   Result<std::optional<std::vector<int64_t>>> integers(std::string_view name) const;
 
   // ---- Types ----
-  DType dtype(const graph::Value& v) const { return graph::tensor_of(v)->dtype; }
-  Result<Dims> shape(const graph::Value& v) const;  // an error where it is not known
-  Result<int64_t> rank(const graph::Value& v) const;
+  DType dtype(const Operand& v) const { return graph::tensor_of(v)->dtype; }
+  Result<Dims> shape(const Operand& v) const;  // an error where it is not known
+  Result<int64_t> rank(const Operand& v) const;
   Result<int64_t> axis(int64_t given, int64_t rank) const;  // counted from the front
 
   // ---- Elements ----
   // Known elements of a tensor of rank 0 or 1; null where they are not known.
-  const std::vector<Expr>* known(const graph::Value& v) const {
+  const std::vector<Expr>* known(const Operand& v) const {
     return f_.builder->elements_of(v);
   }
   // The one element of a tensor, where it is known.
-  Expr known_scalar(const graph::Value& v) const;
+  Expr known_scalar(const Operand& v) const;
   // Elements of an integer tensor of rank 0 or 1, as indices. Where only the data can tell, a
   // match_cast binds each to a fresh symbol; `what` names them.
-  Result<std::vector<Expr>> elements(const graph::Value& v, const std::string& what);
+  Result<std::vector<Expr>> elements(const Operand& v, const std::string& what);
   // Elements that have to be constants.
-  Result<std::vector<int64_t>> constants(const graph::Value& v, const std::string& what) const;
+  Result<std::vector<int64_t>> constants(const Operand& v, const std::string& what) const;
   // Operand `i`, which has to be constant, or the attribute `attr` of older operator sets.
   Result<std::optional<std::vector<int64_t>>> constants_or_attr(size_t i,
                                                                 std::string_view attr) const;
 
   // ---- Building ----
-  Result<graph::Value> call(std::string_view op, std::vector<graph::Value> args, Attrs attrs = {});
+  Result<Operand> call(std::string_view op, std::vector<Operand> args, Attrs attrs = {});
   // The same of an operator that gives a tuple.
-  Result<std::vector<graph::Value>> call_tuple(std::string_view op, std::vector<graph::Value> args,
+  Result<std::vector<Operand>> call_tuple(std::string_view op, std::vector<Operand> args,
                                                Attrs attrs = {});
-  Result<graph::Value> cast(const graph::Value& v, DType dtype);  // `v` where it has that dtype
-  Result<graph::Value> reshape(const graph::Value& v, Dims shape);
-  graph::Value scalar(DType dtype, double value) const;  // rank 0
-  graph::Value scalar_like(const graph::Value& v, double value) const {
+  Result<Operand> cast(const Operand& v, DType dtype);  // `v` where it has that dtype
+  Result<Operand> reshape(const Operand& v, Dims shape);
+  Operand scalar(DType dtype, double value) const;  // rank 0
+  Operand scalar_like(const Operand& v, double value) const {
     return scalar(dtype(v), value);
   }
   Result<void> require(const Expr& condition, const std::string& text, std::vector<Expr> values);
@@ -110,7 +113,7 @@ class NodeContext {
 
 // Results in the order of the node's outputs. Trailing ones that an importer cannot give are left
 // out; a node that uses one of these is an error.
-using Values = std::vector<graph::Value>;
+using Values = std::vector<Operand>;
 using ImportOperator = Result<Values> (*)(NodeContext&);
 
 struct OperatorRow {
@@ -120,7 +123,7 @@ struct OperatorRow {
 };
 
 // An importer of one result.
-template <Result<graph::Value> (*f)(NodeContext&)>
+template <Result<Operand> (*f)(NodeContext&)>
 Result<Values> one(NodeContext& c) {
   REPOSE_TRY(y, f(c));
   return Values{y};

@@ -1,6 +1,8 @@
 // Removes blocks: what stands in them runs where they stood.
 #include "passes/lower/lower_blocks.h"
 
+#include "passes/tensor/stages.h"
+
 namespace repose {
 
 namespace {
@@ -71,7 +73,43 @@ class BlockLowering : public tir::StmtRewriter {
 
 }  // namespace
 
+namespace {
+
+// A reduction of a program in stage form initializes before its reduction loops, so that an empty
+// one gives the initial value.
+tir::Stmt lower_stage(const Stage& s) {
+  auto nest = [](const std::vector<Var>& axes, const std::vector<Expr>& extents, tir::Stmt body) {
+    for (size_t i = axes.size(); i-- > 0;) {
+      body = tir::make<tir::ForNode>(axes[i], make_int(0), extents[i], tir::ForKind::serial, body);
+    }
+    return body;
+  };
+  tir::Stmt body;
+  if (s.is_reduction()) {
+    Expr sum = te::combine(s.reducer, make_load(s.target, s.indices), s.value);
+    tir::Stmt step = tir::make<tir::StoreNode>(s.target, s.indices, sum, s.span);
+    body = tir::make_seq({tir::make<tir::StoreNode>(s.target, s.indices, s.init),
+                          nest(s.reduce_axes, s.reduce_extents, std::move(step))});
+  } else {
+    body = tir::make<tir::StoreNode>(s.target, s.indices, s.value, s.span);
+  }
+  return nest(s.axes, s.extents, std::move(body));
+}
+
+}  // namespace
+
 tir::PrimFunc lower_blocks(const tir::PrimFunc& f) {
+  if (auto staged = to_stages(f)) {
+    std::vector<tir::Stmt> nests;
+    tir::BufferMap buffers;
+    for (const Buffer& b : staged->allocated) buffers.emplace(b.get(), lowered_buffer(b));
+    for (const Stage& s : staged->stages) nests.push_back(lower_stage(s));
+    tir::Stmt body = tir::substitute(tir::make_seq(std::move(nests)), {}, buffers);
+    for (const Buffer& b : staged->allocated) {
+      body = tir::make<tir::AllocateNode>(buffers.at(b.get()), std::move(body));
+    }
+    return tir::with_body(f, std::move(body));
+  }
   return tir::with_body(f, BlockLowering().rewrite(f->body));
 }
 

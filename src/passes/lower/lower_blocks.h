@@ -4,7 +4,8 @@
 // after:   for i, k: if k == 0: C[i] = 0; C[i] = C[i] + A[i, k]
 // requires: well-formed blocks
 // ensures: no block is left; a block's buffers are allocated around its body (local where small and constant,
-//          else in the workspace); the same operations in the same order, bit for bit
+//          else in the workspace); the same operations in the same order, bit for bit. Where the program is in
+//          stage form, a reduction over nothing gives the initial value.
 #pragma once
 
 #include "ir/tir.h"

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs an example the way a user does: examples/run.sh c | cpp | python [BUILD FOLDER]
+# BUILD FOLDER: where repose was built (default: build/release). What is made lies below it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+example=${1:?which example: c, cpp or python}
+build=$(cd "${2:-../build/release}" && pwd)
+repose=$build/bin/repose
+out=$build/examples/$example
+mkdir -p "$out"
+set -x
+
+case $example in
+  c)
+    "$repose" compile models/flatten_relu.relax -o "$out/flatten_relu.so"
+    "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -I ../include c/load.c -o "$out/load"
+    "$out/load" "$out/flatten_relu.so"
+
+    "$repose" compile models/flatten_relu.relax --emit o --name flatten_relu -o "$out/flatten_relu.o"
+    "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -I ../include c/link.c "$out/flatten_relu.o" -o "$out/linked"
+    "$out/linked"
+    ;;
+  cpp)
+    "$build/bin/example_build_and_run" "$out/build_and_run.so"
+    ;;
+  python)
+    "$repose" compile models/flatten_relu.relax -o "$out/flatten_relu.so"
+    "${PYTHON:-python3}" python/call_model.py "$out/flatten_relu.so"
+    ;;
+  *)
+    echo "no example is called $example" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,126 @@
+// Tensors made from attributes, shapes and numbers.
+#include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/tensor_data.h"
+
+namespace repose::onnx {
+namespace {
+
+template <class T, class Make>
+Operand constant_list(const std::vector<T>& values, DType dtype, const Make& make) {
+  auto array = make_array({static_cast<int64_t>(values.size())}, dtype);
+  for (size_t i = 0; i < values.size(); ++i) array->store(static_cast<int64_t>(i), make(values[i]));
+  return graph::make_constant(Array(array));
+}
+
+Scalar int_scalar(int64_t v) {
+  return Scalar::of_int(v, dtypes::int64);
+}
+Scalar float_scalar(float v) {
+  return Scalar::of_float(static_cast<double>(v), dtypes::float32);
+}
+
+Result<Operand> constant(NodeContext& c) {
+  for (const char* name : {"value", "value_float", "value_floats", "value_int", "value_ints"}) {
+    const Attribute* a = c.find(name);
+    if (!a) continue;
+    if (const Tensor* t = a->tensor()) {
+      REPOSE_TRY(value, make_constant_of(c.model(), *t));
+      const std::string label(c.node().outputs.empty() ? "" : c.node().outputs[0]);
+      return graph::make_constant(graph::as<graph::ConstantNode>(value)->data, printable(label));
+    }
+    if (const auto* v = a->get<float>()) return graph::make_constant(make_scalar_array(float_scalar(*v)));
+    if (const auto* v = a->get<int64_t>()) return graph::make_constant(make_scalar_array(int_scalar(*v)));
+    if (const auto* v = a->get<std::vector<float>>()) {
+      return constant_list(*v, dtypes::float32, float_scalar);
+    }
+    if (const auto* v = a->get<std::vector<int64_t>>()) {
+      return constant_list(*v, dtypes::int64, int_scalar);
+    }
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `{}` is of kind `{}`", name,
+                  attribute_kind_name(a->kind));
+  }
+  for (const char* name : {"sparse_value", "value_string", "value_strings"}) {
+    if (!c.find(name)) continue;
+    return c.fail(DiagnosticKind::unsupported_feature, "attribute `{}` is not supported", name);
+  }
+  return c.fail(DiagnosticKind::bad_attribute, "has no value");
+}
+
+Result<Operand> constant_of_shape(NodeContext& c) {
+  REPOSE_TRY(shape, c.input(0));
+  REPOSE_TRY(elements, c.elements(shape, "shape"));
+  Operand fill = c.scalar(dtypes::float32, 0);
+  if (const Attribute* a = c.find("value")) {
+    const Tensor* t = a->tensor();
+    if (!t) return c.fail(DiagnosticKind::bad_attribute, "attribute `value` is no tensor");
+    REPOSE_TRY(value, make_constant_of(c.model(), *t));
+    const Array& array = graph::as<graph::ConstantNode>(value)->data;
+    if (array->num_elements() != 1) {
+      return c.fail(DiagnosticKind::bad_attribute, "attribute `value` has {} elements, expected 1",
+                    array->num_elements());
+    }
+    fill = graph::make_constant(make_scalar_array(array->load(0)));
+  }
+  return c.call("full", {graph::make_shape(elements), fill});
+}
+
+// A number as an expression: a known one, or bound by a match_cast.
+Result<Expr> number_of(NodeContext& c, size_t i, const char* what) {
+  REPOSE_TRY(v, c.input(i));
+  if (Expr known = c.known_scalar(v)) return known;
+  REPOSE_TRY(elements, c.elements(v, what));
+  if (elements.size() == 1) return elements[0];
+  return c.fail(DiagnosticKind::bad_argument, "`{}` has {} elements, expected 1", what,
+                elements.size());
+}
+
+Result<Operand> range(NodeContext& c) {
+  REPOSE_TRY(first, c.input(0));
+  REPOSE_TRY(start, number_of(c, 0, "start"));
+  REPOSE_TRY(limit, number_of(c, 1, "limit"));
+  REPOSE_TRY(delta, number_of(c, 2, "delta"));
+  return c.call("arange",
+                {graph::make_prim(start), graph::make_prim(limit), graph::make_prim(delta)},
+                {{"dtype", c.dtype(first)}});
+}
+
+// 0, 1, … as a column or a row.
+Result<Operand> positions(NodeContext& c, const Expr& extent, bool is_column) {
+  REPOSE_TRY(list, c.call("arange", {graph::make_prim(extent)}));
+  return c.call("expand_dims", {list}, {{"axis", std::vector<int64_t>{is_column ? 1 : 0}}});
+}
+
+Result<Operand> eye_like(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(k, c.integer("k", 0));
+  REPOSE_TRY(type, c.integer("dtype", 0));
+  DType dtype = c.dtype(x);
+  if (c.find("dtype")) {
+    REPOSE_TRY(given, dtype_of(static_cast<DataType>(type), c.span(), "`EyeLike`"));
+    dtype = given;
+  }
+  if (dims.size() != 2) {
+    return c.fail(DiagnosticKind::rank_mismatch, "operand 0 has rank {}, expected 2", dims.size());
+  }
+  REPOSE_TRY(rows, positions(c, dims[0], true));
+  REPOSE_TRY(columns, positions(c, dims[1], false));
+  const Operand offset = graph::make_constant(make_scalar_array(int_scalar(k)));
+  REPOSE_TRY(diagonal, c.call("add", {rows, offset}));
+  REPOSE_TRY(mask, c.call("equal", {diagonal, columns}));
+  return c.cast(mask, dtype);
+}
+
+}  // namespace
+
+std::span<const OperatorRow> create_operators() {
+  static constexpr OperatorRow rows[] = {
+      {"Constant", 1, one<constant>},
+      {"ConstantOfShape", 9, one<constant_of_shape>},
+      {"EyeLike", 9, one<eye_like>},
+      {"Range", 11, one<range>},
+  };
+  return rows;
+}
+
+}  // namespace repose::onnx

@@ -1,0 +1,298 @@
+// Elementwise arithmetic, comparison and logic. Operands broadcast; where ONNX lets dtypes differ,
+// casts are inserted.
+#include <cmath>
+#include <limits>
+
+#include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/tensor_data.h"
+
+namespace repose::onnx {
+namespace {
+
+// ---- One operand ---------------------------------------------------------------------------------
+
+template <const char* (*op)()>
+Result<Operand> unary(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  return c.call(op(), {x});
+}
+
+#define OP_NAME(name, text) \
+  const char* name() { return text; }
+
+OP_NAME(op_abs, "abs")
+OP_NAME(op_acos, "acos")
+OP_NAME(op_acosh, "acosh")
+OP_NAME(op_asin, "asin")
+OP_NAME(op_asinh, "asinh")
+OP_NAME(op_atan, "atan")
+OP_NAME(op_atanh, "atanh")
+OP_NAME(op_bitwise_not, "bitwise_not")
+OP_NAME(op_ceil, "ceil")
+OP_NAME(op_cos, "cos")
+OP_NAME(op_cosh, "cosh")
+OP_NAME(op_erf, "erf")
+OP_NAME(op_exp, "exp")
+OP_NAME(op_floor, "floor")
+OP_NAME(op_isnan, "isnan")
+OP_NAME(op_log, "log")
+OP_NAME(op_negative, "negative")
+OP_NAME(op_not, "logical_not")
+OP_NAME(op_round, "round")
+OP_NAME(op_sigmoid, "sigmoid")
+OP_NAME(op_sign, "sign")
+OP_NAME(op_sin, "sin")
+OP_NAME(op_sinh, "sinh")
+OP_NAME(op_sqrt, "sqrt")
+OP_NAME(op_tan, "tan")
+OP_NAME(op_tanh, "tanh")
+
+OP_NAME(op_add, "add")
+OP_NAME(op_subtract, "subtract")
+OP_NAME(op_multiply, "multiply")
+OP_NAME(op_divide, "divide")
+OP_NAME(op_maximum, "maximum")
+OP_NAME(op_minimum, "minimum")
+OP_NAME(op_equal, "equal")
+OP_NAME(op_less, "less")
+OP_NAME(op_less_equal, "less_equal")
+OP_NAME(op_greater, "greater")
+OP_NAME(op_greater_equal, "greater_equal")
+OP_NAME(op_and, "logical_and")
+OP_NAME(op_or, "logical_or")
+OP_NAME(op_xor, "logical_xor")
+OP_NAME(op_bitwise_and, "bitwise_and")
+OP_NAME(op_bitwise_or, "bitwise_or")
+OP_NAME(op_bitwise_xor, "bitwise_xor")
+
+Result<Operand> reciprocal(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  return c.call("divide", {c.scalar_like(x, 1), x});
+}
+
+Result<Operand> is_inf(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(negative, c.flag("detect_negative", true));
+  REPOSE_TRY(positive, c.flag("detect_positive", true));
+  if (negative && positive) return c.call("isinf", {x});
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (positive || negative) {
+    return c.call("equal", {x, c.scalar_like(x, positive ? infinity : -infinity)});
+  }
+  REPOSE_TRY(shape, c.shape(x));
+  return c.call("zeros", {graph::make_shape(shape)}, {{"dtype", dtypes::boolean}});
+}
+
+// Not of a pair of dtypes that we have: strings, and floats of 8 and 4 bits.
+Result<Operand> cast(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(to, c.integer("to"));
+  if (to < 0 || to > std::numeric_limits<int32_t>::max()) {
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `to` is {}, which is no type", to);
+  }
+  REPOSE_TRY(dtype, dtype_of(static_cast<DataType>(to), c.span(), "`Cast`"));
+  return c.cast(x, dtype);
+}
+
+Result<Operand> cast_like(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(like, c.input(1));
+  return c.cast(x, c.dtype(like));
+}
+
+// ---- Two operands and more -----------------------------------------------------------------------
+
+template <const char* (*op)()>
+Result<Operand> binary(NodeContext& c) {
+  REPOSE_TRY(a, c.input(0));
+  REPOSE_TRY(b, c.input(1));
+  return c.call(op(), {a, b});
+}
+
+template <const char* (*op)()>
+Result<Operand> variadic(NodeContext& c) {
+  REPOSE_TRY(operands, c.all_inputs());
+  Operand result = operands[0];
+  for (size_t i = 1; i < operands.size(); ++i) {
+    REPOSE_TRY(next, c.call(op(), {result, operands[i]}));
+    result = next;
+  }
+  return result;
+}
+
+Result<Operand> mean(NodeContext& c) {
+  REPOSE_TRY(sum, variadic<op_add>(c));
+  const double count = static_cast<double>(c.num_inputs());
+  return count <= 1 ? Result<Operand>(sum) : c.call("divide", {sum, c.scalar_like(sum, count)});
+}
+
+// The base has the result's dtype. An integer base with a float exponent computes in float64.
+Result<Operand> power(NodeContext& c) {
+  REPOSE_TRY(base, c.input(0));
+  REPOSE_TRY(exponent, c.input(1));
+  const DType dtype = c.dtype(base);
+  const bool widen = dtype.is_data_int() && c.dtype(exponent).is_float();
+  const DType common = widen ? dtypes::float64 : dtype;
+  REPOSE_TRY(a, c.cast(base, common));
+  REPOSE_TRY(b, c.cast(exponent, common));
+  REPOSE_TRY(y, c.call("power", {a, b}));
+  return c.cast(y, dtype);
+}
+
+Result<Operand> modulo(NodeContext& c) {
+  REPOSE_TRY(a, c.input(0));
+  REPOSE_TRY(b, c.input(1));
+  REPOSE_TRY(like_c, c.flag("fmod", false));
+  return c.call(like_c ? "mod" : "floor_mod", {a, b});
+}
+
+Result<Operand> bit_shift(NodeContext& c) {
+  REPOSE_TRY(a, c.input(0));
+  REPOSE_TRY(b, c.input(1));
+  REPOSE_TRY(direction, c.string("direction", ""));
+  if (direction != "LEFT" && direction != "RIGHT") {
+    return c.fail(DiagnosticKind::bad_attribute,
+                  "attribute `direction` is \"{}\", expected \"LEFT\" or \"RIGHT\"",
+                  printable(direction));
+  }
+  return c.call(direction == "LEFT" ? "left_shift" : "right_shift", {a, b});
+}
+
+Result<Operand> where(NodeContext& c) {
+  REPOSE_TRY(condition, c.input(0));
+  REPOSE_TRY(a, c.input(1));
+  REPOSE_TRY(b, c.input(2));
+  return c.call("where", {condition, a, b});
+}
+
+// A bound of Clip: known, or a tensor of one element.
+Result<Operand> clip_by(NodeContext& c, const Operand& x, const Operand& bound, const char* op) {
+  REPOSE_TRY(scalar, c.reshape(bound, {}));
+  return c.call(op, {x, scalar});
+}
+
+Result<Operand> clip_to(NodeContext& c, const Operand& x, const Operand& low, const Operand& high) {
+  auto value_of = [&](const Operand& bound) {
+    const Expr e = bound ? c.known_scalar(bound) : nullptr;
+    return e && is_constant(e) ? make_cast(c.dtype(x), e) : nullptr;
+  };
+  const Expr least = value_of(low), most = value_of(high);
+  if ((!low || least) && (!high || most)) {
+    if (!low && !high) return x;
+    std::vector<Operand> args{x};
+    if (low) {
+      args.push_back(graph::make_prim(least));
+    } else {
+      args.push_back(graph::make_op_call(*c.builder().ops().find("null_value"), {}));
+    }
+    if (high) args.push_back(graph::make_prim(most));
+    return c.call("clip", std::move(args));
+  }
+  Operand y = x;
+  if (low) {
+    REPOSE_TRY(above, clip_by(c, y, low, "maximum"));
+    y = above;
+  }
+  return high ? clip_by(c, y, high, "minimum") : Result<Operand>(y);
+}
+
+Result<Operand> clip(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  return clip_to(c, x, c.optional(1), c.optional(2));
+}
+
+Result<Operand> clip_by_attributes(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(low, c.number("min", 0));
+  REPOSE_TRY(high, c.number("max", 0));
+  return clip_to(c, x, c.find("min") ? c.scalar_like(x, low) : nullptr,
+                 c.find("max") ? c.scalar_like(x, high) : nullptr);
+}
+
+Result<Operand> identity(NodeContext& c) { return c.input(0); }
+
+// In inference the operand itself, and a mask of what was kept: everything.
+Result<Values> dropout(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  if (c.has(2)) {
+    const Expr training = c.known_scalar(c.optional(2));
+    const Expr ratio = c.has(1) ? c.known_scalar(c.optional(1)) : nullptr;
+    const bool drops_nothing = ratio && ratio->kind == ExprKind::float_imm &&
+                               as<FloatImmNode>(ratio)->value == 0;
+    if ((!training || !is_const_int(training, 0)) && !drops_nothing) {
+      return c.fail(DiagnosticKind::unsupported_feature, "training mode is not supported");
+    }
+  }
+  if (!c.wants(1)) return Values{x};
+  REPOSE_TRY(shape, c.shape(x));
+  const DType dtype = c.opset() >= 10 ? dtypes::boolean : c.dtype(x);
+  REPOSE_TRY(mask, c.call("ones", {graph::make_shape(shape)}, {{"dtype", dtype}}));
+  return Values{x, mask};
+}
+
+}  // namespace
+
+std::span<const OperatorRow> elementwise_operators() {
+  static constexpr OperatorRow rows[] = {
+      {"Abs", 1, one<unary<op_abs>>},
+      {"Acos", 1, one<unary<op_acos>>},
+      {"Acosh", 1, one<unary<op_acosh>>},
+      {"Add", 7, one<binary<op_add>>},
+      {"And", 7, one<binary<op_and>>},
+      {"Asin", 1, one<unary<op_asin>>},
+      {"Asinh", 1, one<unary<op_asinh>>},
+      {"Atan", 1, one<unary<op_atan>>},
+      {"Atanh", 1, one<unary<op_atanh>>},
+      {"BitShift", 11, one<bit_shift>},
+      {"BitwiseAnd", 18, one<binary<op_bitwise_and>>},
+      {"BitwiseNot", 18, one<unary<op_bitwise_not>>},
+      {"BitwiseOr", 18, one<binary<op_bitwise_or>>},
+      {"BitwiseXor", 18, one<binary<op_bitwise_xor>>},
+      {"Cast", 6, one<cast>},
+      {"CastLike", 15, one<cast_like>},
+      {"Ceil", 1, one<unary<op_ceil>>},
+      {"Clip", 1, one<clip_by_attributes>},
+      {"Clip", 11, one<clip>},
+      {"Cos", 1, one<unary<op_cos>>},
+      {"Cosh", 1, one<unary<op_cosh>>},
+      {"Div", 7, one<binary<op_divide>>},
+      {"Dropout", 1, dropout},
+      {"Equal", 7, one<binary<op_equal>>},
+      {"Erf", 1, one<unary<op_erf>>},
+      {"Exp", 1, one<unary<op_exp>>},
+      {"Floor", 1, one<unary<op_floor>>},
+      {"Greater", 7, one<binary<op_greater>>},
+      {"GreaterOrEqual", 12, one<binary<op_greater_equal>>},
+      {"Identity", 1, one<identity>},
+      {"IsInf", 10, one<is_inf>},
+      {"IsNaN", 9, one<unary<op_isnan>>},
+      {"Less", 7, one<binary<op_less>>},
+      {"LessOrEqual", 12, one<binary<op_less_equal>>},
+      {"Log", 1, one<unary<op_log>>},
+      {"Max", 6, one<variadic<op_maximum>>},
+      {"Mean", 6, one<mean>},
+      {"Min", 6, one<variadic<op_minimum>>},
+      {"Mod", 10, one<modulo>},
+      {"Mul", 7, one<binary<op_multiply>>},
+      {"Neg", 1, one<unary<op_negative>>},
+      {"Not", 1, one<unary<op_not>>},
+      {"Or", 7, one<binary<op_or>>},
+      {"Pow", 7, one<power>},
+      {"Reciprocal", 1, one<reciprocal>},
+      {"Round", 11, one<unary<op_round>>},
+      {"Sigmoid", 1, one<unary<op_sigmoid>>},
+      {"Sign", 9, one<unary<op_sign>>},
+      {"Sin", 7, one<unary<op_sin>>},
+      {"Sinh", 9, one<unary<op_sinh>>},
+      {"Sqrt", 1, one<unary<op_sqrt>>},
+      {"Sub", 7, one<binary<op_subtract>>},
+      {"Sum", 6, one<variadic<op_add>>},
+      {"Tan", 7, one<unary<op_tan>>},
+      {"Tanh", 1, one<unary<op_tanh>>},
+      {"Where", 9, one<where>},
+      {"Xor", 7, one<binary<op_xor>>},
+  };
+  return rows;
+}
+
+}  // namespace repose::onnx

@@ -1,0 +1,114 @@
+// Elements picked by indices and by position.
+#include "frontend/onnx/operator_table.h"
+
+namespace repose::onnx {
+namespace {
+
+Result<Operand> gather(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(indices, c.input(1));
+  REPOSE_TRY(axis, c.integer("axis", 0));
+  return c.call("take", {x, indices}, {{"axis", axis}});
+}
+
+Result<Operand> gather_elements(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(indices, c.input(1));
+  REPOSE_TRY(axis, c.integer("axis", 0));
+  return c.call("gather_elements", {x, indices}, {{"axis", axis}});
+}
+
+Result<Operand> gather_nd(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(indices, c.input(1));
+  REPOSE_TRY(batch_dims, c.integer("batch_dims", 0));
+  return c.call("gather_nd", {x, indices}, {{"batch_dims", batch_dims}});
+}
+
+Result<Operand> trilu(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(upper, c.flag("upper", true));
+  Expr k = make_int(0);
+  if (c.has(1)) {
+    REPOSE_TRY(elements, c.elements(c.optional(1), "k"));
+    if (elements.size() != 1) {
+      return c.fail(DiagnosticKind::bad_argument, "`k` has {} elements, expected 1",
+                    elements.size());
+    }
+    k = elements[0];
+  }
+  return c.call(upper ? "triu" : "tril", {x, graph::make_prim(k)});
+}
+
+Result<Operand> cumsum(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(where, c.input(1));
+  REPOSE_TRY(axis, c.constants(where, "axis"));
+  REPOSE_TRY(exclusive, c.flag("exclusive", false));
+  REPOSE_TRY(reverse, c.flag("reverse", false));
+  if (axis.size() != 1) {
+    return c.fail(DiagnosticKind::bad_argument, "`axis` has {} elements, expected 1", axis.size());
+  }
+  return c.call("cumsum", {x}, {{"axis", axis[0]}, {"exclusive", exclusive}, {"reverse", reverse}});
+}
+
+// Indices from -depth up to before depth; others give no element the on-value.
+Result<Operand> one_hot(NodeContext& c) {
+  REPOSE_TRY(given, c.input(0));
+  REPOSE_TRY(count, c.input(1));
+  REPOSE_TRY(values, c.input(2));
+  REPOSE_TRY(axis, c.integer("axis", -1));
+  REPOSE_TRY(indices, c.cast(given, dtypes::int64));
+  REPOSE_TRY(rank, c.rank(indices));
+  REPOSE_TRY(at, c.axis(axis, rank + 1));
+  REPOSE_TRY(whole, c.cast(count, dtypes::int64));
+  REPOSE_TRY(depths, c.elements(whole, "depth"));
+  if (depths.size() != 1) {
+    return c.fail(DiagnosticKind::bad_argument, "`depth` has {} elements, expected 1",
+                  depths.size());
+  }
+  // Rows of the classes 0, 1, … along the new dimension.
+  REPOSE_TRY(classes, c.call("arange", {graph::make_prim(depths[0])}));
+  Dims row(static_cast<size_t>(rank + 1), make_int(1));
+  REPOSE_TRY(extent, c.shape(classes));
+  row[static_cast<size_t>(at)] = extent[0];
+  REPOSE_TRY(columns, c.reshape(classes, row));
+  REPOSE_TRY(expanded, c.call("expand_dims", {indices}, {{"axis", std::vector<int64_t>{at}}}));
+  REPOSE_TRY(depth, c.reshape(whole, {}));
+  REPOSE_TRY(is_negative, c.call("less", {expanded, c.scalar(dtypes::int64, 0)}));
+  REPOSE_TRY(from_end, c.call("add", {expanded, depth}));
+  REPOSE_TRY(wanted, c.call("where", {is_negative, from_end, expanded}));
+  REPOSE_TRY(hits, c.call("equal", {wanted, columns}));
+  REPOSE_TRY(pair, c.call_tuple("split", {values}, {{"indices_or_sections", 2}, {"axis", 0}}));
+  REPOSE_TRY(off, c.reshape(pair[0], {}));
+  REPOSE_TRY(on, c.reshape(pair[1], {}));
+  return c.call("where", {hits, on, off});
+}
+
+template <bool is_max>
+Result<Operand> arg_extreme(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(axis, c.integer("axis", 0));
+  REPOSE_TRY(keep, c.flag("keepdims", true));
+  REPOSE_TRY(last, c.flag("select_last_index", false));
+  return c.call(is_max ? "argmax" : "argmin", {x},
+                {{"axis", axis}, {"keepdims", keep}, {"select_last", last}});
+}
+
+}  // namespace
+
+std::span<const OperatorRow> index_operators() {
+  static constexpr OperatorRow rows[] = {
+      {"ArgMax", 1, one<arg_extreme<true>>},
+      {"ArgMin", 1, one<arg_extreme<false>>},
+      {"CumSum", 11, one<cumsum>},
+      {"Gather", 1, one<gather>},
+      {"GatherElements", 11, one<gather_elements>},
+      {"GatherND", 11, one<gather_nd>},
+      {"OneHot", 9, one<one_hot>},
+      {"Trilu", 14, one<trilu>},
+  };
+  return rows;
+}
+
+}  // namespace repose::onnx

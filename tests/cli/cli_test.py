@@ -1,0 +1,506 @@
+#!/usr/bin/env python3
+"""The command line: exit codes, messages, and the files that it leaves, for good and bad input.
+
+    REPOSE=build/release/bin/repose python tests/cli/cli_test.py
+"""
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+ROOT = Path(__file__).resolve().parents[2]
+REPOSE = os.environ.get("REPOSE", str(ROOT / "build/release/bin/repose"))
+OK, MISMATCH, USAGE, UNSUPPORTED, MALFORMED, INTERNAL, IO, REFUSED = range(8)
+
+TEXT = """
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor((4,), "float32")) -> R.Tensor(("n", 4), "float32"):
+    n = T.int64()
+    z = R.add(x, y)
+    w = R.nn.relu(z)
+    return w
+"""
+INTEGERS = """
+@R.function
+def main(x: R.Tensor(("n",), "int64")) -> R.Tensor(("n",), "int64"):
+    n = T.int64()
+    y = R.add(x, x)
+    return y
+"""
+
+
+def model_of(text, opset=17):
+    head = f'<ir_version: 8, opset_import: ["" : {opset}]> '
+    return onnx.parser.parse_model(head + text).SerializeToString()
+
+
+def varint(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def field(number, payload):
+    """A length-delimited field of protobuf."""
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def nested_ifs(depth):
+    """A model whose graph is `depth` nested `If`s, written from the inside out without recursion."""
+    output = field(12, field(1, b"y"))
+    parts = [output + field(1, field(1, b"x") + field(2, b"y") + field(4, b"Identity"))]
+    length = len(parts[0])
+
+    def before(data):
+        nonlocal length
+        parts.append(data)
+        length += len(data)
+
+    for _ in range(depth):  # graph { output, node { c, y, "If", attribute { name, type, graph } } }
+        before(field(1, b"then_branch") + varint(20 << 3) + varint(5)
+               + varint(6 << 3 | 2) + varint(length))
+        before(field(1, b"c") + field(2, b"y") + field(4, b"If") + varint(5 << 3 | 2)
+               + varint(length))
+        before(output + varint(1 << 3 | 2) + varint(length))
+    opset = field(8, varint(2 << 3) + varint(17))
+    return varint(1 << 3) + varint(8) + opset + field(7, b"".join(reversed(parts)))
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="repose-cli-"))
+
+    def tearDown(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, name, contents):
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+        return str(path)
+
+    def repose(self, *arguments, timeout=120):
+        done = subprocess.run([REPOSE, *map(str, arguments)], capture_output=True, check=False,
+                              timeout=timeout, cwd=self.folder)
+        self.out = done.stdout.decode(errors="replace")
+        self.err = done.stderr.decode(errors="replace")
+        return done.returncode
+
+    def expect(self, code, *arguments, says=(), **options):
+        """Runs it; `says` are parts of what it prints on stderr."""
+        got = self.repose(*arguments, **options)
+        self.assertEqual(got, code, f"repose {' '.join(map(str, arguments))}\n{self.out}{self.err}")
+        for part in [says] if isinstance(says, str) else says:
+            self.assertIn(part, self.err)
+
+    def expect_malformed(self, model, says=(), code=MALFORMED, name="model.onnx", **options):
+        path = self.write(name, model)
+        before = sorted(os.listdir(self.folder))
+        self.expect(code, "compile", path, "-o", self.folder / "out.so", says=says, **options)
+        self.assertEqual(sorted(os.listdir(self.folder)), before, "no file stays")
+
+    def compiled(self, text=TEXT, *options):
+        path = self.write("model.relax", text)
+        self.expect(OK, "compile", path, "-o", "model.so", *options)
+        return str(self.folder / "model.so")
+
+
+class Usage(CommandLine):
+    def test_no_command_and_unknown_ones(self):
+        self.expect(USAGE)
+        self.expect(USAGE, "translate")
+        self.expect(USAGE, "compile")
+        self.expect(USAGE, "compile", "x.relax", "--no-such-option")
+        self.expect(USAGE, "compile", "x.relax", "--emit", "pdf")
+        self.expect(OK, "--help")
+        self.assertIn("compile", self.out)
+        self.expect(OK, "version")
+        self.assertRegex(self.out, r"\d+\.\d+")
+
+    def test_unknown_names(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--disable", "no_such_pass",
+                    says=["no_such_pass", "fold_constants", "[bad-usage]"])
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--disable", "legalize",
+                    says="cannot be disabled")
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--print-after", "no_such_pass",
+                    says="no_such_pass")
+        self.expect(USAGE, "opt", path, "--passes", "legalize,no_such_pass", says="no_such_pass")
+        self.assertNotEqual(self.repose("compile", path, "-o", "m.so", "--cpu", "z80"), OK)
+        self.assertIn("z80", self.err)
+        self.assertFalse((self.folder / "m.so").exists())
+
+    def test_bad_dims(self):
+        path = self.write("m.relax", TEXT)
+        for dim in ("n", "n=", "=3", "n=1..2..3", "n=a..b", "n=1..4%0", "n=1..4%", "n=4..1",
+                    "n=-3", "n=1,n=2"):
+            with self.subTest(dim):
+                code = self.repose("compile", path, "-o", "m.so", "--dim", dim)
+                self.assertIn(code, (USAGE, MALFORMED), self.err)
+                self.assertIn("--dim", self.err)
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--dim", "nowhere=1..4", says="nowhere")
+
+    def test_bad_inputs_of_run(self):
+        library = self.compiled()
+        good = ["--input", "x=2x4xf32", "--input", "y=4xf32:ones"]
+        self.expect(OK, "run", library, *good)
+        self.expect(USAGE, "run", library, says="is missing")
+        self.expect(USAGE, "run", library, *good, "--input", "q=4xf32", says="no input `q`")
+        for bad in ("x", "x=", "x=2x4", "x=2x4xf33", "x=2x4xf32:fancy", "x=2x4xf32:rand(1",
+                    "x=2x4xf32:rand(3,1)", "x=-2x4xf32"):
+            with self.subTest(bad):
+                self.expect(USAGE, "run", library, "--input", bad, "--input", "y=4xf32",
+                            says="[bad-usage]")
+        self.expect(USAGE, "run", library, *good, "--function", "other", says="other")
+        code = self.repose("run", library, "--input", "x=1000000000000x1000000000000xf32",
+                           "--input", "y=4xf32")
+        self.assertEqual(code, MALFORMED, self.err)
+
+
+class Files(CommandLine):
+    def test_what_cannot_be_read(self):
+        for command in ("compile", "run", "inspect", "opt", "compare"):
+            with self.subTest(command):
+                self.expect(IO, command, "nowhere.onnx", says=["nowhere.onnx", "[cannot-read]"])
+                self.expect(IO, command, self.folder, says="[cannot-read]")
+        library = self.compiled()
+        self.expect(IO, "run", library, "--input", "x=@nowhere.npy", "--input", "y=4xf32",
+                    says="nowhere.npy")
+
+    def test_what_cannot_be_written(self):
+        path = self.write("m.relax", TEXT)
+        before = sorted(os.listdir(self.folder))
+        for emit in ("so", "o", "llvm", "asm"):
+            with self.subTest(emit):
+                self.expect(IO, "compile", path, "--emit", emit, "-o", "no/such/folder/m.so",
+                            says="[cannot-write]")
+                self.expect(IO, "compile", path, "--emit", emit, "-o", "/proc/m.so",
+                            says="[cannot-write]")
+                self.expect(IO, "compile", path, "--emit", emit, "-o", self.folder,
+                            says="[cannot-write]")
+        self.assertEqual(sorted(os.listdir(self.folder)), before, "no half-written file stays")
+        library = self.compiled()
+        self.expect(IO, "run", library, "-i", "x=1x4xf32", "-i", "y=4xf32", "--output",
+                    "/proc/nowhere", says="[cannot-write]")
+
+    def test_a_failure_leaves_the_old_artifact(self):
+        library = Path(self.compiled())
+        before = library.read_bytes()
+        bad = self.write("bad.relax", TEXT.replace("R.add", "R.nothing"))
+        self.expect(MALFORMED, "compile", bad, "-o", library, says="nothing")
+        self.assertEqual(library.read_bytes(), before)
+
+    def test_the_same_input_gives_the_same_bytes(self):
+        first = Path(self.compiled()).read_bytes()
+        self.assertEqual(Path(self.compiled()).read_bytes(), first)
+
+    def test_what_is_no_artifact(self):
+        path = self.write("m.so", b"\x7fELF" + bytes(100))
+        for command in ("run", "inspect"):
+            self.assertNotIn(self.repose(command, path), (OK, INTERNAL))
+            self.assertTrue(self.err)
+        library = Path(self.compiled())
+        data = library.read_bytes()
+        cut = self.write("cut.so", data[: len(data) // 2])
+        self.assertEqual(self.repose("run", cut, "-i", "x=1x4xf32", "-i", "y=4xf32"), IO, self.err)
+
+    def test_array_files(self):
+        library = self.compiled()
+        for name, data in {
+            "empty.npy": b"",
+            "text.npy": b"hello, this is no array",
+            "cut.npy": b"\x93NUMPY\x01\x00\x76\x00{'descr'",
+            "huge.npy": b"\x93NUMPY\x01\x00\xff\xff{'descr': '<f4', 'shape': (99999999999,)}",
+        }.items():
+            with self.subTest(name):
+                self.write(name, data)
+                self.expect(MALFORMED, "run", library, "-i", f"x=@{name}", "-i", "y=4xf32",
+                            says="[bad-array-file]")
+
+    def test_results_are_written(self):
+        library = self.compiled()
+        x = np.arange(12, dtype=np.float32).reshape(3, 4) - 6
+        y = np.array([1, 2, 3, 4], np.float32)
+        np.save(self.folder / "x.npy", x)
+        np.save(self.folder / "y.npy", y)
+        self.expect(OK, "run", library, "-i", "x=@x.npy", "-i", "y=@y.npy", "--output", "results")
+        (written,) = (self.folder / "results").glob("*.npy")
+        np.testing.assert_array_equal(np.load(written), np.maximum(x + y, 0))
+
+
+class Calls(CommandLine):
+    def test_what_the_model_refuses(self):
+        library = self.compiled()
+        self.expect(REFUSED, "run", library, "-i", "x=2x5xf32", "-i", "y=4xf32",
+                    says=["`x`", "dimension 1 is 5, expected 4", "[call-refused]"])
+        self.expect(REFUSED, "run", library, "-i", "x=2xf32", "-i", "y=4xf32", says="`x`")
+        self.expect(REFUSED, "run", library, "-i", "x=2x4xi32", "-i", "y=4xf32", says="`x`")
+        self.expect(REFUSED, "run", library, "-i", "x=2x4xf32", "-i", "y=4xf16", says="`y`")
+
+    def test_ranges(self):
+        library = self.compiled(TEXT, "--dim", "n=2..8%2")
+        self.expect(OK, "run", library, "-i", "x=4x4xf32", "-i", "y=4xf32")
+        for n in (0, 1, 3, 10):
+            self.expect(REFUSED, "run", library, "-i", f"x={n}x4xf32", "-i", "y=4xf32", says="`x`")
+
+    def test_integers_are_0_or_1_unless_bounded(self):
+        library = self.compiled(INTEGERS)
+        self.expect(OK, "run", library, "-i", "x=200xi64", "--output", "a")
+        (result,) = (self.folder / "a").glob("*.npy")
+        self.assertEqual(sorted(set(np.load(result))), [0, 2])
+        self.expect(OK, "run", library, "-i", "x=200xi64:rand(5,7)", "--output", "b")
+        (result,) = (self.folder / "b").glob("*.npy")
+        self.assertEqual(sorted(set(np.load(result))), [10, 12, 14])
+
+    def test_text_and_models_run_without_an_artifact(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(OK, "run", path, "-i", "x=2x4xf32:ones", "-i", "y=4xf32:ones")
+        self.assertIn("float32 2x4 [2, 2, 2, 2, 2, 2, …]", self.out)
+        path = self.write("m.onnx", model_of("g (float[n] x) => (float[n] y) { y = Neg(x) }"))
+        self.expect(OK, "run", path, "-i", "x=2xf32:ones")
+        self.assertIn("y: float32 2 [-1, -1]", self.out)
+
+    def test_inspect(self):
+        library = self.compiled()
+        self.expect(OK, "inspect", library)
+        for part in ("x", "float32", "n"):
+            self.assertIn(part, self.out)
+        self.expect(OK, "inspect", library, "--json")
+        facts = json.loads(self.out)
+        function = facts["functions"][0]
+        self.assertEqual([v["name"] for v in function["inputs"]], ["x", "y"])
+        self.assertEqual(function["inputs"][0]["shape"], ["n", 4])
+
+    def test_opt_prints_what_it_reads(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(OK, "opt", path)
+        again = self.write("again.relax", self.out)
+        printed = self.out
+        self.expect(OK, "opt", again)
+        self.assertEqual(self.out, printed)
+        self.expect(OK, "opt", path, "--passes", "legalize,fuse_programs")
+        self.assertIn("R.call_tir", self.out)
+
+    def test_what_compile_shows(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(OK, "compile", path, "-o", "m.so", "--print-after", "legalize", "--time-passes",
+                    "--dump-ir", "dump")
+        self.assertIn("R.call_tir", self.out)
+        self.assertIn("legalize", self.err)
+        self.assertTrue(list((self.folder / "dump").glob("*legalize*")))
+        for emit, part in (("llvm", "define "), ("asm", ".text")):
+            self.expect(OK, "compile", path, "--emit", emit, "-o", "m.txt")
+            self.assertIn(part, (self.folder / "m.txt").read_text())
+
+
+class Compare(CommandLine):
+    def test_agreement(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(OK, "compare", path)
+        for part in ("n=0", "n=1", "n=2", "n=7", "largest difference"):
+            self.assertIn(part, self.out)
+        self.expect(OK, "compare", path, "--dim", "n=5")
+        self.assertIn("n=5", self.out)
+        self.assertNotIn("n=1", self.out)
+        self.expect(OK, "compare", path, self.compiled(), "--input", "x=rand(-3,3)")
+        self.expect(OK, "compare", self.compiled(), path)
+
+    def test_mismatch(self):
+        other = self.compiled(TEXT.replace("R.add", "R.subtract"))
+        path = self.write("m.relax", TEXT)
+        self.expect(MISMATCH, "compare", path, other,
+                    says=["from the model", "from the interpreter", "[results-differ]", "n=1"])
+        self.expect(OK, "compare", path, other, "--atol", "100")
+        self.expect(OK, "compare", path, other, "--input", "y=zeros")
+
+    def test_bad_usage(self):
+        library = self.compiled()
+        path = self.write("m.relax", TEXT)
+        self.expect(USAGE, "compare", library, says="give the model")
+        self.expect(USAGE, "compare", path, "--dim", "q=3", says="no dimension `q`")
+        self.expect(USAGE, "compare", path, "--input", "q=rand", says="--input `q=rand`")
+        self.expect(USAGE, "compare", path, "--rtol", "-1", says="--rtol")
+        self.expect(USAGE, "compare", path, self.compiled(INTEGERS), says="not made from this model")
+        self.expect(IO, "compare", path, "nowhere.so", says="nowhere.so")
+
+
+class Text(CommandLine):
+    def test_errors_show_the_place(self):
+        bad = TEXT.replace("R.add(x, y)", "R.add(x, q)").replace("R.nn.relu", "R.nn.reluu")
+        self.expect_malformed(bad, name="m.relax", says=[
+            "m.relax:5:", "unknown name `q`", "    z = R.add(x, q)\n", "^", "did you mean"])
+
+    def test_a_dtype_mismatch(self):
+        bad = TEXT.replace('y: R.Tensor((4,), "float32")', 'y: R.Tensor((4,), "int32")')
+        self.expect_malformed(bad, name="m.relax", says=["`add`", "int32"])
+
+    def test_deep_nesting(self):
+        for depth in (300, 100_000):
+            calls = "R.nn.relu(" * depth + "x" + ")" * depth
+            self.expect_malformed(TEXT.replace("R.add(x, y)", calls), name="m.relax",
+                                  says="[nesting-too-deep]")
+        ifs = "".join("    " * (i + 1) + "if c:\n" for i in range(300))
+        self.expect_malformed('@R.function\ndef main(c: R.Tensor((), "bool")):\n' + ifs,
+                              name="m.relax", says="[nesting-too-deep]")
+
+    def test_sizes(self):
+        for shape in ('("n", -4)', '("n", 99999999999999999999)'):
+            self.expect_malformed(TEXT.replace('("n", 4)', shape, 1), name="m.relax")
+        # A chain of functions, each of which calls the next: no recursion in the compiler.
+        functions = "".join(
+            f'    @R.function(private=True)\n    def f{i}(x: R.Tensor((2,), "float32")):\n'
+            f"        y = Module.f{i + 1}(x)\n        return y\n" for i in range(2000))
+        text = ("@I.ir_module\nclass Module:\n"
+                '    @R.function\n    def main(x: R.Tensor((2,), "float32")):\n'
+                "        y = Module.f0(x)\n        return y\n" + functions +
+                '    @R.function(private=True)\n    def f2000(x: R.Tensor((2,), "float32")):\n'
+                "        y = R.nn.relu(x)\n        return y\n")
+        path = self.write("chain.relax", text)
+        self.assertIn(self.repose("compile", path, "-o", "chain.so"), (OK, MALFORMED), self.err)
+
+    def test_what_native_code_does_not_do(self):
+        text = """
+@R.function
+def main(n: R.Tensor((), "int64"), x: R.Tensor(("m",), "float32")):
+    m = T.int64()
+    @R.function
+    def cond(t: R.Tuple(R.Tensor((), "int64"), R.Tensor((m,), "float32"))) -> R.Tensor((), "bool"):
+        c = R.greater(t[0], R.const(0, "int64"))
+        return c
+    @R.function
+    def body(t: R.Tuple(R.Tensor((), "int64"), R.Tensor((m,), "float32"))) -> R.Tuple(R.Tensor((), "int64"), R.Tensor((m,), "float32")):
+        i = R.subtract(t[0], R.const(1, "int64"))
+        y = R.add(t[1], t[1])
+        return (i, y)
+    r = R.while_loop(cond, body, (n, x))
+    z = r[1]
+    return z
+"""
+        self.expect_malformed(text, name="m.relax", code=UNSUPPORTED, says="while_loop")
+
+
+class Onnx(CommandLine):
+    GOOD = """g (float[batch, 3] x) => (float[batch, 2] y)
+        <float[3, 2] w = {1, 2, 3, 4, 5, 6}> { h = MatMul(x, w) y = Relu(h) }"""
+
+    def test_truncated_and_random_bytes(self):
+        good = model_of(self.GOOD)
+        self.assertEqual(self.repose("compile", self.write("good.onnx", good), "-o", "g.so"), OK,
+                         self.err)
+        generator = random.Random(1)
+        for cut in sorted(generator.sample(range(len(good)), 8)):
+            with self.subTest(cut=cut):
+                path = self.write("cut.onnx", good[:cut])
+                self.assertIn(self.repose("compile", path, "-o", "out.so"), (UNSUPPORTED, MALFORMED),
+                              self.err)
+                self.assertTrue(self.err)
+        for size in (0, 1, 100, 10_000):
+            with self.subTest(size=size):
+                self.expect_malformed(generator.randbytes(size), says="error")
+
+    def test_a_cycle(self):
+        self.expect_malformed(model_of("""g (float[n] x) => (float[n] y)
+            { a = Add(x, b) b = Relu(a) y = Neg(b) }"""), says="cycle")
+
+    def test_a_missing_value(self):
+        self.expect_malformed(model_of("g (float[n] x) => (float[n] y) { y = Add(x, nowhere) }"),
+                              says=["nowhere", "[missing-value]"])
+
+    def test_a_dtype_mismatch(self):
+        self.expect_malformed(model_of(
+            "g (float[n] x, int64[n] z) => (float[n] y) { y = Add(x, z) }"), says="int64")
+
+    def test_unsupported_operators_are_listed_at_once(self):
+        self.expect_malformed(model_of("""g (float[n] x) => (float[n] y)
+            { [first] a = NoSuchOperator(x) [second] y = AnotherOne(a) }"""),
+            code=UNSUPPORTED, says=["NoSuchOperator", "AnotherOne", "first", "second",
+                                    "[unsupported-operator]"])
+
+    def test_negative_and_huge_dimensions(self):
+        for size in (-5, 2**62, 2**63 - 1):
+            with self.subTest(size):
+                graph = helper.make_graph(
+                    [helper.make_node("Relu", ["x"], ["y"])], "g",
+                    [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, 8])],
+                    [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, 8])])
+                self.expect_malformed(helper.make_model(graph).SerializeToString())
+
+    def test_a_huge_expand(self):
+        self.expect_malformed(model_of("""g (float[1] x) => (float[n] y)
+            <int64[1] to = {1152921504606846976}> { y = Expand(x, to) }"""))
+        # A constant: nothing large is made while the model is compiled.
+        self.expect_malformed(model_of("""g (float[1] x) => (float[n] y)
+            <float[1] one = {1}, int64[1] to = {1152921504606846976}>
+            { e = Expand(one, to) y = Add(x, e) }"""))
+
+    def test_deep_nesting(self):
+        self.expect_malformed(nested_ifs(1000))
+        self.expect_malformed(nested_ifs(100_000))
+
+    def test_a_chain_of_100000_functions(self):
+        opset = field(8, varint(2 << 3) + varint(17))
+        own = field(8, field(1, b"own") + varint(2 << 3) + varint(1))
+
+        def node(kind, domain):
+            return field(1, b"x") + field(2, b"y") + field(4, kind) + field(7, domain)
+
+        def function(i, body):
+            return field(25, field(1, b"f%d" % i) + field(4, b"x") + field(5, b"y") + field(7, body)
+                         + field(9, varint(2 << 3) + varint(17))
+                         + field(9, field(1, b"own") + varint(2 << 3) + varint(1)) + field(10, b"own"))
+
+        value = field(2, field(1, varint(1 << 3) + varint(1) + field(2, field(1, field(2, b"n")))))
+        graph = (field(1, node(b"f0", b"own")) + field(2, b"g") + field(11, field(1, b"x") + value)
+                 + field(12, field(1, b"y") + value))
+        last = 100_000
+        model = [varint(1 << 3) + varint(8), opset, own, field(7, graph)]
+        model += [function(i, node(b"f%d" % (i + 1), b"own")) for i in range(last)]
+        model.append(function(last, node(b"Relu", b"")))
+        path = self.write("chain.onnx", b"".join(model))
+        self.assertIn(self.repose("compile", path, "-o", "c.so"), (OK, UNSUPPORTED, MALFORMED),
+                      self.err)
+
+    def test_external_data_stays_in_the_folder(self):
+        self.write("secret.bin", bytes(64))
+        for location in ("../secret.bin", "/etc/hostname", "a/../../secret.bin", "missing.bin", ""):
+            with self.subTest(location):
+                tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4],
+                                     data_location=TensorProto.EXTERNAL)
+                tensor.external_data.add(key="location", value=location)
+                graph = helper.make_graph(
+                    [helper.make_node("Add", ["x", "w"], ["y"])], "g",
+                    [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+                    [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])], [tensor])
+                path = self.write("inner/m.onnx", helper.make_model(graph).SerializeToString())
+                self.assertIn(self.repose("compile", path, "-o", "m.so"), (MALFORMED, IO), self.err)
+                self.assertIn("`w`", self.err)
+                self.assertFalse((self.folder / "m.so").exists())
+
+    def test_names_that_are_no_identifiers(self):
+        graph = helper.make_graph(
+            [helper.make_node("Relu", ["/a/b.0"], ["?out"], name="/relu/node")], "g",
+            [helper.make_tensor_value_info("/a/b.0", TensorProto.FLOAT, ["d.0", None])],
+            [helper.make_tensor_value_info("?out", TensorProto.FLOAT, ["d.0", None])])
+        path = self.write("m.onnx", helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+        self.expect(OK, "compile", path, "-o", "m.so", "--dim", "/a/b.0_1=1..8")
+        self.expect(OK, "run", self.folder / "m.so", "-i", "/a/b.0=2x3xf32", "--output", "r")
+        self.assertEqual(os.listdir(self.folder / "r"), ["?out.npy"])
+        self.expect(REFUSED, "run", self.folder / "m.so", "-i", "/a/b.0=2x9xf32", says="`/a/b.0`")
+        self.expect(OK, "compare", path)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

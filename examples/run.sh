@@ -2,10 +2,11 @@
 # Runs an example the way a user does: examples/run.sh c | cpp | python [BUILD FOLDER]
 # BUILD FOLDER: where repose was built (default: build/release). What is made lies below it.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 example=${1:?which example: c, cpp or python}
-build=$(cd "${2:-../build/release}" && pwd)
+build=$(cd "${2:-$here/../build/release}" && pwd)
+cd "$here"
 repose=$build/bin/repose
 out=$build/examples/$example
 mkdir -p "$out"

@@ -50,7 +50,9 @@ Inner choose_inner(const Stage& s) {
     }
     return Inner::scalar;
   }
-  if (s.axes.empty() || !stores_along(s, s.axes.back())) return Inner::scalar;
+  if (s.axes.empty() || is_const_int(s.extents.back(), 1) || !stores_along(s, s.axes.back())) {
+    return Inner::scalar;
+  }
   return stride_of_loads(s.value, s.axes.back()) == Stride::other ? Inner::scalar
                                                                   : Inner::vector_axis;
 }

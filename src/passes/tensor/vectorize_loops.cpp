@@ -60,9 +60,17 @@ class Lanes {
     if (!mask_) return wide;
     return rewrite(wide, [&](const Expr& node) -> Expr {
       const auto* load = as<LoadNode>(node);
-      if (!load || !node->dtype.is_vector() || load->buffer->scope == Scope::local) return node;
+      if (!load || !node->dtype.is_vector() || covers_lanes(load->buffer, node->args)) return node;
       return make_if_then_else(mask_, node, make_const(node->dtype, 0));
     });
+  }
+
+  // A local buffer of one element per lane, such as an accumulator: all lanes may be touched.
+  static bool covers_lanes(const Buffer& buffer, const std::vector<Expr>& indices) {
+    if (buffer->scope != Scope::local || indices.empty()) return false;
+    const Expr& last = indices.back();
+    return last->kind == ExprKind::ramp && is_const_int(last->args[0], 0) &&
+           is_const_int(last->args[1], 1) && is_const_int(buffer->shape.back(), last->dtype.lanes);
   }
 
   // `rewrite` would see loads only after their subscripts are vectors, which is what is wanted: the
@@ -134,7 +142,7 @@ class Lanes {
     }
     if (value->dtype.lanes == 1) value = make_broadcast(value, lanes_);
     if (!mask_) return tir::make<tir::StoreNode>(s.buffer, std::move(indices), value, s.span);
-    if (s.buffer->scope == Scope::local) {  // stays in registers
+    if (covers_lanes(s.buffer, indices)) {  // stays in registers
       Expr old = make_load(s.buffer, indices);
       return tir::make<tir::StoreNode>(s.buffer, std::move(indices), make_select(mask_, value, old),
                                        s.span);

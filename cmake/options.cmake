@@ -18,6 +18,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
                       -Wno-missing-field-initializers -Wno-deprecated-declarations)
 endif()
 if(REPOSE_SANITIZE)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # False positives wherever a sanitizer keeps GCC from seeing through a std::variant.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
   add_compile_options(-fsanitize=${REPOSE_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${REPOSE_SANITIZE})

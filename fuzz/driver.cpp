@@ -58,7 +58,15 @@ class Mutator {
 
   std::string make() {
     std::string input = seeds_[below(seeds_.size())];
-    for (size_t left = 1 + below(6); left > 0; --left) mutate(input);
+    // Half of the inputs keep every length, so that formats with length prefixes get further.
+    const bool in_place = below(2);
+    for (size_t left = 1 + below(below(2) ? 6 : 1); left > 0; --left) {
+      if (in_place) {
+        overwrite(input);
+      } else {
+        mutate(input);
+      }
+    }
     if (input.size() > max_input_bytes) input.resize(max_input_bytes);
     return input;
   }
@@ -72,25 +80,66 @@ class Mutator {
     return {begin, std::min(below(longest + 1), size - begin)};
   }
 
+  char byte() {
+    static const unsigned char limits[] = {0, 1, 0x7f, 0x80, 0xff, '(', ')', '"', ' ', '\n'};
+    return static_cast<char>(below(2) ? limits[below(std::size(limits))] : below(256));
+  }
+
+  void overwrite(std::string& s) {
+    if (s.empty()) return;
+    const size_t at = below(s.size());
+    switch (below(5)) {
+      case 0:
+        s[at] ^= static_cast<char>(1 << below(8));
+        break;
+      case 1:
+        s[at] = byte();
+        break;
+      case 2:
+        s[at] = static_cast<char>(s[at] + (below(2) ? 1 : -1));
+        break;
+      case 3:
+        s[at] = s[below(s.size())];
+        break;
+      case 4: {  // as much of another seed or place
+        const std::string& other = below(2) ? s : seeds_[below(seeds_.size())];
+        auto [from, count] = part(other.size());
+        count = std::min(count, s.size() - at);
+        s.replace(at, count, std::string(other, from, count));
+        break;
+      }
+    }
+  }
+
   void mutate(std::string& s) {
-    static const std::string numbers[] = {
-        "0", "-1", "1", "2147483648", "9223372036854775807", "-9223372036854775808",
-        "18446744073709551616", "1e308", "0.5", "inf", "nan"};
+    static const std::string numbers[] = {"0",
+                                          "-1",
+                                          "1",
+                                          "2147483648",
+                                          "9223372036854775807",
+                                          "-9223372036854775808",
+                                          "18446744073709551616",
+                                          "1e308",
+                                          "0.5",
+                                          "inf",
+                                          "nan"};
     const auto [begin, count] = part(s.size());
     switch (below(10)) {
       case 0:  // one bit
         if (!s.empty()) s[below(s.size())] ^= static_cast<char>(1 << below(8));
         break;
       case 1:  // one byte, often one at a limit
-        if (!s.empty()) {
-          static const unsigned char limits[] = {0, 1, 0x7f, 0x80, 0xff, '(', ')', '"', ' ', '\n'};
-          s[below(s.size())] =
-              static_cast<char>(below(2) ? limits[below(std::size(limits))] : below(256));
-        }
+        if (!s.empty()) s[below(s.size())] = byte();
         break;
-      case 2: s.erase(begin, count); break;
-      case 3: s.insert(below(s.size() + 1), s.substr(begin, count)); break;
-      case 4: s.resize(begin); break;
+      case 2:
+        s.erase(begin, count);
+        break;
+      case 3:
+        s.insert(below(s.size() + 1), s.substr(begin, count));
+        break;
+      case 4:
+        s.resize(begin);
+        break;
       case 5: {  // random bytes
         std::string noise;
         for (size_t i = 1 + below(8); i > 0; --i) noise += static_cast<char>(below(256));
@@ -108,8 +157,12 @@ class Mutator {
         s = s.substr(0, begin) + other.substr(below(other.size() + 1));
         break;
       }
-      case 8: replace_number(s, numbers[below(std::size(numbers))]); break;
-      case 9: exchange_lines(s); break;
+      case 8:
+        replace_number(s, numbers[below(std::size(numbers))]);
+        break;
+      case 9:
+        exchange_lines(s);
+        break;
     }
   }
 
@@ -199,7 +252,8 @@ int main(int argc, char** argv) {
   for (const std::string& seed : seeds) {  // as they are
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(seed.data()), seed.size());
   }
-  void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 2;
   Shared* shared = new (memory) Shared{first};
   const std::string target = std::filesystem::path(argv[0]).filename();
@@ -216,7 +270,8 @@ int main(int argc, char** argv) {
     }
     const std::string path = "found-" + target + "-" + std::to_string(i);
     const std::string input = Mutator(seeds, number, i).make();
-    std::ofstream(path, std::ios::binary).write(input.data(), static_cast<std::streamsize>(input.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(input.data(), static_cast<std::streamsize>(input.size()));
     std::fprintf(stderr, "%s: input %llu fails; it is in %s\n", target.c_str(),
                  static_cast<unsigned long long>(i), path.c_str());
     ++found;

@@ -22,9 +22,9 @@ enum {
 // One call in progress. Generated code reads the fields below and passes the pointer on; what
 // follows them belongs to the runtime (which derives its own struct from this one).
 typedef struct repose_rt_frame {
-  void* const* input_data;             // per input: its first element (byte_offset applied)
-  const int64_t* const* input_shape;   // per input: its dimensions (the rank was checked before)
-  const uint8_t* weights;              // base of the model's weights, 64-byte aligned
+  void* const* input_data;            // per input: its first element (byte_offset applied)
+  const int64_t* const* input_shape;  // per input: its dimensions (the rank was checked before)
+  const uint8_t* weights;             // base of the model's weights, 64-byte aligned
 } repose_rt_frame;
 
 // ---- Provided by the runtime, called by generated code -----------------------------------------
@@ -35,19 +35,21 @@ typedef struct repose_rt_frame {
 int32_t repose_rt_fail(repose_rt_frame* frame, int32_t status, const char* message,
                        const int64_t* values, int32_t count);
 
-// Appends " (in <origin>)" to the recorded error text: which node of the model the failure comes from.
+// Appends " (in <origin>)" to the recorded error text: which node of the model the failure comes
+// from.
 void repose_rt_fail_in(repose_rt_frame* frame, const char* origin);
 
 // Memory of region `region` of this call's arena (0 is the first; further regions exist where data
 // decides sizes): at least `bytes` bytes, 64-byte aligned, not initialised, valid until the call
 // ends. Asked for again within a call, a region may be the same memory. Called by the host function
-// only, not by bodies of parallel loops. Null: out of memory (recorded; return REPOSE_RT_OUT_OF_MEMORY).
+// only, not by bodies of parallel loops. Null: out of memory (recorded; return
+// REPOSE_RT_OUT_OF_MEMORY).
 void* repose_rt_region(repose_rt_frame* frame, int32_t region, int64_t bytes);
 
 // The buffer of result `i`, whose dimensions are now known: the caller's (after its shape was
 // compared with `dims`; the check names the output) or newly allocated. Null: refused or out of
-// memory (recorded; *status is what to return). Once per result. A result that is declared to reuse an
-// input may be that input's memory (then it begins at the same address) or not; code is right in
+// memory (recorded; *status is what to return). Once per result. A result that is declared to reuse
+// an input may be that input's memory (then it begins at the same address) or not; code is right in
 // both cases.
 void* repose_rt_output(repose_rt_frame* frame, int32_t i, const int64_t* dims, int32_t rank,
                        int32_t* status);
@@ -56,30 +58,32 @@ void* repose_rt_output(repose_rt_frame* frame, int32_t i, const int64_t* dims, i
 // at least `grain` iterations (>= 1); returns when all are done. The partition never influences a
 // result. A nonzero status of a body is returned (of the piece with the smallest begin). Each body
 // gets a frame of its own with the same fields, which it passes to the functions here.
-typedef int32_t (*repose_rt_body)(repose_rt_frame* frame, void* closure, int64_t begin, int64_t end);
+typedef int32_t (*repose_rt_body)(repose_rt_frame* frame, void* closure, int64_t begin,
+                                  int64_t end);
 int32_t repose_rt_parallel(repose_rt_frame* frame, repose_rt_body body, void* closure,
                            int64_t extent, int64_t grain);
 
-// A workspace of the calling thread for the rest of the current kernel or body call, 64-byte aligned, at
-// least `bytes`; asked for once per kernel or body. Null: out of memory (recorded).
+// A workspace of the calling thread for the rest of the current kernel or body call, 64-byte
+// aligned, at least `bytes`; asked for once per kernel or body. Null: out of memory (recorded).
 void* repose_rt_thread_workspace(repose_rt_frame* frame, int64_t bytes);
 
 // ---- Provided by generated code, read by the runtime -------------------------------------------
 
 typedef struct repose_rt_dim {
-  int64_t size;      // the known extent, or -1
-  const char* text;  // the expression as written in messages and queries: "seq", "past + new", "384"
+  int64_t size;  // the known extent, or -1
+  const char*
+      text;  // the expression as written in messages and queries: "seq", "past + new", "384"
 } repose_rt_dim;
 
 typedef struct repose_rt_value {
-  const char* name;   // original name in the model
+  const char* name;    // original name in the model
   uint8_t dtype_code;  // DLPack: kDLInt 0, kDLUInt 1, kDLFloat 2, kDLBfloat 4, kDLBool 6
   uint8_t dtype_bits;
   uint16_t reserved;
   int32_t rank;
-  const repose_rt_dim* dims;     // rank entries
-  const int64_t* strides;        // rank entries in elements (-1: compact here), or null: compact
-  int32_t aliases_input;         // donation: this output reuses input i; -1: none
+  const repose_rt_dim* dims;  // rank entries
+  const int64_t* strides;     // rank entries in elements (-1: compact here), or null: compact
+  int32_t aliases_input;      // donation: this output reuses input i; -1: none
   int32_t reserved2;
 } repose_rt_value;
 
@@ -99,8 +103,8 @@ typedef struct repose_rt_function {
   int32_t (*run)(repose_rt_frame* frame);
   // Bytes of arena that a call with these symbol values takes (*bytes), and the dimensions of the
   // outputs, one after another (output_dims, may be null). Returns a status: a size that overflows
-  // or a declared range that is violated is an error. Where data decides a size, an upper bound; where there is none,
-  // *bytes is -1.
+  // or a declared range that is violated is an error. Where data decides a size, an upper bound;
+  // where there is none, *bytes is -1.
   int32_t (*sizes)(repose_rt_frame* frame, const int64_t* symbols, int64_t* bytes,
                    int64_t* output_dims);
 } repose_rt_function;
@@ -110,12 +114,13 @@ typedef struct repose_rt_model {
   uint32_t struct_size;
   uint32_t abi_version;
   const char* name;
-  const char* metadata;        // JSON, UTF-8, ends in a zero byte
-  int64_t metadata_bytes;      // without the zero byte
-  const uint8_t* weights;      // null if there are none
+  const char* metadata;    // JSON, UTF-8, ends in a zero byte
+  int64_t metadata_bytes;  // without the zero byte
+  const uint8_t* weights;  // null if there are none
   int64_t weights_bytes;
-  const char* cpu;             // "x86-64-v3", for messages
-  const char* const* cpu_features;  // LLVM feature names that the code needs ("avx2", …), null-terminated
+  const char* cpu;  // "x86-64-v3", for messages
+  const char* const*
+      cpu_features;  // LLVM feature names that the code needs ("avx2", …), null-terminated
   int32_t num_functions;
   int32_t reserved;
   const repose_rt_function* functions;
@@ -125,8 +130,8 @@ typedef struct repose_rt_model {
 extern const repose_rt_model repose_rt_this_model;
 
 // Calls function `index` of this model by the TVM FFI convention; the generated object exports, for
-// each graph function, `int __tvm_ffi_<name>(void* self, const void* args, int32_t n, void* result)`
-// that forwards to this.
+// each graph function, `int __tvm_ffi_<name>(void* self, const void* args, int32_t n, void*
+// result)` that forwards to this.
 int repose_rt_tvm_ffi_call(int32_t index, const void* args, int32_t num_args, void* result);
 
 #ifdef __cplusplus

@@ -50,7 +50,8 @@ def check_links(path, lines):
 def check_kinds(texts):
     """texts: those of the tests. A kind counts as `some-kind` or DiagnosticKind::some_kind."""
     listed = (ROOT / "src/base/diagnostic_kinds.def").read_text()
-    for kind in re.findall(r"^DIAGNOSTIC\((\w+)", listed, re.MULTILINE):
+    # Those of failure `internal` are bugs of the compiler: no input is known that gives one.
+    for kind in re.findall(r"^DIAGNOSTIC\((\w+), (?!internal)", listed, re.MULTILINE):
         name = kind.replace("_", "-")
         pattern = re.compile(rf"DiagnosticKind::{kind}\b|(?<![\w-]){name}(?![\w-])")
         # A kind of one word is a word of its own in prose: there it counts in brackets only.

@@ -7,7 +7,8 @@
 
 #include "repose/repose.h"
 
-/* relu(flatten(b)) for b of (rows, 224); the model allocates the result. Returns 0 if it is right. */
+/* relu(flatten(b)) for b of (rows, 224); the model allocates the result. Returns 0 if it is right.
+ */
 static int call_with_rows(repose_model* model, int64_t rows) {
   const int64_t columns = 224, count = rows * columns;
   int64_t shape[2];

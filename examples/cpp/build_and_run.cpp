@@ -36,8 +36,8 @@ Result<Module> build() {
           [&](const te::Indices& i) {
             Expr row = make_cast(dtypes::float32, i[0]);
             Expr rows = make_cast(dtypes::float32, m);
-            return in[0](i) * (make_float(1, dtypes::float32) +
-                               make_binary(ExprKind::div, row, rows));
+            return in[0](i) *
+                   (make_float(1, dtypes::float32) + make_binary(ExprKind::div, row, rows));
           },
           "scale_rows");
     });
@@ -54,7 +54,8 @@ std::vector<float> expected(const std::vector<float>& x, int64_t rows) {
     for (int j = 0; j < units; ++j) {
       float sum = bias[static_cast<size_t>(j)];
       for (int k = 0; k < features; ++k) {
-        sum += x[static_cast<size_t>(i * features + k)] * weights[static_cast<size_t>(k * units + j)];
+        sum +=
+            x[static_cast<size_t>(i * features + k)] * weights[static_cast<size_t>(k * units + j)];
       }
       const float scale = 1 + static_cast<float>(i) / static_cast<float>(rows);
       y.push_back((sum > 0 ? sum : 0) * scale);

@@ -27,7 +27,7 @@
 //
 // The layers below are part of the interface: expressions (expr/expr.h), types, values, `Builder`
 // and the verifier (ir/), tensor expressions (te/te.h), the operators (ops/ops.h), the text form
-// (script/), the pipeline (driver/). Names: docs/ir.md and docs/tvmscript.md.
+// (script/), the pipeline (driver/). Names: docs/ir.md and docs/ir.md.
 #pragma once
 
 #include <concepts>
@@ -182,10 +182,10 @@ class ModuleBuilder {
   struct State;
   std::unique_ptr<State> state_;
 
-  Value emit_formula(const std::string& name, const std::vector<Value>& operands,
-                     const std::function<std::vector<te::Tensor>(const std::vector<te::Tensor>&)>&
-                         formula,
-                     const Here& here);
+  Value emit_formula(
+      const std::string& name, const std::vector<Value>& operands,
+      const std::function<std::vector<te::Tensor>(const std::vector<te::Tensor>&)>& formula,
+      const Here& here);
   void begin_dataflow(const Here& here);
   void end_dataflow();
   Value emit_output(const Value& value, const Here& here);
@@ -220,7 +220,7 @@ class PassManager {
   std::vector<Pass> passes_;
 };
 
-// Reads a module from text (docs/tvmscript.md). `name` stands for the text in messages.
+// Reads a module from text (docs/ir.md). `name` stands for the text in messages.
 Result<Module> parse(std::string text, std::string name = "text",
                      const OpTable& ops = standard_ops());
 
@@ -243,21 +243,20 @@ template <class T>
   requires std::is_arithmetic_v<T>
 Array array_of(std::vector<int64_t> shape, const std::vector<T>& elements) {
   constexpr auto bits = static_cast<uint8_t>(8 * sizeof(T));
-  constexpr DType dtype =
-      std::is_same_v<T, bool>
-          ? dtypes::boolean
-          : DType{std::is_floating_point_v<T> ? DType::Code::flt
-                  : std::is_signed_v<T>       ? DType::Code::sint
-                                              : DType::Code::uint,
-                  bits};
+  constexpr DType dtype = std::is_same_v<T, bool>
+                              ? dtypes::boolean
+                              : DType{std::is_floating_point_v<T> ? DType::Code::flt
+                                      : std::is_signed_v<T>       ? DType::Code::sint
+                                                                  : DType::Code::uint,
+                                      bits};
   const int64_t bytes = array_bytes(shape, dtype);
   if (bytes < 0 || static_cast<size_t>(bytes) != elements.size() * sizeof(T)) return nullptr;
   Ref<ArrayNode> array = make_array(std::move(shape), dtype);
   for (size_t i = 0; i < elements.size(); ++i) {
     const T x = elements[i];
-    array->store(static_cast<int64_t>(i),
-                 dtype.is_float() ? Scalar::of_float(static_cast<double>(x), dtype)
-                                  : Scalar::of_int(static_cast<int64_t>(x), dtype));
+    array->store(static_cast<int64_t>(i), dtype.is_float()
+                                              ? Scalar::of_float(static_cast<double>(x), dtype)
+                                              : Scalar::of_int(static_cast<int64_t>(x), dtype));
   }
   return array;
 }

@@ -1,3 +1,4 @@
+// User-facing errors: their text with place, line and caret.
 #include "base/diagnostic.h"
 
 #include <algorithm>

@@ -76,9 +76,9 @@ Diagnostic warning(DiagnosticKind kind, Span span, fmt::format_string<Args...> t
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}              // NOLINT: implicit on purpose
+  Result(T value) : state_(std::move(value)) {}                // NOLINT: implicit on purpose
   Result(Diagnostic d) : state_(Diagnostics{std::move(d)}) {}  // NOLINT
-  Result(Diagnostics d) : state_(std::move(d)) {}            // NOLINT
+  Result(Diagnostics d) : state_(std::move(d)) {}              // NOLINT
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -109,8 +109,8 @@ class [[nodiscard]] Result<void> {
 };
 
 // REPOSE_TRY(name, expression): binds the value, or returns the errors from this function.
-#define REPOSE_TRY(name, ...)                            \
-  auto name##_result = (__VA_ARGS__);                    \
+#define REPOSE_TRY(name, ...)                             \
+  auto name##_result = (__VA_ARGS__);                     \
   if (!name##_result.ok()) return name##_result.errors(); \
   auto& name = *name##_result
 

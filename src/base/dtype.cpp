@@ -1,3 +1,4 @@
+// Element types of tensors and scalar expressions.
 #include "base/dtype.h"
 
 #include <charconv>
@@ -7,24 +8,39 @@ namespace repose {
 std::string DType::to_string() const {
   std::string name;
   switch (code) {
-    case Code::none: return "";
-    case Code::boolean: name = "bool"; break;
-    case Code::sint: name = "int" + std::to_string(bits); break;
-    case Code::uint: name = "uint" + std::to_string(bits); break;
-    case Code::flt: name = "float" + std::to_string(bits); break;
-    case Code::bfloat: name = "bfloat" + std::to_string(bits); break;
-    case Code::index: name = "index"; break;
-    case Code::handle: name = "handle"; break;
+    case Code::none:
+      return "";
+    case Code::boolean:
+      name = "bool";
+      break;
+    case Code::sint:
+      name = "int" + std::to_string(bits);
+      break;
+    case Code::uint:
+      name = "uint" + std::to_string(bits);
+      break;
+    case Code::flt:
+      name = "float" + std::to_string(bits);
+      break;
+    case Code::bfloat:
+      name = "bfloat" + std::to_string(bits);
+      break;
+    case Code::index:
+      name = "index";
+      break;
+    case Code::handle:
+      name = "handle";
+      break;
   }
   if (lanes > 1) name += "x" + std::to_string(lanes);
   return name;
 }
 
 std::optional<DType> DType::parse(std::string_view name) {
-  static constexpr DType all[] = {dtypes::boolean, dtypes::int8,    dtypes::int16,   dtypes::int32,
-                                  dtypes::int64,   dtypes::uint8,   dtypes::uint16,  dtypes::uint32,
-                                  dtypes::uint64,  dtypes::float16, dtypes::bfloat16,
-                                  dtypes::float32, dtypes::float64, dtypes::index,   dtypes::handle};
+  static constexpr DType all[] = {
+      dtypes::boolean,  dtypes::int8,    dtypes::int16,   dtypes::int32,  dtypes::int64,
+      dtypes::uint8,    dtypes::uint16,  dtypes::uint32,  dtypes::uint64, dtypes::float16,
+      dtypes::bfloat16, dtypes::float32, dtypes::float64, dtypes::index,  dtypes::handle};
   size_t x = name.find('x', name.starts_with("index") ? 5 : 0);
   int lanes = 1;
   if (x != std::string_view::npos) {

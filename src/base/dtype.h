@@ -25,7 +25,7 @@ struct DType {
   bool is_index() const { return code == Code::index; }
   bool is_sint() const { return code == Code::sint; }
   bool is_uint() const { return code == Code::uint; }
-  bool is_data_int() const { return is_sint() || is_uint(); }        // wraps
+  bool is_data_int() const { return is_sint() || is_uint(); }  // wraps
   bool is_any_int() const { return is_data_int() || is_index(); }
   bool is_float() const { return code == Code::flt || code == Code::bfloat; }
   bool is_vector() const { return lanes > 1; }

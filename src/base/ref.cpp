@@ -1,3 +1,4 @@
+// Iterative destruction of shared nodes.
 #include "base/ref.h"
 
 namespace repose {

@@ -39,7 +39,7 @@ class Ref {
   using Node = T;
 
   Ref() = default;
-  Ref(std::nullptr_t) {}                                  // NOLINT: null is a reference
+  Ref(std::nullptr_t) {}  // NOLINT: null is a reference
   explicit Ref(T* node) : node_(node) { retain(); }
   Ref(const Ref& other) : node_(other.node_) { retain(); }
   Ref(Ref&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}

@@ -1,3 +1,4 @@
+// Places in texts and nodes of imported models.
 #include "base/source.h"
 
 #include <fmt/format.h>

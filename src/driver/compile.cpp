@@ -174,7 +174,8 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
   }
   if (!problems.empty()) return problems;
   if (model.functions.empty()) {
-    return error(DiagnosticKind::bad_model, {}, "the module has no public graph function to compile");
+    return error(DiagnosticKind::bad_model, {},
+                 "the module has no public graph function to compile");
   }
   model.metadata = make_metadata(model);
   return model;
@@ -206,8 +207,9 @@ Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& 
   }
   if (kind == Emit::llvm || kind == Emit::assembly) {
     Timer timer(model.reports, "generate_code");
-    REPOSE_TRY(text, generate_text(image, target, kind == Emit::llvm ? CodeText::llvm : CodeText::assembly,
-                                   options));
+    REPOSE_TRY(
+        text, generate_text(image, target, kind == Emit::llvm ? CodeText::llvm : CodeText::assembly,
+                            options));
     return write_file(path, text);
   }
   LinkInput link;

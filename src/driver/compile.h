@@ -7,12 +7,12 @@
 namespace repose {
 
 struct CompileOptions {
-  PipelineOptions pipeline;     // pipeline.target says what to compile for
-  std::string name = "model";   // in metadata
-  std::string name_prefix;      // of exported symbols, for static linking
-  int threads = 1;              // of the compiler; the artifact does not depend on it
-  std::string source;           // metadata: what the module was read from
-  bool reuse_memory = true;     // false: every intermediate has bytes of its own
+  PipelineOptions pipeline;    // pipeline.target says what to compile for
+  std::string name = "model";  // in metadata
+  std::string name_prefix;     // of exported symbols, for static linking
+  int threads = 1;             // of the compiler; the artifact does not depend on it
+  std::string source;          // metadata: what the module was read from
+  bool reuse_memory = true;    // false: every intermediate has bytes of its own
 };
 
 // One public graph function, compiled.
@@ -22,15 +22,16 @@ struct CompiledFunction {
 };
 
 struct CompiledModel {
-  Module module;                 // after the pipeline: what the kernels were made from
+  Module module;  // after the pipeline: what the kernels were made from
   std::vector<CompiledFunction> functions;
   WeightTable weights;
-  std::string metadata;          // JSON
+  std::string metadata;             // JSON
   std::vector<PassReport> reports;  // passes, then planning, code generation
   CompileOptions options;
 };
 
-Result<CompiledModel> compile(const Module& module, const OpTable& ops, const CompileOptions& options);
+Result<CompiledModel> compile(const Module& module, const OpTable& ops,
+                              const CompileOptions& options);
 
 enum class Emit { shared, object, llvm, assembly };
 // Writes the artifact. It is written aside and renamed: a failure leaves no half-written file.

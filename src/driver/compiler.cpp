@@ -34,7 +34,8 @@ AttrList strings(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-// ---- ModuleBuilder -------------------------------------------------------------------------------
+// ---- ModuleBuilder
+// -------------------------------------------------------------------------------
 
 struct ModuleBuilder::State {
   Builder builder;
@@ -313,9 +314,8 @@ DType ModuleBuilder::dtype_of(const Value& value) const {
 Result<Module> ModuleBuilder::finish() {
   State& s = *state_;
   if (s.stage != State::Stage::outside) {
-    s.errors.push_back(
-        error(DiagnosticKind::ill_formed, s.begin, "`{}` has no end: call `end_function`",
-              s.function));
+    s.errors.push_back(error(DiagnosticKind::ill_formed, s.begin,
+                             "`{}` has no end: call `end_function`", s.function));
   }
   const OpTable& ops = s.builder.ops();
   Diagnostics errors = std::move(s.errors);
@@ -326,7 +326,8 @@ Result<Module> ModuleBuilder::finish() {
   return module;
 }
 
-// ---- PassManager ---------------------------------------------------------------------------------
+// ---- PassManager
+// ---------------------------------------------------------------------------------
 
 PassManager& PassManager::add(std::string pass) {
   passes_.push_back({std::move(pass), nullptr});
@@ -365,7 +366,8 @@ Result<Module> PassManager::run(const Module& module, const OpTable& ops,
   });
 }
 
-// ---- Text and artifacts --------------------------------------------------------------------------
+// ---- Text and artifacts
+// --------------------------------------------------------------------------
 
 Result<Module> parse(std::string text, std::string name, const OpTable& ops) {
   return guarded({}, [&]() -> Result<Module> {

@@ -39,7 +39,8 @@ class ProgramCache {
   std::unordered_multimap<uint64_t, Entry> entries_;
 };
 
-// `inputs` in the order of the input buffers; `scalars` for scalar parameters; results are the last buffers.
+// `inputs` in the order of the input buffers; `scalars` for scalar parameters; results are the last
+// buffers.
 Result<std::vector<Array>> run_program(ProgramCache& cache, const tir::PrimFunc& f,
                                        const std::vector<Array>& inputs, size_t num_results,
                                        const std::vector<int64_t>& scalars,
@@ -159,7 +160,8 @@ class BodyRunner {
     for (const Type& t : types) {
       const auto* tensor = as<TensorTypeNode>(t);
       shapes.emplace_back();
-      if (!tensor || !tensor->shape || !constant_shape(*tensor->shape, &shapes.back())) return false;
+      if (!tensor || !tensor->shape || !constant_shape(*tensor->shape, &shapes.back()))
+        return false;
     }
     auto results = run_program(cache_, schedule_program(f, target_, {}).func, inputs, types.size(),
                                scalars, shapes);

@@ -12,9 +12,9 @@
 #include "passes/graph/inline_functions.h"
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
-#include "passes/lower/lower_blocks.h"
 #include "passes/tensor/expand_math.h"
 #include "passes/tensor/fuse_programs.h"
+#include "passes/tensor/lower_blocks.h"
 #include "passes/tensor/vectorize_loops.h"
 #include "schedule/schedule.h"
 
@@ -105,8 +105,8 @@ Result<Module> run_pass(const std::string& name, const Module& module, const OpT
   return std::move(result);
 }
 
-Result<Module> run_pipeline(const Module& module, const OpTable& ops, const PipelineOptions& options,
-                            std::vector<PassReport>* reports) {
+Result<Module> run_pipeline(const Module& module, const OpTable& ops,
+                            const PipelineOptions& options, std::vector<PassReport>* reports) {
   for (const std::string& name : options.disabled) {
     const Pass* pass = find_pass(name);
     if (!pass) return unknown_pass(name);

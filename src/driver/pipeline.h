@@ -36,9 +36,10 @@ const std::vector<PassInfo>& pipeline_passes();
 Result<Module> run_pass(const std::string& name, const Module& module, const OpTable& ops,
                         const PipelineOptions& options);
 
-// All of them. `reports`, if given, gets the time of each. An unknown or required name in `disabled` is an
-// error.
-Result<Module> run_pipeline(const Module& module, const OpTable& ops, const PipelineOptions& options,
+// All of them. `reports`, if given, gets the time of each. An unknown or required name in
+// `disabled` is an error.
+Result<Module> run_pipeline(const Module& module, const OpTable& ops,
+                            const PipelineOptions& options,
                             std::vector<PassReport>* reports = nullptr);
 
 // What a kernel is made of before code generation: no blocks, vectors for vectorized loops, no

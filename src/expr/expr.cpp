@@ -65,9 +65,15 @@ constexpr IntrinsicInfo intrinsic_table[] = {
 };
 }  // namespace
 
-const char* intrinsic_name(Intrinsic i) { return intrinsic_table[static_cast<int>(i)].name; }
-int intrinsic_arity(Intrinsic i) { return intrinsic_table[static_cast<int>(i)].arity; }
-bool intrinsic_is_pure(Intrinsic i) { return intrinsic_table[static_cast<int>(i)].pure; }
+const char* intrinsic_name(Intrinsic i) {
+  return intrinsic_table[static_cast<int>(i)].name;
+}
+int intrinsic_arity(Intrinsic i) {
+  return intrinsic_table[static_cast<int>(i)].arity;
+}
+bool intrinsic_is_pure(Intrinsic i) {
+  return intrinsic_table[static_cast<int>(i)].pure;
+}
 bool find_intrinsic(std::string_view name, Intrinsic* found) {
   for (size_t i = 0; i < std::size(intrinsic_table); ++i) {
     if (intrinsic_table[i].name == name) {
@@ -78,16 +84,26 @@ bool find_intrinsic(std::string_view name, Intrinsic* found) {
   return false;
 }
 
-bool is_binary(ExprKind kind) { return kind >= ExprKind::add && kind <= ExprKind::shift_right; }
-bool is_compare(ExprKind kind) { return kind >= ExprKind::eq && kind <= ExprKind::ge; }
-bool is_logic(ExprKind kind) { return kind >= ExprKind::logical_and; }
+bool is_binary(ExprKind kind) {
+  return kind >= ExprKind::add && kind <= ExprKind::shift_right;
+}
+bool is_compare(ExprKind kind) {
+  return kind >= ExprKind::eq && kind <= ExprKind::ge;
+}
+bool is_logic(ExprKind kind) {
+  return kind >= ExprKind::logical_and;
+}
 
 const char* scope_name(Scope scope) {
   switch (scope) {
-    case Scope::global: return "global";
-    case Scope::local: return "local";
-    case Scope::shared: return "shared";
-    case Scope::workspace: return "workspace";
+    case Scope::global:
+      return "global";
+    case Scope::local:
+      return "local";
+    case Scope::shared:
+      return "shared";
+    case Scope::workspace:
+      return "workspace";
   }
   return "?";
 }
@@ -162,7 +178,9 @@ Expr make_int(int64_t value, DType dtype) {
   return make_ref<IntImmNode>(Scalar::of_int(value, dtype).i, dtype);
 }
 
-Expr make_bool(bool value) { return make_ref<IntImmNode>(value ? 1 : 0, dtypes::boolean); }
+Expr make_bool(bool value) {
+  return make_ref<IntImmNode>(value ? 1 : 0, dtypes::boolean);
+}
 
 Expr make_float(double value, DType dtype) {
   if (dtype.is_vector()) return make_broadcast(make_float(value, dtype.element()), dtype.lanes);
@@ -174,7 +192,9 @@ Expr make_const(DType dtype, double value) {
   return dtype.is_float() ? make_float(value, dtype) : make_int(static_cast<int64_t>(value), dtype);
 }
 
-Expr make_string(std::string value) { return make_ref<StringImmNode>(std::move(value)); }
+Expr make_string(std::string value) {
+  return make_ref<StringImmNode>(std::move(value));
+}
 
 Var make_var(std::string name, DType dtype, VarRole role) {
   return make_ref<VarNode>(std::move(name), dtype, role);
@@ -220,7 +240,8 @@ Expr fold_index(ExprKind kind, const Expr& a, const Expr& b) {
     case ExprKind::floor_mod:
       if (is_const_int(b, 1)) return make_int(0);
       break;
-    default: break;
+    default:
+      break;
   }
   return nullptr;
 }
@@ -357,8 +378,10 @@ Expr with_args(const Expr& e, std::vector<Expr> args) {
     case ExprKind::int_imm:
     case ExprKind::float_imm:
     case ExprKind::string_imm:
-    case ExprKind::var: return e;
-    case ExprKind::load: return make_load(as<LoadNode>(e)->buffer, std::move(args));
+    case ExprKind::var:
+      return e;
+    case ExprKind::load:
+      return make_load(as<LoadNode>(e)->buffer, std::move(args));
     case ExprKind::call: {
       const auto* c = as<CallNode>(e);
       DType dtype = e->dtype;
@@ -380,15 +403,20 @@ Expr with_args(const Expr& e, std::vector<Expr> args) {
       DType dtype = e->dtype.with_lanes(args[0]->dtype.lanes);
       return make_cast(dtype, std::move(args[0]));
     }
-    case ExprKind::logical_not: return make_not(std::move(args[0]));
-    case ExprKind::bit_not: return make_bit_not(std::move(args[0]));
+    case ExprKind::logical_not:
+      return make_not(std::move(args[0]));
+    case ExprKind::bit_not:
+      return make_bit_not(std::move(args[0]));
     case ExprKind::select:
       return make_select(std::move(args[0]), std::move(args[1]), std::move(args[2]));
     case ExprKind::if_then_else:
       return make_if_then_else(std::move(args[0]), std::move(args[1]), std::move(args[2]));
-    case ExprKind::ramp: return make_ramp(std::move(args[0]), std::move(args[1]), e->dtype.lanes);
-    case ExprKind::broadcast: return make_broadcast(std::move(args[0]), e->dtype.lanes);
-    default: return make_binary(e->kind, std::move(args[0]), std::move(args[1]));
+    case ExprKind::ramp:
+      return make_ramp(std::move(args[0]), std::move(args[1]), e->dtype.lanes);
+    case ExprKind::broadcast:
+      return make_broadcast(std::move(args[0]), e->dtype.lanes);
+    default:
+      return make_binary(e->kind, std::move(args[0]), std::move(args[1]));
   }
 }
 
@@ -409,11 +437,14 @@ bool is_constant(const Expr& e) {
 
 namespace {
 
-int three_way(auto a, auto b) { return a < b ? -1 : (b < a ? 1 : 0); }
+int three_way(auto a, auto b) {
+  return a < b ? -1 : (b < a ? 1 : 0);
+}
 
 int compare_payload(const Expr& a, const Expr& b) {
   switch (a->kind) {
-    case ExprKind::int_imm: return three_way(as<IntImmNode>(a)->value, as<IntImmNode>(b)->value);
+    case ExprKind::int_imm:
+      return three_way(as<IntImmNode>(a)->value, as<IntImmNode>(b)->value);
     case ExprKind::float_imm:
       return three_way(std::bit_cast<int64_t>(as<FloatImmNode>(a)->value),
                        std::bit_cast<int64_t>(as<FloatImmNode>(b)->value));
@@ -436,7 +467,8 @@ int compare_payload(const Expr& a, const Expr& b) {
       }
       return x->name.compare(y->name);
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 

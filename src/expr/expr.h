@@ -33,7 +33,7 @@ enum class Intrinsic : uint8_t {
 #undef INTRINSIC
 };
 
-const char* kind_spelling(ExprKind kind);       // "+", "floor_div" as "//", "select", …
+const char* kind_spelling(ExprKind kind);         // "+", "floor_div" as "//", "select", …
 const char* intrinsic_name(Intrinsic intrinsic);  // "exp"
 int intrinsic_arity(Intrinsic intrinsic);
 bool intrinsic_is_pure(Intrinsic intrinsic);
@@ -142,22 +142,22 @@ const T* as(const Expr& e) {
 
 Expr make_int(int64_t value, DType dtype = dtypes::index);  // wraps to the dtype; lanes broadcast
 Expr make_bool(bool value);
-Expr make_float(double value, DType dtype);                 // rounds to the dtype
-Expr make_const(DType dtype, double value);                 // of any arithmetic dtype
+Expr make_float(double value, DType dtype);  // rounds to the dtype
+Expr make_const(DType dtype, double value);  // of any arithmetic dtype
 Expr make_string(std::string value);
 Var make_var(std::string name, DType dtype = dtypes::index, VarRole role = VarRole::dimension);
 
 // Operands have the same dtype (for shifts too). A scalar next to a vector is broadcast. Folds two
 // constants, and for index operands x + 0, x - 0, x * 1, x * 0, x // 1, x % 1.
 Expr make_binary(ExprKind kind, Expr a, Expr b);
-Expr make_not(Expr a);      // of a bool
+Expr make_not(Expr a);  // of a bool
 Expr make_bit_not(Expr a);
 Expr make_select(Expr condition, Expr a, Expr b);
 Expr make_if_then_else(Expr condition, Expr a, Expr b);
 Expr make_cast(DType dtype, Expr value);  // returns `value` if it has that dtype already
 Expr make_load(Buffer buffer, std::vector<Expr> indices);
 Expr make_call(Intrinsic intrinsic, DType dtype, std::vector<Expr> args, std::string name = "");
-Expr make_call(Intrinsic intrinsic, Expr a);           // result dtype: the operand's
+Expr make_call(Intrinsic intrinsic, Expr a);  // result dtype: the operand's
 Expr make_call(Intrinsic intrinsic, Expr a, Expr b);
 Expr make_ramp(Expr base, Expr stride, int lanes);
 Expr make_broadcast(Expr value, int lanes);
@@ -165,30 +165,67 @@ Expr make_broadcast(Expr value, int lanes);
 // pointers; folds like the functions above.
 Expr with_args(const Expr& e, std::vector<Expr> args);
 
-inline Expr operator+(Expr a, Expr b) { return make_binary(ExprKind::add, std::move(a), std::move(b)); }
-inline Expr operator-(Expr a, Expr b) { return make_binary(ExprKind::sub, std::move(a), std::move(b)); }
-inline Expr operator*(Expr a, Expr b) { return make_binary(ExprKind::mul, std::move(a), std::move(b)); }
+inline Expr operator+(Expr a, Expr b) {
+  return make_binary(ExprKind::add, std::move(a), std::move(b));
+}
+inline Expr operator-(Expr a, Expr b) {
+  return make_binary(ExprKind::sub, std::move(a), std::move(b));
+}
+inline Expr operator*(Expr a, Expr b) {
+  return make_binary(ExprKind::mul, std::move(a), std::move(b));
+}
 // Integer literals take the dtype of the other operand.
-inline Expr operator+(Expr a, int64_t b) { Expr c = make_int(b, a->dtype); return std::move(a) + std::move(c); }
-inline Expr operator-(Expr a, int64_t b) { Expr c = make_int(b, a->dtype); return std::move(a) - std::move(c); }
-inline Expr operator*(Expr a, int64_t b) { Expr c = make_int(b, a->dtype); return std::move(a) * std::move(c); }
-inline Expr floor_div(Expr a, Expr b) { return make_binary(ExprKind::floor_div, std::move(a), std::move(b)); }
-inline Expr floor_mod(Expr a, Expr b) { return make_binary(ExprKind::floor_mod, std::move(a), std::move(b)); }
-inline Expr ceil_div(Expr a, Expr b) { return floor_div(a + (b - make_int(1, b->dtype)), b); }
-inline Expr min(Expr a, Expr b) { return make_binary(ExprKind::min, std::move(a), std::move(b)); }
-inline Expr max(Expr a, Expr b) { return make_binary(ExprKind::max, std::move(a), std::move(b)); }
-inline Expr eq(Expr a, Expr b) { return make_binary(ExprKind::eq, std::move(a), std::move(b)); }
-inline Expr ne(Expr a, Expr b) { return make_binary(ExprKind::ne, std::move(a), std::move(b)); }
-inline Expr lt(Expr a, Expr b) { return make_binary(ExprKind::lt, std::move(a), std::move(b)); }
-inline Expr le(Expr a, Expr b) { return make_binary(ExprKind::le, std::move(a), std::move(b)); }
-inline Expr logical_and(Expr a, Expr b) { return make_binary(ExprKind::logical_and, std::move(a), std::move(b)); }
-inline Expr logical_or(Expr a, Expr b) { return make_binary(ExprKind::logical_or, std::move(a), std::move(b)); }
+inline Expr operator+(Expr a, int64_t b) {
+  Expr c = make_int(b, a->dtype);
+  return std::move(a) + std::move(c);
+}
+inline Expr operator-(Expr a, int64_t b) {
+  Expr c = make_int(b, a->dtype);
+  return std::move(a) - std::move(c);
+}
+inline Expr operator*(Expr a, int64_t b) {
+  Expr c = make_int(b, a->dtype);
+  return std::move(a) * std::move(c);
+}
+inline Expr floor_div(Expr a, Expr b) {
+  return make_binary(ExprKind::floor_div, std::move(a), std::move(b));
+}
+inline Expr floor_mod(Expr a, Expr b) {
+  return make_binary(ExprKind::floor_mod, std::move(a), std::move(b));
+}
+inline Expr ceil_div(Expr a, Expr b) {
+  return floor_div(a + (b - make_int(1, b->dtype)), b);
+}
+inline Expr min(Expr a, Expr b) {
+  return make_binary(ExprKind::min, std::move(a), std::move(b));
+}
+inline Expr max(Expr a, Expr b) {
+  return make_binary(ExprKind::max, std::move(a), std::move(b));
+}
+inline Expr eq(Expr a, Expr b) {
+  return make_binary(ExprKind::eq, std::move(a), std::move(b));
+}
+inline Expr ne(Expr a, Expr b) {
+  return make_binary(ExprKind::ne, std::move(a), std::move(b));
+}
+inline Expr lt(Expr a, Expr b) {
+  return make_binary(ExprKind::lt, std::move(a), std::move(b));
+}
+inline Expr le(Expr a, Expr b) {
+  return make_binary(ExprKind::le, std::move(a), std::move(b));
+}
+inline Expr logical_and(Expr a, Expr b) {
+  return make_binary(ExprKind::logical_and, std::move(a), std::move(b));
+}
+inline Expr logical_or(Expr a, Expr b) {
+  return make_binary(ExprKind::logical_or, std::move(a), std::move(b));
+}
 
 // ---- Queries and rewriting ---------------------------------------------------------------------
 
-bool is_const_int(const Expr& e, int64_t value);       // an int_imm of that value
-bool as_const_int(const Expr& e, int64_t* value);      // an int_imm's value
-bool is_constant(const Expr& e);                       // int_imm or float_imm
+bool is_const_int(const Expr& e, int64_t value);   // an int_imm of that value
+bool as_const_int(const Expr& e, int64_t* value);  // an int_imm's value
+bool is_constant(const Expr& e);                   // int_imm or float_imm
 // Structure; variables and buffers by identity. Iterative over long chains; hash first.
 bool structural_equal(const Expr& a, const Expr& b);
 // A total order that doesn't depend on addresses: kind, payload, names, creation order.

@@ -257,8 +257,8 @@ void Facts::learn_zero(const Expr& condition, int depth) {
   Var v;
   Interval range;
   if (residue_of_var(d, &v, &range)) return narrow(v, range);
-  // min(a, b) + rest = 0: neither a nor b is below; max: above. One of the two is equal: if not one,
-  // then the other.
+  // min(a, b) + rest = 0: neither a nor b is below; max: above. One of the two is equal: if not
+  // one, then the other.
   for (const Term& t : d.terms) {
     const Expr* atom = linear_atom(t);
     if (!atom || ((*atom)->kind != ExprKind::min && (*atom)->kind != ExprKind::max)) continue;

@@ -26,7 +26,9 @@ struct Interval {
   int64_t remainder = 0;
 
   bool operator==(const Interval&) const = default;
-  bool is_point() const { return lower == upper && lower != minus_infinity && upper != plus_infinity; }
+  bool is_point() const {
+    return lower == upper && lower != minus_infinity && upper != plus_infinity;
+  }
   bool contains(int64_t v) const;
 };
 
@@ -71,13 +73,15 @@ class Facts {
 };
 
 // The canonical form of an index expression: a sum of products of atoms with integer coefficients,
-// in a fixed order; atoms are variables and floor_div, floor_mod, min, max, select, loads and casts over canonical
-// arguments. Sums of more than 64 terms are left as they are. Other dtypes and bool conditions are simplified by the rule
-// table (rules.h). Equal canonical forms are structurally equal. Idempotent.
-// It has the expression's value wherever that has one; a division by zero in a part that cancels is gone.
-// Comparisons of index become `a <= b`, `a == b` or `a != b` without common terms or factors.
+// in a fixed order; atoms are variables and floor_div, floor_mod, min, max, select, loads and casts
+// over canonical arguments. Sums of more than 64 terms are left as they are. Other dtypes and bool
+// conditions are simplified by the rule table (rules.h). Equal canonical forms are structurally
+// equal. Idempotent. It has the expression's value wherever that has one; a division by zero in a
+// part that cancels is gone. Comparisons of index become `a <= b`, `a == b` or `a != b` without
+// common terms or factors.
 Expr canonical(const Expr& e);
-// The same, using ranges and conditions in scope (x % 8 is 0 where 8 divides x; min(a, b) where a <= b is known, …).
+// The same, using ranges and conditions in scope (x % 8 is 0 where 8 divides x; min(a, b) where a
+// <= b is known, …).
 Expr simplify(const Expr& e, const Facts& facts);
 
 // A sound interval for an index (or data integer) expression.

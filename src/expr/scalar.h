@@ -28,7 +28,8 @@ struct Scalar {
   bool operator==(const Scalar&) const;               // bitwise; NaN equals NaN
 };
 
-double round_to(DType dtype, double value);  // float16, bfloat16, float32: nearest even; float64: as is
+double round_to(DType dtype,
+                double value);  // float16, bfloat16, float32: nearest even; float64: as is
 uint16_t float_to_half(float value);
 float half_to_float(uint16_t bits);
 uint16_t float_to_bfloat(float value);
@@ -38,7 +39,8 @@ float bfloat_to_float(uint16_t bits);
 std::optional<Scalar> eval_binary(ExprKind kind, const Scalar& a, const Scalar& b);
 std::optional<Scalar> eval_cast(DType to, const Scalar& value);
 // Pure mathematical and bit intrinsics; nothing for the others.
-std::optional<Scalar> eval_intrinsic(Intrinsic intrinsic, DType dtype, const Scalar* args, int count);
+std::optional<Scalar> eval_intrinsic(Intrinsic intrinsic, DType dtype, const Scalar* args,
+                                     int count);
 
 // `and` and `or` evaluate the right side only where it matters, if_then_else the taken side.
 // Value of an expression without loads and calls by name; variables come from `lookup`. Nothing:

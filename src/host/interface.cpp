@@ -49,23 +49,29 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
   for (size_t i = 0; i < f->params.size(); ++i) {
     const auto* t = as<TensorTypeNode>(f->params[i]->type);
     if (!t || !t->shape || !t->dtype) {
-      problems.push_back(not_native(f, fmt::format("parameter `{}` of `{}`", f->params[i]->name, name),
-                                    f->params[i]->type));
+      problems.push_back(not_native(
+          f, fmt::format("parameter `{}` of `{}`", f->params[i]->name, name), f->params[i]->type));
       continue;
     }
-    result.inputs.push_back(
-        {name_at(f->attrs, "input_names", i, f->params[i]->name), t->dtype, *t->shape, {}, t->strides});
+    result.inputs.push_back({name_at(f->attrs, "input_names", i, f->params[i]->name),
+                             t->dtype,
+                             *t->shape,
+                             {},
+                             t->strides});
     for (size_t axis = 0; axis < t->shape->size(); ++axis) {
       const auto* v = as<VarNode>((*t->shape)[axis]);
       if (!v || !bound.insert(v).second) continue;
       const Attr* original = symbol_attr(f->attrs, "symbol_names", v->name);
-      result.symbols.push_back({original && original->as_string() ? *original->as_string() : v->name,
-                                Var(v), facts.range_of(Var(v)), static_cast<int>(i),
-                                static_cast<int>(axis)});
+      result.symbols.push_back(
+          {original && original->as_string() ? *original->as_string() : v->name, Var(v),
+           facts.range_of(Var(v)), static_cast<int>(i), static_cast<int>(axis)});
     }
   }
+  // A symbol that only the result type has is a name for what the body computes.
+  bool is_bound = true;
+  for (const Var& v : free_vars(f->result_type)) is_bound = is_bound && bound.contains(v.get());
   std::vector<Type> results;
-  collect_results(f->result_type, results);
+  collect_results(is_bound ? f->result_type : f->body->result->type, results);
   for (size_t i = 0; i < results.size(); ++i) {
     const auto* t = as<TensorTypeNode>(results[i]);
     if (!t || !t->shape || !t->dtype) {
@@ -73,7 +79,10 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
       continue;
     }
     result.outputs.push_back({name_at(f->attrs, "output_names", i, fmt::format("output_{}", i)),
-                              t->dtype, *t->shape, {}, t->strides});
+                              t->dtype,
+                              *t->shape,
+                              {},
+                              t->strides});
   }
   if (!problems.empty()) return problems;
   for (std::vector<ValueInfo>* list : {&result.inputs, &result.outputs}) {

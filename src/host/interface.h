@@ -9,11 +9,11 @@
 namespace repose {
 
 struct ValueInfo {
-  std::string name;   // as in the model
+  std::string name;  // as in the model
   DType dtype;
-  Dims dims;          // constants, or expressions over the function's symbols
+  Dims dims;                           // constants, or expressions over the function's symbols
   std::vector<std::string> dim_texts;  // as written in messages: original symbol names
-  Dims strides;       // empty: compact
+  Dims strides;                        // empty: compact
 };
 
 struct SymbolInfo {
@@ -31,7 +31,8 @@ struct FunctionInterface {
 
 // Inputs, outputs and symbols of a graph function. Original names come from its attributes
 // (`input_names`, `output_names`: lists; `symbol_names`: dictionary from symbol to original name).
-// An error where a parameter or result is no tensor (tuples of tensors are flattened in results) of known shape.
+// An error where a parameter or result is no tensor (tuples of tensors are flattened in results) of
+// known shape.
 Result<FunctionInterface> function_interface(const std::string& name, const graph::Function& f);
 
 // The expression with symbols under their original names.

@@ -23,11 +23,14 @@ class Statements {
   void add(tir::Stmt s) { pieces_.push_back({std::move(s), nullptr, nullptr, nullptr}); }
   void let(const Var& v, Expr value) { pieces_.push_back({nullptr, v, std::move(value), nullptr}); }
   void allocate(const Buffer& b) { pieces_.push_back({nullptr, nullptr, nullptr, b}); }
-  void declare(const Buffer& b, Expr data) { pieces_.push_back({nullptr, nullptr, std::move(data), b}); }
+  void declare(const Buffer& b, Expr data) {
+    pieces_.push_back({nullptr, nullptr, std::move(data), b});
+  }
   void evaluate(Expr e) { add(tir::make<tir::EvaluateNode>(std::move(e))); }
   void check(const Expr& condition, std::string message, std::vector<Expr> values, Span span) {
     if (is_const_int(condition, 1)) return;
-    add(tir::make<tir::AssertNode>(condition, std::move(message), std::move(values), std::move(span)));
+    add(tir::make<tir::AssertNode>(condition, std::move(message), std::move(values),
+                                   std::move(span)));
   }
 
   tir::Stmt finish() {
@@ -65,7 +68,9 @@ class Statements {
   std::vector<Piece> pieces_;
 };
 
-Var handle_var(std::string name) { return make_var(std::move(name), dtypes::handle, VarRole::handle); }
+Var handle_var(std::string name) {
+  return make_var(std::move(name), dtypes::handle, VarRole::handle);
+}
 
 // A name in a message; braces in it are no places for values.
 std::string quoted(const std::string& text) {
@@ -92,8 +97,8 @@ void check_range(Statements& out, const SymbolInfo& s, const std::string& what) 
         condition, eq(floor_mod(s.symbol, make_int(s.range.divisor)), make_int(s.range.remainder)));
   }
   out.check(canonical(condition),
-            fmt::format("{} is {{0}}, the declared range is {}", what, range_text(s.range)), {s.symbol},
-            {});
+            fmt::format("{} is {{0}}, the declared range is {}", what, range_text(s.range)),
+            {s.symbol}, {});
 }
 
 class HostLowering {
@@ -126,9 +131,9 @@ class HostLowering {
     for (const SymbolInfo& s : interface_.symbols) {
       bound.insert(s.symbol.get());
       out_->let(s.symbol, dim(s.input, s.axis));
-      check_range(*out_, s, fmt::format("input {}: dimension {} ({})",
-                                        quoted(interface_.inputs[s.input].name), s.axis,
-                                        quoted(s.name)));
+      check_range(*out_, s,
+                  fmt::format("input {}: dimension {} ({})",
+                              quoted(interface_.inputs[s.input].name), s.axis, quoted(s.name)));
     }
     for (size_t i = 0; i < interface_.inputs.size(); ++i) {
       const ValueInfo& input = interface_.inputs[i];
@@ -142,8 +147,8 @@ class HostLowering {
           binds = s.input == static_cast<int>(i) && s.axis == static_cast<int>(axis);
         }
         if (binds) continue;
-        std::string message = fmt::format("input {}: dimension {} is {{0}}, expected ",
-                                          quoted(input.name), axis);
+        std::string message =
+            fmt::format("input {}: dimension {} is {{0}}, expected ", quoted(input.name), axis);
         if (is_constant(want)) {
           message += "{1}";
         } else {
@@ -185,7 +190,8 @@ class HostLowering {
       case Storage::Kind::constant:
         return call(Intrinsic::weight_data, dtypes::handle,
                     {make_int(weights_.place(storage.constant->data))});
-      case Storage::Kind::computed: break;
+      case Storage::Kind::computed:
+        break;
     }
     const std::string name = storage.definition ? storage.definition->name : "v";
     if (planned.result >= 0) {
@@ -240,8 +246,8 @@ class HostLowering {
   }
 
   void refuse(const Span& span, const std::string& what) {
-    problems.push_back(error(DiagnosticKind::unsupported_feature, span,
-                             "{} runs in the interpreter only", what));
+    problems.push_back(
+        error(DiagnosticKind::unsupported_feature, span, "{} runs in the interpreter only", what));
   }
 
   void binding(const graph::Binding& b) {
@@ -350,10 +356,12 @@ class HostLowering {
     std::string message = c.attrs.get_string("message");
     if (b.span) {
       std::string place;
-      for (char c : b.span.to_string()) place += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
+      for (char c : b.span.to_string())
+        place += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
       message += " (in " + place + ")";
     }
-    out_->check(graph::as<graph::PrimValueNode>(c.args[0])->value, message, std::move(values), b.span);
+    out_->check(graph::as<graph::PrimValueNode>(c.args[0])->value, message, std::move(values),
+                b.span);
   }
 
   // Reads the members of a shape from memory.
@@ -376,10 +384,11 @@ class HostLowering {
 
   void lower_cast(const graph::Binding& b) {
     Dims want, have;
-    if (const auto *w = as<TensorTypeNode>(b.cast), *h = as<TensorTypeNode>(b.value->type); w && h) {
+    if (const auto *w = as<TensorTypeNode>(b.cast), *h = as<TensorTypeNode>(b.value->type);
+        w && h) {
       if (w->shape) want = *w->shape;
       if (h->shape) have = *h->shape;
-    } else if (const auto *w = as<ShapeTypeNode>(b.cast), *h = as<ShapeTypeNode>(b.value->type);
+    } else if (const auto* w = as<ShapeTypeNode>(b.cast), *h = as<ShapeTypeNode>(b.value->type);
                w && h) {
       if (w->dims) want = *w->dims;
       if (h->dims) {
@@ -395,15 +404,16 @@ class HostLowering {
         bound_here_.insert(v);
         out_->let(Var(v), have[i]);
         if (v->role == VarRole::dimension) {
-          out_->check(le(make_int(0), Var(v)),
-                      fmt::format("{}: dimension {} is {{0}}, which is negative", quoted(b.var->name), i),
-                      {Var(v)}, b.span);
+          out_->check(
+              le(make_int(0), Var(v)),
+              fmt::format("{}: dimension {} is {{0}}, which is negative", quoted(b.var->name), i),
+              {Var(v)}, b.span);
         }
         continue;
       }
       out_->check(canonical(eq(have[i], want[i])),
-                  fmt::format("{}: dimension {} is {{0}}, expected {} = {{1}}", quoted(b.var->name), i,
-                              quoted(dim_text(want[i], interface_.symbols))),
+                  fmt::format("{}: dimension {} is {{0}}, expected {} = {{1}}", quoted(b.var->name),
+                              i, quoted(dim_text(want[i], interface_.symbols))),
                   {have[i], want[i]}, b.span);
     }
   }
@@ -438,7 +448,8 @@ class HostLowering {
     for (const Var& v : fresh) {
       if (is_parameter_symbol(v.get()) || !bound_here_.insert(v.get()).second) continue;
       join_symbols.push_back(v);
-      dim_cells.push_back(make_buffer(v->name + "_cell", {make_int(1)}, dtypes::index, Scope::local));
+      dim_cells.push_back(
+          make_buffer(v->name + "_cell", {make_int(1)}, dtypes::index, Scope::local));
       out_->allocate(dim_cells.back());
     }
     auto branch = [&](const graph::Body& branch_body) {
@@ -485,10 +496,11 @@ class HostLowering {
     };
     if (const auto *j = as<TensorTypeNode>(join), *o = as<TensorTypeNode>(branch); j && o) {
       if (j->shape && o->shape) match(*j->shape, *o->shape);
-    } else if (const auto *j = as<ShapeTypeNode>(join), *o = as<ShapeTypeNode>(branch); j && o) {
+    } else if (const auto* j = as<ShapeTypeNode>(join), *o = as<ShapeTypeNode>(branch); j && o) {
       if (j->dims && o->dims) match(*j->dims, *o->dims);
-    } else if (const auto *j = as<TupleTypeNode>(join), *o = as<TupleTypeNode>(branch); j && o) {
-      for (size_t i = 0; i < j->fields.size(); ++i) match_symbols(j->fields[i], o->fields[i], values);
+    } else if (const auto* j = as<TupleTypeNode>(join), *o = as<TupleTypeNode>(branch); j && o) {
+      for (size_t i = 0; i < j->fields.size(); ++i)
+        match_symbols(j->fields[i], o->fields[i], values);
     }
   }
 
@@ -536,14 +548,16 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const Expr& arena_b
   Buffer dims = make_buffer("output_dims", {make_int(num_dims)}, dtypes::int64);
   for (size_t i = 0; i < interface.symbols.size(); ++i) {
     const SymbolInfo& s = interface.symbols[i];
-    out.let(s.symbol, call(Intrinsic::sizes_symbol, dtypes::index, {make_int(static_cast<int64_t>(i))}));
-    out.check(le(make_int(0), s.symbol), fmt::format("{} is {{0}}, which is negative", quoted(s.name)),
-              {s.symbol}, {});
+    out.let(s.symbol,
+            call(Intrinsic::sizes_symbol, dtypes::index, {make_int(static_cast<int64_t>(i))}));
+    out.check(le(make_int(0), s.symbol),
+              fmt::format("{} is {{0}}, which is negative", quoted(s.name)), {s.symbol}, {});
     check_range(out, s, quoted(s.name));
   }
   auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
-  out.add(tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)},
-                                    arena_bytes ? as_data(arena_bytes) : make_int(-1, dtypes::int64)));
+  out.add(
+      tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)},
+                                arena_bytes ? as_data(arena_bytes) : make_int(-1, dtypes::int64)));
   int64_t at = 0;
   for (const ValueInfo& o : interface.outputs) {
     for (const Expr& d : o.dims) {

@@ -4,7 +4,8 @@
 // after:  a tensor program over host intrinsics: it reads the inputs' dimensions, checks them,
 //         computes sizes and offsets, takes the arena, and calls the kernels.
 // requires: known shapes; calls of graph functions inlined
-// ensures: every index expression that decides a size, an offset or a check is computed once, before
+// ensures: every index expression that decides a size, an offset or a check is computed once,
+// before
 //          what depends on it runs
 #pragma once
 
@@ -16,14 +17,15 @@ namespace repose {
 
 struct HostFunction {
   FunctionInterface interface;
-  tir::PrimFunc run;    // no parameters
+  tir::PrimFunc run;  // no parameters
   // The memory query. Parameters: buffers bytes (1,) int64 and output_dims (number of all output
   // dimensions,) int64; symbols come from T.sizes_symbol. Writes -1 where data decides.
   tir::PrimFunc sizes;
-  Expr arena_bytes;     // the peak over the function's symbols; null where data decides sizes
+  Expr arena_bytes;  // the peak over the function's symbols; null where data decides sizes
 };
 
-// Errors name what native code does not do (loops in the graph, closures, recursion, library calls).
+// Errors name what native code does not do (loops in the graph, closures, recursion, library
+// calls).
 Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
                                    const MemoryPlan& plan, WeightTable& weights);
 

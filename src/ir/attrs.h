@@ -20,19 +20,19 @@ using AttrDict = std::vector<std::pair<Attr, Attr>>;  // in order of insertion
 // None, bool, integer, float, string, dtype, expression, list or dictionary. A value type.
 class Attr {
  public:
-  Attr() = default;  // None
-  Attr(bool v) : value_(v) {}                    // NOLINT: implicit on purpose
-  Attr(int v) : value_(int64_t{v}) {}            // NOLINT
-  Attr(int64_t v) : value_(v) {}                 // NOLINT
-  Attr(double v) : value_(v) {}                  // NOLINT
+  Attr() = default;                                // None
+  Attr(bool v) : value_(v) {}                      // NOLINT: implicit on purpose
+  Attr(int v) : value_(int64_t{v}) {}              // NOLINT
+  Attr(int64_t v) : value_(v) {}                   // NOLINT
+  Attr(double v) : value_(v) {}                    // NOLINT
   Attr(const char* v) : value_(std::string(v)) {}  // NOLINT
-  Attr(std::string v) : value_(std::move(v)) {}  // NOLINT
-  Attr(DType v) : value_(v) {}                   // NOLINT
-  Attr(Expr v) : value_(std::move(v)) {}         // NOLINT
-  Attr(AttrList v);                              // NOLINT
-  Attr(AttrDict v);                              // NOLINT
-  Attr(const std::vector<int64_t>& v);           // NOLINT: a list of integers
-  Attr(const std::vector<std::string>& v);       // NOLINT
+  Attr(std::string v) : value_(std::move(v)) {}    // NOLINT
+  Attr(DType v) : value_(v) {}                     // NOLINT
+  Attr(Expr v) : value_(std::move(v)) {}           // NOLINT
+  Attr(AttrList v);                                // NOLINT
+  Attr(AttrDict v);                                // NOLINT
+  Attr(const std::vector<int64_t>& v);             // NOLINT: a list of integers
+  Attr(const std::vector<std::string>& v);         // NOLINT
 
   bool is_none() const { return value_.index() == 0; }
   const bool* as_bool() const { return std::get_if<bool>(&value_); }
@@ -68,8 +68,8 @@ class Attrs {
   auto begin() const { return items_.begin(); }
   auto end() const { return items_.end(); }
 
-  // Typed reads with a default for an absent attribute (or None). Of another kind: REPOSE_CHECK (the
-  // operator's specification was checked when the call was made).
+  // Typed reads with a default for an absent attribute (or None). Of another kind: REPOSE_CHECK
+  // (the operator's specification was checked when the call was made).
   bool get_bool(std::string_view name, bool absent = false) const;
   int64_t get_int(std::string_view name, int64_t absent = 0) const;
   double get_float(std::string_view name, double absent = 0) const;

@@ -137,11 +137,16 @@ const Facts& Builder::facts() const {
   return functions_.empty() ? nothing : frame().facts;
 }
 
-void Builder::assume(const Expr& condition) { frame().facts.assume(condition); }
+void Builder::assume(const Expr& condition) {
+  frame().facts.assume(condition);
+}
 
-bool Builder::in_dataflow() const { return !functions_.empty() && frame().in_dataflow; }
+bool Builder::in_dataflow() const {
+  return !functions_.empty() && frame().in_dataflow;
+}
 
-// ---- Functions and blocks ------------------------------------------------------------------------
+// ---- Functions and blocks
+// ------------------------------------------------------------------------
 
 void Builder::begin_function(std::string name, std::vector<Variable> params, Facts facts,
                              Span span) {
@@ -206,7 +211,8 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
   return Value(f);
 }
 
-// ---- Bindings ------------------------------------------------------------------------------------
+// ---- Bindings
+// ------------------------------------------------------------------------------------
 
 Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span span,
                        bool force_output) {
@@ -215,8 +221,8 @@ Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span
   if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
     f.blocks.push_back(Block{f.in_dataflow, {}});
   }
-  Variable var = graph::make_variable(std::move(name), std::move(type),
-                                      f.in_dataflow && !force_output);
+  Variable var =
+      graph::make_variable(std::move(name), std::move(type), f.in_dataflow && !force_output);
   f.blocks.back().bindings.push_back(
       Binding{var, std::move(value), std::move(cast), std::move(span)});
   return var;
@@ -296,14 +302,16 @@ Result<void> Builder::require(const Expr& condition, const std::string& message,
   REPOSE_CHECK(check != nullptr, "the operator table has no `check`");
   std::vector<Value> args{graph::make_prim(c)};
   for (const Expr& v : values) args.push_back(graph::make_prim(v));
-  Value call = make_ref<graph::CallNode>(check, nullptr, std::move(args), Attrs{{"message", message}},
-                                  std::vector<Type>{}, void_type());
+  Value call =
+      make_ref<graph::CallNode>(check, nullptr, std::move(args), Attrs{{"message", message}},
+                                std::vector<Type>{}, void_type());
   bind(call, void_type(), nullptr, "check", span, false);
   assume(c);
   return {};
 }
 
-// ---- Inference -----------------------------------------------------------------------------------
+// ---- Inference
+// -----------------------------------------------------------------------------------
 
 Result<Value> Builder::infer(const Value& value, Span span) {
   using graph::ValueKind;
@@ -326,8 +334,8 @@ Result<Value> Builder::infer(const Value& value, Span span) {
                      to_string(tuple->type));
       }
       if (get->index < 0 || static_cast<size_t>(get->index) >= type->fields.size()) {
-        return error(DiagnosticKind::bad_argument, span,
-                     "item {} of a tuple with {} members", get->index, type->fields.size());
+        return error(DiagnosticKind::bad_argument, span, "item {} of a tuple with {} members",
+                     get->index, type->fields.size());
       }
       return graph::make_tuple_get(tuple, get->index);
     }
@@ -342,7 +350,8 @@ Result<Value> Builder::infer(const Value& value, Span span) {
       }
       return value;
     }
-    case ValueKind::call: return infer_call(*graph::as<graph::CallNode>(value), span);
+    case ValueKind::call:
+      return infer_call(*graph::as<graph::CallNode>(value), span);
     default:
       REPOSE_CHECK(value->type != nullptr, "a value of this kind is typed when it is made");
       return value;
@@ -363,11 +372,11 @@ void match_types(const Type& param, const Type& arg, VarMap& symbols,
   };
   if (const auto *p = as<TensorTypeNode>(param), *a = as<TensorTypeNode>(arg); p && a) {
     if (p->shape && a->shape) match_dims(*p->shape, *a->shape);
-  } else if (const auto *p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
+  } else if (const auto* p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
     if (p->dims && a->dims) match_dims(*p->dims, *a->dims);
-  } else if (const auto *p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
+  } else if (const auto* p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
     if (p->value && a->value) match_dims({p->value}, {a->value});
-  } else if (const auto *p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
+  } else if (const auto* p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
     for (size_t i = 0; i < p->fields.size() && i < a->fields.size(); ++i) {
       match_types(p->fields[i], a->fields[i], symbols, equal);
     }
@@ -392,7 +401,8 @@ Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
   if (call.op) {
     REPOSE_TRY(attrs, check_call(*call.op, args, call.attrs, span));
     if (!call.op->pure) note_impure(call.op->name);
-    auto checked = make_ref<graph::CallNode>(call.op, nullptr, args, attrs, call.type_args, nullptr);
+    auto checked =
+        make_ref<graph::CallNode>(call.op, nullptr, args, attrs, call.type_args, nullptr);
     BuilderInferContext context(*this, span);
     REPOSE_TRY(type, call.op->infer(context, *checked));
     for (const Var& symbol : binding_symbols(type)) frame().bind_symbol(symbol);
@@ -445,10 +455,12 @@ Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
     frame().bind_symbol(fresh);
   }
   Type result = call.type_args.empty() ? substitute(type->result, symbols) : call.type_args[0];
-  return Value(make_ref<graph::CallNode>(nullptr, callee, args, call.attrs, call.type_args, result));
+  return Value(
+      make_ref<graph::CallNode>(nullptr, callee, args, call.attrs, call.type_args, result));
 }
 
-// ---- match_cast and if ---------------------------------------------------------------------------
+// ---- match_cast and if
+// ---------------------------------------------------------------------------
 
 Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::string name,
                                           Span span, bool is_output) {

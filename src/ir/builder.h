@@ -41,18 +41,19 @@ class Builder {
   // Functions nest: a begin inside another makes a closure.
   void begin_function(std::string name, std::vector<graph::Variable> params, Facts facts = {},
                       Span span = {});
-  // Ends the function (checks result type and purity) and adds it to the module; for a closure, gives the value.
+  // Ends the function (checks result type and purity) and adds it to the module; for a closure,
+  // gives the value.
   Result<graph::Value> end_function(graph::Value result, FunctionOptions options = {});
 
   void begin_dataflow();
   void end_dataflow();
   bool in_dataflow() const;
 
-  // Normalises `value` (nested operands get bindings of their own), infers its type, and binds it to
-  // a new variable (leaves too, unless they are variables already). `name` is a hint.
+  // Normalises `value` (nested operands get bindings of their own), infers its type, and binds it
+  // to a new variable (leaves too, unless they are variables already). `name` is a hint.
   Result<graph::Variable> emit(const graph::Value& value, std::string name = "", Span span = {});
-  // Like emit, but always makes a binding, of a variable too. With `is_output` the variable is visible
-  // after the dataflow block.
+  // Like emit, but always makes a binding, of a variable too. With `is_output` the variable is
+  // visible after the dataflow block.
   Result<graph::Variable> emit_binding(const graph::Value& value, std::string name, Span span,
                                        bool is_output);
   // Binds a closure to `var`, by which its own body may have called it.
@@ -63,7 +64,8 @@ class Builder {
   Result<graph::Value> infer_only(const graph::Value& value, Span span = {}) {
     return infer(value, std::move(span));
   }
-  // var = match_cast(value, type): binds the unbound symbols of `type`. A cast that cannot succeed is an error.
+  // var = match_cast(value, type): binds the unbound symbols of `type`. A cast that cannot succeed
+  // is an error.
   Result<graph::Variable> emit_match_cast(const graph::Value& value, Type type,
                                           std::string name = "", Span span = {},
                                           bool is_output = false);

@@ -5,8 +5,9 @@
 
 namespace repose {
 
-// The ranges that the attributes declare (tir_var_lower_bound, tir_var_upper_bound, tir_var_divisor:
-// dictionaries from symbol names to integers), for symbols of the parameters, as facts.
+// The ranges that the attributes declare (tir_var_lower_bound, tir_var_upper_bound,
+// tir_var_divisor: dictionaries from symbol names to integers), for symbols of the parameters, as
+// facts.
 Facts declared_facts(const graph::Function& f);
 
 // The entry of symbol `name` in the dictionary attribute `key`; null if there is none.

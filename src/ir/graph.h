@@ -116,7 +116,8 @@ struct CallNode : ValueNode {
   const Value callee;
   const std::vector<Value> args;
   const Attrs attrs;
-  const std::vector<Type> type_args;  // out_sinfo= of call_tir and its kin, sinfo_args= of call_packed
+  const std::vector<Type>
+      type_args;  // out_sinfo= of call_tir and its kin, sinfo_args= of call_packed
   CallNode(const OpDef* op, Value callee, std::vector<Value> args, Attrs attrs,
            std::vector<Type> type_args, Type type);
   static constexpr ValueKind static_kind = ValueKind::call;
@@ -132,8 +133,8 @@ struct IfNode : ValueNode {
   static constexpr ValueKind static_kind = ValueKind::if_;
 };
 
-// A function: at the top of a module, or a closure. `result_type` may mention symbols that the parameters
-// don't bind: each call binds them freshly.
+// A function: at the top of a module, or a closure. `result_type` may mention symbols that the
+// parameters don't bind: each call binds them freshly.
 struct FunctionNode : ValueNode {
   const std::vector<Variable> params;
   const Body body;
@@ -171,12 +172,18 @@ struct BodyNode : RefCounted {
 inline Value make_constant(Array data, std::string weight_name = "") {
   return make_ref<ConstantNode>(std::move(data), std::move(weight_name));
 }
-inline Value make_tuple(std::vector<Value> fields) { return make_ref<TupleNode>(std::move(fields)); }
+inline Value make_tuple(std::vector<Value> fields) {
+  return make_ref<TupleNode>(std::move(fields));
+}
 inline Value make_tuple_get(Value tuple, int index) {
   return make_ref<TupleGetNode>(std::move(tuple), index);
 }
-inline Value make_shape(Dims dims) { return make_ref<ShapeNode>(std::move(dims)); }
-inline Value make_prim(Expr value) { return make_ref<PrimValueNode>(std::move(value)); }
+inline Value make_shape(Dims dims) {
+  return make_ref<ShapeNode>(std::move(dims));
+}
+inline Value make_prim(Expr value) {
+  return make_ref<PrimValueNode>(std::move(value));
+}
 inline Value make_global(std::string name, Type type = nullptr) {
   return make_ref<GlobalNode>(std::move(name), std::move(type));
 }
@@ -198,20 +205,25 @@ inline Variable make_variable(std::string name, Type type, bool is_dataflow = fa
 // Variable, constant, shape, prim value, string, dtype, global, extern, or a tuple of leaves.
 bool is_leaf(const Value& v);
 // The tensor type of a value, or null if it is no tensor.
-inline const TensorTypeNode* tensor_of(const Value& v) { return repose::as<TensorTypeNode>(v->type); }
+inline const TensorTypeNode* tensor_of(const Value& v) {
+  return repose::as<TensorTypeNode>(v->type);
+}
 
 // ---- Visitors and rewriting --------------------------------------------------------------------
 
 // Calls `visit` on the direct operands of a value (not into bodies).
 void visit_operands(const Value& v, const std::function<void(const Value&)>& visit);
-// Calls `visit` on every binding of a body, in order; with `nested`, bodies of `if` and closures too.
-void visit_bindings(const Body& body, bool nested, const std::function<void(const Binding&)>& visit);
+// Calls `visit` on every binding of a body, in order; with `nested`, bodies of `if` and closures
+// too.
+void visit_bindings(const Body& body, bool nested,
+                    const std::function<void(const Binding&)>& visit);
 // Variables that a body uses but doesn't bind.
 std::vector<Variable> free_variables(const Body& body, const std::vector<Variable>& params = {});
 
 using ValueMap = std::unordered_map<const ValueNode*, Value>;
-// Replaces variables (by identity) and symbols everywhere, types included; same pointer if unchanged. New
-// variables are made where a bound variable's type changes. Recursion only over nested bodies.
+// Replaces variables (by identity) and symbols everywhere, types included; same pointer if
+// unchanged. New variables are made where a bound variable's type changes. Recursion only over
+// nested bodies.
 Body substitute(const Body& body, const ValueMap& values, const VarMap& symbols);
 Value substitute(const Value& value, const ValueMap& values, const VarMap& symbols);
 Function substitute(const Function& f, const ValueMap& values, const VarMap& symbols);

@@ -20,7 +20,7 @@ using Definition = std::variant<graph::Function, tir::PrimFunc, ExternFunc>;
 // A value type: copying shares the definitions. Order is that of insertion.
 class Module {
  public:
-  const Definition* find(std::string_view name) const;  // null if absent
+  const Definition* find(std::string_view name) const;          // null if absent
   graph::Function graph_function(std::string_view name) const;  // null if absent or another kind
   tir::PrimFunc prim_func(std::string_view name) const;         // null if absent or another kind
   void set(const std::string& name, Definition definition);     // adds or replaces

@@ -19,9 +19,10 @@ class InferContext {
   // The elements of a tensor of rank 0 or 1 as expressions, where they are known: integers as index
   // expressions, booleans as bool, floats as their dtype. Null otherwise.
   virtual const std::vector<Expr>* elements_of(const graph::Value& v) const = 0;
-  // States a fact that must hold where the call runs. Proven: nothing happens. Refuted in unconditional code: an error
-  // diagnostic. Otherwise a run-time check with this text is placed before the call, and the
-  // condition is known from there on. `message` may mention values as {0}, {1}, ….
+  // States a fact that must hold where the call runs. Proven: nothing happens. Refuted in
+  // unconditional code: an error diagnostic. Otherwise a run-time check with this text is placed
+  // before the call, and the condition is known from there on. `message` may mention values as {0},
+  // {1}, ….
   virtual Result<void> require(const Expr& condition, const std::string& message,
                                std::vector<Expr> values) = 0;
   // The type of a function or tensor program of the module; null if there is none.
@@ -29,8 +30,28 @@ class InferContext {
   virtual Span span() const = 0;
 };
 
-enum class ArgKind : uint8_t { tensor, tensors /* a tuple of tensors */, shape, prim, function, string, dtype, any };
-enum class AttrKind : uint8_t { boolean, integer, number, string, dtype, integers, optional_integer, optional_integers, dtype_or_none, any };
+enum class ArgKind : uint8_t {
+  tensor,
+  tensors /* a tuple of tensors */,
+  shape,
+  prim,
+  function,
+  string,
+  dtype,
+  any
+};
+enum class AttrKind : uint8_t {
+  boolean,
+  integer,
+  number,
+  string,
+  dtype,
+  integers,
+  optional_integer,
+  optional_integers,
+  dtype_or_none,
+  any
+};
 
 struct ArgSpec {
   const char* name;
@@ -44,8 +65,8 @@ struct AttrSpec {
   std::optional<Attr> absent = std::nullopt;  // the default; none: must be given
 };
 
-// An operator. `infer` gets a call whose arguments are typed and match `args`, with every attribute present
-// (defaults filled in) and of its kind.
+// An operator. `infer` gets a call whose arguments are typed and match `args`, with every attribute
+// present (defaults filled in) and of its kind.
 struct OpDef {
   std::string_view name;  // "add"; text writes R.add
   std::vector<ArgSpec> args;
@@ -54,12 +75,13 @@ struct OpDef {
   bool pure = true;
   // Result type. Errors are about the user's program.
   Result<Type> (*infer)(InferContext&, const graph::CallNode&) = nullptr;
-  // The call in terms of tensor programs (call_tir) or simpler operators; null: later stages know it.
+  // The call in terms of tensor programs (call_tir) or simpler operators; null: later stages know
+  // it.
   Result<graph::Value> (*lower)(Builder&, const graph::CallNode&) = nullptr;
   // The elements of a result of rank 0 or 1 with at most 64 elements, from known elements of the
   // operands; nothing where they cannot be known. Null: never known.
   std::optional<std::vector<Expr>> (*elements)(const InferContext&, const graph::CallNode&,
-                                              const Type& result) = nullptr;
+                                               const Type& result) = nullptr;
   const char* doc = "";  // constraints C1…Cn, attributes, result
 };
 
@@ -67,7 +89,7 @@ struct OpDef {
 class OpTable {
  public:
   explicit OpTable(std::span<const OpDef* const> ops);
-  const OpDef* find(std::string_view name) const;  // null: unknown
+  const OpDef* find(std::string_view name) const;                // null: unknown
   const std::vector<const OpDef*>& all() const { return ops_; }  // in order of names
 
  private:

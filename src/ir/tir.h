@@ -83,8 +83,9 @@ struct MatchBuffer {  // `buffer` is a view of the region `source`
   Region source;
 };
 
-// A computation for one point of its iteration domain. Inside, only block axes, parameters, symbols and
-// let variables of the block are visible. `init` (may be null) runs before the first reduction step.
+// A computation for one point of its iteration domain. Inside, only block axes, parameters, symbols
+// and let variables of the block are visible. `init` (may be null) runs before the first reduction
+// step.
 struct BlockNode : StmtNode {
   const std::string name;
   const std::vector<IterVar> iters;
@@ -229,8 +230,9 @@ inline PrimFunc make_prim_func(std::vector<Param> params, Stmt body, bool is_pri
 // The same program with another body; the same pointer if it is the same body.
 PrimFunc with_body(const PrimFunc& f, Stmt body);
 
-// Symbols that the buffers of `f` bind: dimensions (then strides, offsets) that are a bare symbol and no scalar
-// parameter, in order of first occurrence. A call gives each a value through its arguments' shapes.
+// Symbols that the buffers of `f` bind: dimensions (then strides, offsets) that are a bare symbol
+// and no scalar parameter, in order of first occurrence. A call gives each a value through its
+// arguments' shapes.
 std::vector<Var> bound_symbols(const PrimFuncNode& f);
 
 // ---- Visitors and rewriting --------------------------------------------------------------------
@@ -251,9 +253,11 @@ class StmtRewriter {
   Stmt rewrite(const Stmt& s);
 
  protected:
-  virtual Stmt rewrite_stmt(const Stmt& s);             // default: children, then expressions
+  virtual Stmt rewrite_stmt(const Stmt& s);               // default: children, then expressions
   virtual Expr rewrite_expr(const Expr& e) { return e; }  // whole expressions of a statement
-  virtual Buffer rewrite_buffer(const Buffer& b) { return b; }  // in stores, regions, allocations; NOT in loads
+  virtual Buffer rewrite_buffer(const Buffer& b) {
+    return b;
+  }  // in stores, regions, allocations; NOT in loads
 };
 
 using BufferMap = std::unordered_map<const BufferNode*, Buffer>;

@@ -101,15 +101,15 @@ bool structural_equal(const Type& a, const Type& b);
 // are a bare symbol, in order, each once.
 std::vector<Var> binding_symbols(const Type& t);
 
-// Is every value of type `derived` also of type `base`? (semantics.md, "Types".) unknown: dimensions
+// Is every value of type `derived` also of type `base`? (docs/ir.md, "Types".) unknown: dimensions
 // that may or may not be equal.
 Truth is_subtype(const Type& derived, const Type& base, const Facts& facts = {});
-// The least type above both; dimensions that are not proven equal become unknown here (fresh symbols are
-// the business of whoever binds the result: Builder does it for `if`).
+// The least type above both; dimensions that are not proven equal become unknown here (fresh
+// symbols are the business of whoever binds the result: Builder does it for `if`).
 Type least_upper_bound(const Type& a, const Type& b, const Facts& facts = {});
 
-// Gives the bare symbols of `pattern` that are not in `symbols` yet the values that they have in `t`, where
-// the two correspond.
+// Gives the bare symbols of `pattern` that are not in `symbols` yet the values that they have in
+// `t`, where the two correspond.
 void match_symbols(const Type& pattern, const Type& t, VarMap& symbols);
 
 // Number of elements / bytes as an index expression (canonical); null where the shape is unknown.

@@ -16,7 +16,9 @@ int count_tensors(const Type& t) {
   return n;
 }
 
-bool is_view(const graph::CallNode& call) { return call.op && call.op->name == "reshape"; }
+bool is_view(const graph::CallNode& call) {
+  return call.op && call.op->name == "reshape";
+}
 
 namespace {
 

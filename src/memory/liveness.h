@@ -1,8 +1,8 @@
 // Which storage every tensor of a graph function lives in, and for how long.
 //
 // Input: a function after fusion, in which everything is a call_tir, a view (`reshape`), a tuple, a
-// shape computation, a check, a match_cast or an `if`. Positions number its bindings in the order of
-// execution, those of branches included (first branch, then second).
+// shape computation, a check, a match_cast or an `if`. Positions number its bindings in the order
+// of execution, those of branches included (first branch, then second).
 #pragma once
 
 #include <unordered_map>
@@ -16,11 +16,11 @@ namespace repose {
 struct Storage {
   enum class Kind { input, constant, computed };
   Kind kind = Kind::computed;
-  int input = -1;                          // position of the parameter, for `input`
+  int input = -1;  // position of the parameter, for `input`
   const graph::ConstantNode* constant = nullptr;
-  Expr bytes;                              // canonical; of the tensor that defines it
-  int first = 0;                           // position that writes it
-  int last = 0;                            // last position that reads it (through any alias)
+  Expr bytes;     // canonical; of the tensor that defines it
+  int first = 0;  // position that writes it
+  int last = 0;   // last position that reads it (through any alias)
   const graph::VariableNode* definition = nullptr;
 };
 

@@ -60,9 +60,12 @@ struct Item {
   int64_t size;  // at the sample
 };
 
-bool interferes(const Item& a, const Item& b) { return a.first <= b.last && b.first <= a.last; }
+bool interferes(const Item& a, const Item& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
 
-// Greedy by size: the largest first, each at the lowest gap that fits between those it interferes with.
+// Greedy by size: the largest first, each at the lowest gap that fits between those it interferes
+// with.
 std::vector<int64_t> pack(const std::vector<Item>& items) {
   std::vector<size_t> order(items.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -141,7 +144,8 @@ MemoryPlan plan_memory(const graph::Function& f, const Facts& facts, const PlanO
   plan.live = liveness(f);
   plan.storages.resize(plan.live.storages.size());
 
-  // A computed storage that is a result lives in that result's buffer, unless another result has it.
+  // A computed storage that is a result lives in that result's buffer, unless another result has
+  // it.
   const Places& results = plan.live.places.at(f->body->result.get());
   for (size_t r = 0; r < results.size(); ++r) {
     bool direct = results[r].size() == 1;

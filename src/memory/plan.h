@@ -1,9 +1,9 @@
 // The memory plan of a graph function: one arena, offsets and peak as expressions over symbols.
 //
-// A plan is an acyclic orientation of the interference graph: every pair of storages that are live at
-// the same time has an edge, and offset(i) = max over predecessors j of offset(j) + align64(bytes(j)).
-// So no assignment of the symbols can make two live storages overlap. The orientation comes from
-// packing at sample values of the symbols (any packing induces one).
+// A plan is an acyclic orientation of the interference graph: every pair of storages that are live
+// at the same time has an edge, and offset(i) = max over predecessors j of offset(j) +
+// align64(bytes(j)). So no assignment of the symbols can make two live storages overlap. The
+// orientation comes from packing at sample values of the symbols (any packing induces one).
 #pragma once
 
 #include <vector>
@@ -18,8 +18,8 @@ struct PlannedStorage {
   Expr offset;      // bytes from the region's start; 64-byte aligned
 };
 
-// A region holds the storages whose sizes become known at one point: region 0 at entry, others where
-// data binds a symbol.
+// A region holds the storages whose sizes become known at one point: region 0 at entry, others
+// where data binds a symbol.
 struct Region {
   int position = 0;  // the binding after which every size in it is known (0: entry)
   Expr bytes;        // canonical peak
@@ -38,7 +38,8 @@ struct PlanOptions {
 };
 
 // Requires: `f` as liveness.h says, with known shapes. `facts`: ranges of the function's symbols.
-MemoryPlan plan_memory(const graph::Function& f, const Facts& facts, const PlanOptions& options = {});
+MemoryPlan plan_memory(const graph::Function& f, const Facts& facts,
+                       const PlanOptions& options = {});
 
 // bytes rounded up to a multiple of 64, as an expression.
 Expr align64(const Expr& bytes, const Facts& facts);

@@ -102,8 +102,7 @@ std::vector<te::Tensor> gather_nd_rule(const graph::CallNode& call,
           te::Indices at(i.begin(), i.begin() + outer);
           at.push_back(make_int(k));
           source.push_back(checked_index(indices(std::move(at)),
-                                         x.shape()[static_cast<size_t>(batch + k)],
-                                         call.op->name));
+                                         x.shape()[static_cast<size_t>(batch + k)], call.op->name));
         }
         source.insert(source.end(), i.begin() + outer, i.end());
         return x(std::move(source));

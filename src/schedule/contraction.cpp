@@ -1,12 +1,14 @@
-// The schedule of contractions: a register-blocked matrix product with packed panels and an epilogue.
+// The schedule of contractions: a register-blocked matrix product with packed panels and an
+// epilogue.
 //
-// C[batch][m][n] = sum over k of A[batch][m][k] * B[batch][k][n], where A and B are whatever expressions the
-// factors are (a transposed load, a window of an image). Columns n are cut into panels of `panel` =
-// 2 vectors; B's panel is packed contiguously as [k][panel], zeros beyond the last column: at
-// compile time where B is constant, else by the task that uses it. Rows are cut into blocks (a task
-// takes a block of one panel), blocks into tiles of `rows` rows whose accumulators fill the vector
-// registers during the whole reduction; the last rows of a block are tiles of 8, 4, 2, 1. Tiles leave their
-// results in a block buffer, over which the epilogue runs once.
+// C[batch][m][n] = sum over k of A[batch][m][k] * B[batch][k][n], where A and B are whatever
+// expressions the factors are (a transposed load, a window of an image). Columns n are cut into
+// panels of `panel` = 2 vectors; B's panel is packed contiguously as [k][panel], zeros beyond the
+// last column: at compile time where B is constant, else by the task that uses it. Rows are cut
+// into blocks (a task takes a block of one panel), blocks into tiles of `rows` rows whose
+// accumulators fill the vector registers during the whole reduction; the last rows of a block are
+// tiles of 8, 4, 2, 1. Tiles leave their results in a block buffer, over which the epilogue runs
+// once.
 //
 // Each element is acc = fma(a, b, acc) over k in order, from 0: the same operations in every tile.
 #include <algorithm>
@@ -24,10 +26,10 @@ constexpr int tiles_per_block = 8;
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
 struct Tile {
-  int lanes = 1;   // of a vector
-  int panel = 1;   // columns
-  int rows = 1;    // of a full tile
-  int block = 1;   // rows of a block
+  int lanes = 1;  // of a vector
+  int panel = 1;  // columns
+  int rows = 1;   // of a full tile
+  int block = 1;  // rows of a block
   std::vector<int> tails;
 };
 
@@ -69,13 +71,17 @@ void keep_trailing_run(std::vector<size_t>& positions, std::vector<size_t>& oute
 
 class ContractionRule {
  public:
-  ContractionRule(const StagedProgram& p, const Target& target, const std::vector<bool>& is_constant)
-      : p_(p), main_(p.stages[0]), is_constant_(is_constant),
+  ContractionRule(const StagedProgram& p, const Target& target,
+                  const std::vector<bool>& is_constant)
+      : p_(p),
+        main_(p.stages[0]),
+        is_constant_(is_constant),
         tile_(choose_tile(main_.target->dtype, target)) {}
 
   std::optional<ScheduledProgram> run() {
     auto matched = match_contraction(main_);
-    if (!matched || !main_.target->dtype.is_float() || !is_const_zero(main_.init)) return std::nullopt;
+    if (!matched || !main_.target->dtype.is_float() || !is_const_zero(main_.init))
+      return std::nullopt;
     c_ = std::move(*matched);
     keep_trailing_run(c_.m_axes, c_.batch_axes);
     keep_trailing_run(c_.n_axes, c_.batch_axes);
@@ -197,7 +203,8 @@ class ContractionRule {
       auto merged = merge_axes(m, m_extents_, accesses_with(true, c_.a), "m");
       bool fits = merged && values_free(m, *merged, c_.a);
       if (fits && merged_n_) {  // a buffer has one view
-        for (const auto& [buffer, view] : merged->views) fits = fits && !merged_n_->views.count(buffer);
+        for (const auto& [buffer, view] : merged->views)
+          fits = fits && !merged_n_->views.count(buffer);
       }
       if (fits) merged_m_ = std::move(merged);
     }
@@ -223,9 +230,10 @@ class ContractionRule {
   // ---- Packing ---------------------------------------------------------------------------------
 
   // target[kflat, column] = b at column n0 + column, 0 beyond the last column.
-  Stmt pack_panel(const Expr& first_column, const VarMap& batch,
-                  const std::function<Stmt(const Expr& k, const Expr& column, const Expr& value)>& store,
-                  const Expr& b) {
+  Stmt pack_panel(
+      const Expr& first_column, const VarMap& batch,
+      const std::function<Stmt(const Expr& k, const Expr& column, const Expr& value)>& store,
+      const Expr& b) {
     std::vector<Var> k_vars;
     VarMap at = batch;
     Expr k_flat = make_int(0);
@@ -267,16 +275,17 @@ class ContractionRule {
     std::vector<Stmt> fill;
     const Expr at_column = v * tile_.lanes + lane;
     for (size_t i = 0; i < n.size(); ++i) {
-      Buffer s = make_buffer(n[i]->name + "_at", {make_int(tile_.panel)}, dtypes::index, Scope::local,
-                             {}, nullptr, 64);
+      Buffer s = make_buffer(n[i]->name + "_at", {make_int(tile_.panel)}, dtypes::index,
+                             Scope::local, {}, nullptr, 64);
       fill.push_back(tir::make<tir::StoreNode>(s, std::vector<Expr>{column}, decoded[i]));
       at.emplace(n[i].get(), make_load(s, {at_column}));
       subscripts.push_back(std::move(s));
     }
     Stmt body = store(k_flat, at_column, guarded(at_column, substitute(b, at)));
     body = serial_loop(v, make_int(vectors_per_panel), vectorized_loop(lane, tile_.lanes, body));
-    body = tir::make_seq({serial_loop(column, make_int(tile_.panel), tir::make_seq(std::move(fill))),
-                          nest_loops(k_vars, main_.reduce_extents, std::move(body))});
+    body =
+        tir::make_seq({serial_loop(column, make_int(tile_.panel), tir::make_seq(std::move(fill))),
+                       nest_loops(k_vars, main_.reduce_extents, std::move(body))});
     for (Buffer& s : subscripts) body = tir::make<tir::AllocateNode>(s, std::move(body));
     return body;
   }
@@ -334,7 +343,8 @@ class ContractionRule {
           c_.b);
       Var block = loop_var("block");
       Stmt blocks = serial_loop(block, num_blocks, row_block(block, panel, n0, batch));
-      body = tir::make<tir::AllocateNode>(packed, tir::make_seq({std::move(pack), std::move(blocks)}));
+      body =
+          tir::make<tir::AllocateNode>(packed, tir::make_seq({std::move(pack), std::move(blocks)}));
     }
     for (size_t i = lets.size(); i-- > 0;) body = let_stmt(lets[i].first, lets[i].second, body);
 
@@ -352,16 +362,16 @@ class ContractionRule {
     std::vector<Stmt> parts;
     Var full = loop_var("tile");
     const Expr num_full = floor_div(rows, make_int(tile_.rows));
-    parts.push_back(serial_loop(full, num_full,
-                                micro_kernel(tile_.rows, full * tile_.rows, m0, panel, batch, results)));
+    parts.push_back(serial_loop(
+        full, num_full, micro_kernel(tile_.rows, full * tile_.rows, m0, panel, batch, results)));
     const Expr rest = floor_mod(rows, make_int(tile_.rows));
     for (int tail : tile_.tails) {
       // Rows that larger tails have taken are a multiple of 2 * tail.
       Expr begin = num_full * tile_.rows + floor_div(rest, make_int(2 * tail)) * (2 * tail);
       Expr present = eq(floor_mod(floor_div(rest, make_int(tail)), make_int(2)), make_int(1));
       Var first = loop_var("first");
-      parts.push_back(if_stmt(present,
-                              let_stmt(first, begin, micro_kernel(tail, first, m0, panel, batch, results))));
+      parts.push_back(if_stmt(
+          present, let_stmt(first, begin, micro_kernel(tail, first, m0, panel, batch, results))));
     }
     parts.push_back(epilogue(rows, m0, n0, batch, results));
     Stmt body = tir::make<tir::AllocateNode>(results, tir::make_seq(std::move(parts)));
@@ -382,16 +392,17 @@ class ContractionRule {
   }
 
   // `count` rows from m0 + first of the block: accumulators in registers over the whole reduction.
-  Stmt micro_kernel(int count, const Expr& first, const Var& m0, const Var& panel, const VarMap& batch,
-                    const Buffer& results) {
+  Stmt micro_kernel(int count, const Expr& first, const Var& m0, const Var& panel,
+                    const VarMap& batch, const Buffer& results) {
     const DType dtype = main_.target->dtype;
-    Buffer acc = make_buffer("acc", {make_int(count), make_int(tile_.panel)}, dtype, Scope::local, {},
-                             nullptr, 64);
+    Buffer acc = make_buffer("acc", {make_int(count), make_int(tile_.panel)}, dtype, Scope::local,
+                             {}, nullptr, 64);
     auto each = [&](const std::function<Stmt(const Expr& r, const Expr& column)>& f) {
       Var r = loop_var("r"), v = loop_var("v"), lane = loop_var("lane");
       return unrolled_loop(
-          r, count, unrolled_loop(v, vectors_per_panel,
-                                  vectorized_loop(lane, tile_.lanes, f(r, v * tile_.lanes + lane))));
+          r, count,
+          unrolled_loop(v, vectors_per_panel,
+                        vectorized_loop(lane, tile_.lanes, f(r, v * tile_.lanes + lane))));
     };
     Stmt clear = each([&](const Expr& r, const Expr& column) {
       return tir::make<tir::StoreNode>(acc, std::vector<Expr>{r, column}, make_const(dtype, 0));
@@ -422,9 +433,9 @@ class ContractionRule {
                                        make_load(acc, {r, column}));
     });
     return tir::make<tir::AllocateNode>(
-        acc, tir::make_seq({std::move(clear),
-                            nest_loops(k_vars, main_.reduce_extents, std::move(step)),
-                            std::move(save)}));
+        acc,
+        tir::make_seq({std::move(clear), nest_loops(k_vars, main_.reduce_extents, std::move(step)),
+                       std::move(save)}));
   }
 
   // The stages after the contraction, element by element over the block, and the stores.
@@ -501,7 +512,8 @@ class ContractionRule {
       return serial_loop(r, rows, serial_loop(v, make_int(vectors_per_panel), std::move(loop)));
     };
     const Expr whole = canonical(le(n0 + tile_.panel, n_total_));
-    if (is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0)) return columns(false);
+    if (is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0))
+      return columns(false);
     return if_stmt(whole, columns(false), columns(true));
   }
 

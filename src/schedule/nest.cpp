@@ -9,7 +9,9 @@ using tir::ForKind;
 using tir::ForNode;
 using tir::Stmt;
 
-Var loop_var(std::string name) { return make_var(std::move(name), dtypes::index, VarRole::loop); }
+Var loop_var(std::string name) {
+  return make_var(std::move(name), dtypes::index, VarRole::loop);
+}
 
 Stmt serial_loop(const Var& v, const Expr& extent, Stmt body) {
   return tir::make<ForNode>(v, make_int(0), extent, ForKind::serial, std::move(body));

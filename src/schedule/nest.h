@@ -17,7 +17,8 @@ tir::Stmt vectorized_loop(const Var& v, int lanes, tir::Stmt body);
 tir::Stmt parallel_loop(const Var& v, const Expr& extent, const Expr& grain, tir::Stmt body);
 tir::Stmt let_stmt(const Var& v, const Expr& value, tir::Stmt body);
 tir::Stmt if_stmt(const Expr& condition, tir::Stmt then_body, tir::Stmt else_body = nullptr);
-tir::Stmt nest_loops(const std::vector<Var>& vars, const std::vector<Expr>& extents, tir::Stmt body);
+tir::Stmt nest_loops(const std::vector<Var>& vars, const std::vector<Expr>& extents,
+                     tir::Stmt body);
 
 // body(i) for i in [0, extent): whole vectors of `lanes`, then the rest as one vector in which the
 // lanes beyond the extent are masked off (an `if` inside the vectorized loop).
@@ -35,16 +36,18 @@ Expr accumulate(te::Reducer reducer, const Expr& accumulator, const Expr& value)
 enum class Stride : uint8_t { none, unit, other };
 Stride stride_of_loads(const Expr& value, const Var& axis);
 
-// Views in which neighbouring axes are one: wherever a load or store of `exprs`/`stores` mentions one
-// of `axes`, it mentions all of them, in order, as neighbouring subscripts of dimensions of their extents.
+// Views in which neighbouring axes are one: wherever a load or store of `exprs`/`stores` mentions
+// one of `axes`, it mentions all of them, in order, as neighbouring subscripts of dimensions of
+// their extents.
 struct MergedAxes {
   Var axis;
-  std::unordered_map<const BufferNode*, std::pair<Buffer, size_t>> views;  // view, first merged dimension
+  std::unordered_map<const BufferNode*, std::pair<Buffer, size_t>>
+      views;  // view, first merged dimension
   size_t count = 0;
-  Expr apply(const Expr& e) const;                 // loads through the views
-  Buffer view_of(const Buffer& b) const;           // the buffer itself where there is no view
+  Expr apply(const Expr& e) const;        // loads through the views
+  Buffer view_of(const Buffer& b) const;  // the buffer itself where there is no view
   std::vector<Expr> apply_indices(const Buffer& b, std::vector<Expr> indices) const;
-  tir::Stmt declare(tir::Stmt body) const;         // the views exist in `body`
+  tir::Stmt declare(tir::Stmt body) const;  // the views exist in `body`
 };
 struct Access {
   Buffer buffer;

@@ -9,8 +9,8 @@ using tir::Stmt;
 
 namespace {
 
-constexpr int64_t flat_block = 4096;           // elements that a thread takes at a time, at least
-constexpr int64_t work_per_piece = 16384;      // element operations that are worth a thread's wake-up
+constexpr int64_t flat_block = 4096;       // elements that a thread takes at a time, at least
+constexpr int64_t work_per_piece = 16384;  // element operations that are worth a thread's wake-up
 constexpr int64_t max_local_bytes = 16 << 10;  // of a row buffer on the stack
 
 // How the innermost loop of a stage runs.
@@ -25,7 +25,9 @@ struct StagePlan {
   Inner inner = Inner::scalar;
 };
 
-bool vector_dtype(const Stage& s) { return s.target->dtype.bits >= 8; }
+bool vector_dtype(const Stage& s) {
+  return s.target->dtype.bits >= 8;
+}
 
 bool stores_along(const Stage& s, const Var& axis) {
   for (size_t i = 0; i < s.indices.size(); ++i) {
@@ -161,8 +163,9 @@ class Rows {
 
   void make_row_buffers() {
     for (const Buffer& b : p_.allocated) {
-      std::vector<Expr> shape(b->shape.begin() + static_cast<int64_t>(std::min(prefix_, b->shape.size())),
-                              b->shape.end());
+      std::vector<Expr> shape(
+          b->shape.begin() + static_cast<int64_t>(std::min(prefix_, b->shape.size())),
+          b->shape.end());
       if (shape.empty()) shape.push_back(make_int(1));
       int64_t elements = 0;
       const bool small = as_const_int(product(shape), &elements) &&
@@ -223,17 +226,18 @@ class Rows {
     if (!s.is_reduction() || s.reduce_axes.empty()) {
       Expr stored = s.is_reduction() ? te::combine(s.reducer, in_row(s.init), value) : value;
       if (!by_axis) return nest_loops(own, extents, store({}, stored));
-      Stmt inner = vector_loop(extents.back(), lanes_for(s, target_), own.back()->name,
-                               [&](const Expr& i) {
-                                 VarMap at{{own.back().get(), i}};
-                                 return store(at, substitute(stored, at));
-                               });
+      Stmt inner =
+          vector_loop(extents.back(), lanes_for(s, target_), own.back()->name, [&](const Expr& i) {
+            VarMap at{{own.back().get(), i}};
+            return store(at, substitute(stored, at));
+          });
       own.pop_back();
       return nest_loops(own, extents, std::move(inner));
     }
     if (by_axis) {
       const int lanes = lanes_for(s, target_);
-      Buffer acc = make_buffer("acc", {make_int(lanes)}, s.target->dtype, Scope::local, {}, nullptr, 64);
+      Buffer acc =
+          make_buffer("acc", {make_int(lanes)}, s.target->dtype, Scope::local, {}, nullptr, 64);
       Stmt inner = vector_loop(extents.back(), lanes, own.back()->name, [&](const Expr& i) {
         VarMap at{{own.back().get(), i}};
         return reduce_at(s, acc, {lane_of(i)}, substitute(value, at), in_row(s.init),
@@ -243,7 +247,8 @@ class Rows {
       return nest_loops(own, extents, tir::make<tir::AllocateNode>(acc, std::move(inner)));
     }
     if (plan.inner == Inner::vector_reduce) {
-      return nest_loops(own, extents, reduce_vectors(s, value, in_row(s.init), reduce_extents, store));
+      return nest_loops(own, extents,
+                        reduce_vectors(s, value, in_row(s.init), reduce_extents, store));
     }
     Buffer acc = make_buffer("acc", {make_int(1)}, s.target->dtype, Scope::local);
     Stmt inner = reduce_at(s, acc, {make_int(0)}, value, in_row(s.init), reduce_extents,
@@ -257,7 +262,8 @@ class Rows {
   // acc = init; for k…: acc = combine(acc, value); after
   Stmt reduce_at(const Stage& s, const Buffer& acc, const std::vector<Expr>& at, const Expr& value,
                  const Expr& init, const std::vector<Expr>& extents, Stmt after) {
-    Stmt step = tir::make<tir::StoreNode>(acc, at, accumulate(s.reducer, make_load(acc, at), value));
+    Stmt step =
+        tir::make<tir::StoreNode>(acc, at, accumulate(s.reducer, make_load(acc, at), value));
     // The reduction's axes are loop variables of this nest.
     std::vector<Var> loops;
     VarMap rename;

@@ -7,14 +7,15 @@
 
 namespace repose {
 
-// Elementwise programs, reductions, and chains of them over rows. For each point of the axes that all stages
-// share (in parallel), the stages run one after another, each vectorized along its innermost axis or its
-// reduction; what they hand over lives in buffers of one row.
+// Elementwise programs, reductions, and chains of them over rows. For each point of the axes that
+// all stages share (in parallel), the stages run one after another, each vectorized along its
+// innermost axis or its reduction; what they hand over lives in buffers of one row.
 tir::PrimFunc schedule_rows(const StagedProgram& p, const Target& target);
 
-// A contraction with its epilogue. Columns are cut into panels of two vectors, rows into tiles that fill the vector
-// registers, accumulators stay in registers over the whole reduction. `is_constant` says which parameters may be packed at compile
-// time; another B operand is packed panel by panel into the thread's workspace. Nothing where the rule does not fit.
+// A contraction with its epilogue. Columns are cut into panels of two vectors, rows into tiles that
+// fill the vector registers, accumulators stay in registers over the whole reduction. `is_constant`
+// says which parameters may be packed at compile time; another B operand is packed panel by panel
+// into the thread's workspace. Nothing where the rule does not fit.
 std::optional<ScheduledProgram> schedule_contraction(const StagedProgram& p, const Target& target,
                                                      const std::vector<bool>& is_constant);
 

@@ -2,7 +2,7 @@
 #include "schedule/schedule.h"
 
 #include "passes/graph/rewrite_calls.h"
-#include "passes/lower/lower_blocks.h"
+#include "passes/tensor/lower_blocks.h"
 #include "schedule/rules.h"
 
 namespace repose {
@@ -45,9 +45,8 @@ class ModuleScheduler {
       result_.set(name, scheduled.func);
       packings_[name] = std::move(scheduled.packings);
     }
-    rewrite_calls(result_, [&](const graph::CallNode& call, const Type& type) {
-      return repack(call, type);
-    });
+    rewrite_calls(
+        result_, [&](const graph::CallNode& call, const Type& type) { return repack(call, type); });
     if (!problems_.empty()) return problems_;
     return std::move(result_);
   }

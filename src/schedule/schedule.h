@@ -1,13 +1,16 @@
-// Turns fused programs into fast loops: rules that read the loops and compute tiles from the target.
+// Turns fused programs into fast loops: rules that read the loops and compute tiles from the
+// target.
 //
 // before: stages (passes/tensor/stages.h), every symbol a scalar parameter
 // after:  parallel, vectorized and unrolled loops without blocks; accumulators in local buffers;
 //         constant operands of contractions packed into panels at compile time
 // requires: expose_symbols ran
-// ensures: each output element comes from the same sequence of floating-point operations whatever the
-//          other extents, the number of threads and the tile it falls into. Reductions are reassociated, in ways fixed by
-//          their extents: results agree with the stages within rounding, not bit for bit.
-//          Programs that are not in stage form keep their loops; their blocks are lowered.
+// ensures: each output element comes from the same sequence of floating-point operations whatever
+// the
+//          other extents, the number of threads and the tile it falls into. Reductions are
+//          reassociated, in ways fixed by their extents: results agree with the stages within
+//          rounding, not bit for bit. Programs that are not in stage form keep their loops; their
+//          blocks are lowered.
 #pragma once
 
 #include <functional>
@@ -30,11 +33,13 @@ struct ScheduledProgram {
   std::vector<Packing> packings;
 };
 
-// `is_constant`: per parameter, whether every call passes a constant there (such operands may be packed).
+// `is_constant`: per parameter, whether every call passes a constant there (such operands may be
+// packed).
 ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
                                   const std::vector<bool>& is_constant);
 
-// Runs a program of constant shapes on arrays: `inputs` in order, one result of the last parameter's shape.
+// Runs a program of constant shapes on arrays: `inputs` in order, one result of the last
+// parameter's shape.
 using ProgramEvaluator =
     std::function<Result<Array>(const tir::PrimFunc& program, const std::vector<Array>& inputs)>;
 

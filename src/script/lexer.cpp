@@ -334,6 +334,7 @@ Token Lexer::lex_string() {
     if (c == '\\') {
       token.is_raw_string = false;
       std::string what;
+      if (pos_ + 1 == text_.size()) return bad("a string that doesn't end", at);
       if (!lex_escape(&token.value, &what) && problem.empty()) problem = what;
       continue;
     }

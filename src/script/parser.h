@@ -1,4 +1,4 @@
-// Reads modules from text (docs/tvmscript.md is the grammar).
+// Reads modules from text (docs/ir.md is the grammar).
 #pragma once
 
 #include <functional>

@@ -17,8 +17,8 @@ UniqueNames::UniqueNames(const std::string& module_name)
 std::string UniqueNames::fresh(const std::string& hint) {
   std::string name;
   for (char c : hint) {
-    bool ok =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || static_cast<unsigned char>(c) >= 0x80;  // as the lexer has it
     name += ok ? c : '_';
   }
   if (name.empty() || (name[0] >= '0' && name[0] <= '9')) name.insert(0, "v");

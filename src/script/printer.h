@@ -1,4 +1,4 @@
-// Prints IR as text that parses back equal (docs/tvmscript.md is the grammar).
+// Prints IR as text that parses back equal (docs/ir.md is the grammar).
 #pragma once
 
 #include <functional>

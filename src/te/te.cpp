@@ -16,22 +16,32 @@ Expr identity_of(Reducer reducer, DType dtype) {
     return make_int(largest ? top : -top - 1, dtype);
   };
   switch (reducer) {
-    case Reducer::sum: return make_const(dtype, 0);
-    case Reducer::prod: return make_const(dtype, 1);
-    case Reducer::min: return extreme(true);
-    case Reducer::max: return extreme(false);
-    case Reducer::none: break;
+    case Reducer::sum:
+      return make_const(dtype, 0);
+    case Reducer::prod:
+      return make_const(dtype, 1);
+    case Reducer::min:
+      return extreme(true);
+    case Reducer::max:
+      return extreme(false);
+    case Reducer::none:
+      break;
   }
   REPOSE_CHECK(false, "no reduction has no identity");
 }
 
 Expr combine(Reducer reducer, Expr accumulator, Expr value) {
   switch (reducer) {
-    case Reducer::sum: return accumulator + value;
-    case Reducer::prod: return accumulator * value;
-    case Reducer::min: return min(accumulator, value);
-    case Reducer::max: return max(accumulator, value);
-    case Reducer::none: break;
+    case Reducer::sum:
+      return accumulator + value;
+    case Reducer::prod:
+      return accumulator * value;
+    case Reducer::min:
+      return min(accumulator, value);
+    case Reducer::max:
+      return max(accumulator, value);
+    case Reducer::none:
+      break;
   }
   return value;
 }
@@ -150,7 +160,8 @@ tir::Stmt make_stage(const TensorNode& t, const Buffer& target, const tir::Buffe
   block.body = tir::make<tir::StoreNode>(target, out, value);
   tir::Stmt s = tir::make<tir::BlockNode>(std::move(block));
   for (size_t i = loops.size(); i-- > 0;) {
-    s = tir::make<tir::ForNode>(loops[i].first, make_int(0), loops[i].second, tir::ForKind::serial, s);
+    s = tir::make<tir::ForNode>(loops[i].first, make_int(0), loops[i].second, tir::ForKind::serial,
+                                s);
   }
   return s;
 }
@@ -158,8 +169,9 @@ tir::Stmt make_stage(const TensorNode& t, const Buffer& target, const tir::Buffe
 }  // namespace
 
 Tensor compute(Dims shape, const std::function<Expr(const Indices&)>& f, std::string name) {
-  return computed(std::move(shape), Reducer::none, {},
-                  [&](const Indices& i, const Indices&) { return f(i); }, std::move(name));
+  return computed(
+      std::move(shape), Reducer::none, {}, [&](const Indices& i, const Indices&) { return f(i); },
+      std::move(name));
 }
 
 Tensor reduce(Dims shape, Reducer reducer, Dims extents,
@@ -184,15 +196,17 @@ Program close_program(std::vector<tir::Param> params, const std::vector<tir::Par
       if (v->role != VarRole::loop && bound.insert(v.get()).second) used.push_back(v);
     }
   };
-  for (const tir::Param& p : params) for (const Expr& d : p.buffer->shape) note(d);
-  for (const tir::Param& p : output_params) for (const Expr& d : p.buffer->shape) note(d);
+  for (const tir::Param& p : params)
+    for (const Expr& d : p.buffer->shape) note(d);
+  for (const tir::Param& p : output_params)
+    for (const Expr& d : p.buffer->shape) note(d);
   tir::visit_all_exprs(body, note);
   for (const Var& v : used) params.push_back(tir::scalar_param(v));
   params.insert(params.end(), output_params.begin(), output_params.end());
 
   Program program;
-  program.func = tir::clone(tir::make_prim_func(std::move(params), std::move(body), true,
-                                                 std::move(attrs)));
+  program.func =
+      tir::clone(tir::make_prim_func(std::move(params), std::move(body), true, std::move(attrs)));
   program.symbols.assign(used.begin(), used.end());
   return program;
 }
@@ -203,9 +217,8 @@ Program make_program(const std::vector<Tensor>& inputs, const std::vector<Tensor
   for (const Tensor& t : outputs) {
     bool taken = t->is_placeholder();
     for (const Tensor& r : results) taken = taken || r == t;
-    results.push_back(taken ? compute(t.shape(), [&](const Indices& i) { return t(i); },
-                                      t->name + "_copy")
-                            : t);
+    results.push_back(
+        taken ? compute(t.shape(), [&](const Indices& i) { return t(i); }, t->name + "_copy") : t);
   }
   std::vector<tir::Param> params;
   tir::BufferMap buffers;
@@ -236,7 +249,8 @@ Program make_program(const std::vector<Tensor>& inputs, const std::vector<Tensor
   return close_program(std::move(params), output_params, std::move(body));
 }
 
-// ---- Operators' rules ----------------------------------------------------------------------------
+// ---- Operators' rules
+// ----------------------------------------------------------------------------
 
 std::vector<graph::Value> tensor_operands(const graph::CallNode& call) {
   std::vector<graph::Value> result;
@@ -324,7 +338,8 @@ class ElementEvaluator {
     }
     Expr result = lift(identity_of(t.reducer, t.dtype));
     std::vector<int64_t> r(extents.size(), 0);
-    for (int64_t e : extents) if (e == 0) return result;
+    for (int64_t e : extents)
+      if (e == 0) return result;
     while (true) {
       for (size_t i = 0; i < r.size(); ++i) axes[t.reduce_axes[i].get()] = make_int(r[i]);
       Expr value = lift(substitute(t.body, axes));
@@ -348,13 +363,16 @@ class ElementEvaluator {
         return wide ? make_int(as<IntImmNode>(e)->value) : e;
       case ExprKind::float_imm:
       case ExprKind::string_imm:
-      case ExprKind::var: return e;
-      case ExprKind::load: return lift_load(*as<LoadNode>(e));
+      case ExprKind::var:
+        return e;
+      case ExprKind::load:
+        return lift_load(*as<LoadNode>(e));
       case ExprKind::cast: {
         Expr value = lift(e->args[0]);
         if (!value) return nullptr;
-        if (wide) return value->dtype.is_bool() ? make_select(value, make_int(1), make_int(0))
-                                                : make_cast(dtypes::index, value);
+        if (wide)
+          return value->dtype.is_bool() ? make_select(value, make_int(1), make_int(0))
+                                        : make_cast(dtypes::index, value);
         if (e->dtype.is_bool() && value->dtype.is_index()) return ne(value, make_int(0));
         return make_cast(e->dtype, value);
       }
@@ -368,7 +386,8 @@ class ElementEvaluator {
         Expr a = lift(e->args[1]), b = lift(e->args[2]);
         return a && b ? make_select(condition, a, b) : nullptr;
       }
-      default: break;
+      default:
+        break;
     }
     std::vector<Expr> args;
     for (const Expr& a : e->args) {
@@ -428,8 +447,7 @@ class ElementEvaluator {
 }  // namespace
 
 std::optional<std::vector<Expr>> elements_by_rule(Rule rule, const InferContext& context,
-                                                  const graph::CallNode& call,
-                                                  const Type& result) {
+                                                  const graph::CallNode& call, const Type& result) {
   std::vector<Tensor> in;
   ElementEvaluator evaluator(context.facts());
   bool any = false;
@@ -443,7 +461,8 @@ std::optional<std::vector<Expr>> elements_by_rule(Rule rule, const InferContext&
     }
   }
   if (!any && !in.empty()) return std::nullopt;
-  auto typed = make_ref<graph::CallNode>(call.op, nullptr, call.args, call.attrs, call.type_args, result);
+  auto typed =
+      make_ref<graph::CallNode>(call.op, nullptr, call.args, call.attrs, call.type_args, result);
   std::vector<Tensor> out = rule(*typed, in);
   const auto* type = as<TensorTypeNode>(result);
   if (out.size() != 1 || !type) return std::nullopt;

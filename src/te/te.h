@@ -1,8 +1,8 @@
 // Tensor expressions: what an operator computes, one formula per output element, from which tensor
 // programs are made (after Halide and TVM's `te`).
 //
-//   Tensor a = placeholder({m, k}, dtypes::float32, "a"), b = placeholder({k, n}, dtypes::float32, "b");
-//   Tensor c = reduce({m, n}, Reducer::sum, {k}, [&](auto& i, auto& r) {
+//   Tensor a = placeholder({m, k}, dtypes::float32, "a"), b = placeholder({k, n}, dtypes::float32,
+//   "b"); Tensor c = reduce({m, n}, Reducer::sum, {k}, [&](auto& i, auto& r) {
 //     return a(i[0], r[0]) * b(r[0], i[1]); }, "c");
 //   Program p = make_program({a, b}, {c});
 #pragma once
@@ -19,7 +19,7 @@ namespace repose::te {
 using Indices = std::vector<Expr>;
 
 enum class Reducer : uint8_t { none, sum, prod, min, max };
-Expr identity_of(Reducer reducer, DType dtype);            // 0, 1, +inf or the largest, -inf or the smallest
+Expr identity_of(Reducer reducer, DType dtype);  // 0, 1, +inf or the largest, -inf or the smallest
 Expr combine(Reducer reducer, Expr accumulator, Expr value);
 
 // A tensor: given from outside (no axes), or computed. It is a buffer too: loads of it are loads of
@@ -29,7 +29,7 @@ struct TensorNode : BufferNode {
   std::vector<Var> reduce_axes;  // with Reducer other than none
   Dims reduce_extents;
   Reducer reducer = Reducer::none;
-  Expr body;                     // null: a placeholder
+  Expr body;  // null: a placeholder
   TensorNode(std::string name, DType dtype, Dims shape);
   bool is_placeholder() const { return body == nullptr; }
 };
@@ -75,15 +75,16 @@ struct Program {
 Program close_program(std::vector<tir::Param> inputs, const std::vector<tir::Param>& outputs,
                       tir::Stmt body, Attrs attrs = {});
 
-// Computed tensors between inputs and outputs become buffers of the program. An output may be an input or
-// another output (then it is copied). One block per computed tensor, named as it is.
+// Computed tensors between inputs and outputs become buffers of the program. An output may be an
+// input or another output (then it is copied). One block per computed tensor, named as it is.
 Program make_program(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
 
-// ---- Operators' rules ----------------------------------------------------------------------------
+// ---- Operators' rules
+// ----------------------------------------------------------------------------
 
-// A rule gives the result(s) of a call from its tensor operands (tuples of tensors flattened, absent optional
-// operands skipped), in terms of the types that inference found (call.type has the result's).
-// Operands' shapes are those of the call's types.
+// A rule gives the result(s) of a call from its tensor operands (tuples of tensors flattened,
+// absent optional operands skipped), in terms of the types that inference found (call.type has the
+// result's). Operands' shapes are those of the call's types.
 using Rule = std::vector<Tensor> (*)(const graph::CallNode& call, const std::vector<Tensor>& in);
 
 Result<graph::Value> lower_by_rule(Rule rule, Builder& b, const graph::CallNode& call);
@@ -105,8 +106,8 @@ std::optional<std::vector<Expr>> elements(const InferContext& context, const gra
 std::vector<graph::Value> tensor_operands(const graph::CallNode& call);
 
 // Emits a program made from a formula written in place: `f` gets a placeholder per argument.
-Result<graph::Value> emit_te(Builder& b, const std::string& name,
-                             const std::vector<graph::Value>& args,
-                             const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& f);
+Result<graph::Value> emit_te(
+    Builder& b, const std::string& name, const std::vector<graph::Value>& args,
+    const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& f);
 
 }  // namespace repose::te

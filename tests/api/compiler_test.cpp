@@ -198,7 +198,8 @@ TEST(Compile, WritesAFileOrNothing) {
 }
 
 TEST(Parse, TellsErrors) {
-  auto module = parse("@R.function\ndef main(x: R.Tensor((2,), \"float32\")):\n    return y\n", "a");
+  auto module =
+      parse("@R.function\ndef main(x: R.Tensor((2,), \"float32\")):\n    return y\n", "a");
   ASSERT_FALSE(module.ok());
   EXPECT_EQ(module.errors()[0].span.to_string(), "a:3:12");
 }

@@ -329,7 +329,7 @@ class Compare(CommandLine):
         library = self.compiled()
         path = self.write("m.relax", TEXT)
         self.expect(USAGE, "compare", library, says="give the model")
-        self.expect(USAGE, "compare", path, "--dim", "q=3", says="no dimension `q`")
+        self.expect(USAGE, "compare", path, "--dim", "q=3", says="no dimension is called `q`")
         self.expect(USAGE, "compare", path, "--input", "q=rand", says="--input `q=rand`")
         self.expect(USAGE, "compare", path, "--rtol", "-1", says="--rtol")
         self.expect(USAGE, "compare", path, self.compiled(INTEGERS), says="not made from this model")
@@ -341,6 +341,24 @@ class Text(CommandLine):
         bad = TEXT.replace("R.add(x, y)", "R.add(x, q)").replace("R.nn.relu", "R.nn.reluu")
         self.expect_malformed(bad, name="m.relax", says=[
             "m.relax:5:", "unknown name `q`", "    z = R.add(x, q)\n", "^", "did you mean"])
+
+    def test_a_result_with_a_name_of_its_own(self):
+        path = self.write("m.relax", TEXT.replace('-> R.Tensor(("n", 4)', '-> R.Tensor(("k", 4)'))
+        self.expect(OK, "compare", path)
+
+    def test_kinds_of_errors(self):
+        for kind, old, new in (
+            ("syntax", "R.add(x, y)", "R.add(x, y"),
+            ("unknown-name", "R.add(x, y)", "R.add(x, q)"),
+            ("wrong-arity", "R.add(x, y)", "R.add(x, y, y)"),
+            ("bad-argument", "R.add(x, y)", "R.nn.pad(x, R.shape([1, 1]))"),
+            ("bad-literal", "R.add(x, y)", 'R.const(300, "uint8")'),
+            ("shape-mismatch", '((4,), "float32")', '((3,), "float32")'),
+            ("unbound-symbol", '-> R.Tensor(("n", 4)', '-> R.Tensor(("k * 2", 4)'),
+            ("impure-call", "    z =", '    R.print(x, format="{}")\n    z ='),
+        ):
+            with self.subTest(kind):
+                self.expect_malformed(TEXT.replace(old, new, 1), name="m.relax", says=f"[{kind}]")
 
     def test_a_dtype_mismatch(self):
         bad = TEXT.replace('y: R.Tensor((4,), "float32")', 'y: R.Tensor((4,), "int32")')
@@ -373,22 +391,15 @@ class Text(CommandLine):
     def test_what_native_code_does_not_do(self):
         text = """
 @R.function
-def main(n: R.Tensor((), "int64"), x: R.Tensor(("m",), "float32")):
+def main(c: R.Tensor((), "bool"), x: R.Tensor(("m",), "float32")) -> R.Tensor(("m",), "float32"):
     m = T.int64()
-    @R.function
-    def cond(t: R.Tuple(R.Tensor((), "int64"), R.Tensor((m,), "float32"))) -> R.Tensor((), "bool"):
-        c = R.greater(t[0], R.const(0, "int64"))
-        return c
-    @R.function
-    def body(t: R.Tuple(R.Tensor((), "int64"), R.Tensor((m,), "float32"))) -> R.Tuple(R.Tensor((), "int64"), R.Tensor((m,), "float32")):
-        i = R.subtract(t[0], R.const(1, "int64"))
-        y = R.add(t[1], t[1])
-        return (i, y)
-    r = R.while_loop(cond, body, (n, x))
-    z = r[1]
-    return z
+    if c:
+        y = main(c, x)
+    else:
+        y = R.add(x, x)
+    return y
 """
-        self.expect_malformed(text, name="m.relax", code=UNSUPPORTED, says="while_loop")
+        self.expect_malformed(text, name="m.relax", code=UNSUPPORTED, says="main")
 
 
 class Onnx(CommandLine):

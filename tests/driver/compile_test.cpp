@@ -1,4 +1,5 @@
-// From a module built by hand to a shared library, loaded and called: the whole way at several shapes.
+// From a module built by hand to a shared library, loaded and called: the whole way at several
+// shapes.
 #include "driver/compile.h"
 
 #include <gtest/gtest.h>
@@ -75,8 +76,8 @@ class Compiled {
     for (Floats& f : inputs) tensors.push_back(f.tensor());
     for (DLTensor& t : tensors) pointers.push_back(&t);
     DLManagedTensorVersioned* result = nullptr;
-    const int32_t status = model_->api->call(model_, 0, pointers.data(),
-                                             static_cast<int32_t>(pointers.size()), nullptr, 1, &result);
+    const int32_t status = model_->api->call(
+        model_, 0, pointers.data(), static_cast<int32_t>(pointers.size()), nullptr, 1, &result);
     if (status != REPOSE_OK) {
       if (refused) *refused = repose_last_error(model_);
       EXPECT_NE(refused, nullptr) << repose_last_error(model_);
@@ -158,13 +159,15 @@ TEST(Compile, MatmulWithConstantWeights) {
       for (int64_t j = 0; j < n; ++j) {
         double sum = bias.data[j];
         for (int64_t c = 0; c < k; ++c) sum += double(in.data[i * k + c]) * w.data[c * n + j];
-        ASSERT_NEAR(got[i * n + j], std::max(sum, 0.0), 1e-4) << rows << " rows, at " << i << ", " << j;
+        ASSERT_NEAR(got[i * n + j], std::max(sum, 0.0), 1e-4)
+            << rows << " rows, at " << i << ", " << j;
       }
     }
   }
   std::string refused;
   model.call({Floats({2, k + 1})}, nullptr, &refused);
-  EXPECT_NE(refused.find("input `x`: dimension 1 is 38, expected 37"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("input `x`: dimension 1 is 38, expected 37"), std::string::npos)
+      << refused;
 }
 
 // softmax over rows, and a batched product of two inputs.
@@ -204,7 +207,8 @@ TEST(Compile, SoftmaxOfBatchedProduct) {
         sum += e.back();
       }
       for (int64_t j = 0; j < columns; ++j) {
-        ASSERT_NEAR(got[i * columns + j], e[j] / sum, 1e-5) << heads << "x" << rows << "x" << columns;
+        ASSERT_NEAR(got[i * columns + j], e[j] / sum, 1e-5)
+            << heads << "x" << rows << "x" << columns;
       }
     }
   }

@@ -75,9 +75,7 @@ def work(job):
         if job["repose"] is None:
             actual = run_peer(folder / "model.onnx", inputs, len(expected))
         else:
-            done = repose_cli.compile_model(
-                job["repose"], folder / "model.onnx", library, timeout_seconds=60
-            )
+            done = repose_cli.compile_next(job["repose"], folder / "model.onnx", library)
             if not done.ok:
                 status = "unsupported" if done.code == repose_cli.UNSUPPORTED else "failed"
                 why = done.text if status == "unsupported" else f"exit {done.code}: {done.text}"

@@ -31,6 +31,39 @@ class Compiled:
         return self.code == 0
 
 
+class CompileMany:
+    """A compiler process that compiles one model after another: starting one costs more than a
+    small model does. One that crashes is started again for the next model."""
+
+    def __init__(self, repose):
+        self.repose, self.process = str(repose), None
+
+    def compile(self, model, library):
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen([self.repose, "compile-many"], text=True, errors="replace",
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=subprocess.DEVNULL)
+        try:
+            self.process.stdin.write(f"{model}\t{library}\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:  # it died
+            return Compiled(self.process.wait(), library, "the compiler crashed")
+        code, text = answer.rstrip("\n").split("\t", 1)
+        text = text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
+        return Compiled(int(code), library, text)
+
+
+_many = {}
+
+
+def compile_next(repose, model, library):
+    """The same as compile_model, by a process that stays for the next model."""
+    return _many.setdefault(str(repose), CompileMany(repose)).compile(model, library)
+
+
 def compile_model(repose, model, library, options=(), timeout_seconds=600):
     """repose compile MODEL -o LIBRARY OPTIONS…"""
     command = [str(repose), "compile", str(model), "-o", str(library), *options]

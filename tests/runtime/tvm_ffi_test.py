@@ -1,4 +1,4 @@
-# Calls the hand-written model from Python by TVM FFI: tvm_ffi_test.py fake_model.so
+"""Calls the hand-written model from Python by TVM FFI: tvm_ffi_test.py fake_model.so"""
 import gc
 import os
 import sys

@@ -45,6 +45,11 @@ void expect_error(const std::string& text, int line, int column, const std::stri
   EXPECT_EQ(errors.size(), 1U) << to_string(errors);
 }
 
+TEST(Errors, HaveTheirKinds) {
+  EXPECT_EQ(errors_of("x = 3\n").at(0).kind, DiagnosticKind::syntax);
+  EXPECT_EQ(errors_of(graph("    return t[5]\n")).at(0).kind, DiagnosticKind::bad_argument);
+}
+
 TEST(Errors, Files) {
   for (const Case& c : std::initializer_list<Case>{
            {"x = 3\n", 1, 1, "expected a module or a function"},

@@ -54,7 +54,8 @@ bool parse_shape(const std::string& text, std::vector<int64_t>* shape) {
 }
 
 Diagnostic bad_file(const std::string& path, const std::string& why) {
-  return error(DiagnosticKind::bad_array_file, {}, "`{}` is no array that can be read: {}", path, why);
+  return error(DiagnosticKind::bad_array_file, {}, "`{}` is no array that can be read: {}", path,
+               why);
 }
 
 }  // namespace
@@ -62,7 +63,8 @@ Diagnostic bad_file(const std::string& path, const std::string& why) {
 Result<Array> read_npy(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path, std::strerror(errno));
+    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path,
+                 std::strerror(errno));
   }
   const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (bytes.size() < 10 || bytes.compare(0, 6, "\x93NUMPY") != 0) {
@@ -85,7 +87,8 @@ Result<Array> read_npy(const std::string& path) {
   if (known == npy_types().end()) return bad_file(path, "dtype `" + type + "` is not supported");
   if (field(header, "fortran_order") != "False") return bad_file(path, "it is in Fortran order");
   std::vector<int64_t> shape;
-  if (!parse_shape(field(header, "shape"), &shape)) return bad_file(path, "its header has no shape");
+  if (!parse_shape(field(header, "shape"), &shape))
+    return bad_file(path, "its header has no shape");
   const int64_t needed = array_bytes(shape, known->second);
   if (needed < 0 || static_cast<size_t>(needed) != bytes.size() - data) {
     return bad_file(path, "its size does not fit its shape");
@@ -102,7 +105,9 @@ Result<void> write_npy(const std::string& path, const ArrayNode& array) {
   }
   std::string shape = "(";
   for (size_t i = 0; i < array.shape.size(); ++i) {
-    shape += std::to_string(array.shape[i]) + (array.shape.size() == 1 ? "," : i + 1 < array.shape.size() ? ", " : "");
+    shape += std::to_string(array.shape[i]) + (array.shape.size() == 1      ? ","
+                                               : i + 1 < array.shape.size() ? ", "
+                                                                            : "");
   }
   std::string header =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}), }}", type, shape);
@@ -126,11 +131,13 @@ Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::str
   }
   double low = dtype.is_float() ? -1 : 0, high = 1;
   if (fill.starts_with("rand(")) {
-    if (std::sscanf(fill.c_str(), "rand(%lf,%lf)", &low, &high) != 2 || fill.back() != ')' || low > high) {
+    if (std::sscanf(fill.c_str(), "rand(%lf,%lf)", &low, &high) != 2 || fill.back() != ')' ||
+        low > high) {
       return error(DiagnosticKind::bad_usage, {}, "`{}`: expected rand(low,high)", fill);
     }
   } else if (fill != "rand" && fill != "zeros" && fill != "ones") {
-    return error(DiagnosticKind::bad_usage, {}, "`{}`: expected rand, rand(low,high), zeros or ones", fill);
+    return error(DiagnosticKind::bad_usage, {},
+                 "`{}`: expected rand, rand(low,high), zeros or ones", fill);
   }
   Ref<ArrayNode> array = make_array(std::move(shape), dtype);
   std::mt19937_64 random(seed);
@@ -154,13 +161,14 @@ namespace {
 
 std::optional<DType> parse_dtype(const std::string& name) {
   static const std::map<std::string, DType> brief = {
-      {"i8", dtypes::int8},    {"i16", dtypes::int16},    {"i32", dtypes::int32},
-      {"i64", dtypes::int64},  {"u8", dtypes::uint8},     {"u16", dtypes::uint16},
-      {"u32", dtypes::uint32}, {"u64", dtypes::uint64},   {"f16", dtypes::float16},
+      {"i8", dtypes::int8},       {"i16", dtypes::int16},   {"i32", dtypes::int32},
+      {"i64", dtypes::int64},     {"u8", dtypes::uint8},    {"u16", dtypes::uint16},
+      {"u32", dtypes::uint32},    {"u64", dtypes::uint64},  {"f16", dtypes::float16},
       {"bf16", dtypes::bfloat16}, {"f32", dtypes::float32}, {"f64", dtypes::float64}};
   if (auto it = brief.find(name); it != brief.end()) return it->second;
   auto full = DType::parse(name);
-  return full && !full->is_index() && !full->is_handle() && !full->is_vector() ? full : std::nullopt;
+  return full && !full->is_index() && !full->is_handle() && !full->is_vector() ? full
+                                                                               : std::nullopt;
 }
 
 }  // namespace

@@ -13,9 +13,9 @@ namespace repose::cli {
 Result<Array> read_npy(const std::string& path);
 Result<void> write_npy(const std::string& path, const ArrayNode& array);
 
-// "name=@file.npy" or "name=4x16xi64:rand(0,9)": dimensions joined by x, then a dtype (i8 … i64, u8 … u64,
-// f16, bf16, f32, f64, bool, or their full names), then rand, rand(lo,hi), zeros or ones (default:
-// rand). Random floats are in [-1, 1), random integers 0 or 1 unless bounded (inclusive).
+// "name=@file.npy" or "name=4x16xi64:rand(0,9)": dimensions joined by x, then a dtype (i8 … i64, u8
+// … u64, f16, bf16, f32, f64, bool, or their full names), then rand, rand(lo,hi), zeros or ones
+// (default: rand). Random floats are in [-1, 1), random integers 0 or 1 unless bounded (inclusive).
 struct InputSpec {
   std::string name;
   Array array;
@@ -23,6 +23,7 @@ struct InputSpec {
 Result<InputSpec> parse_input(const std::string& text, uint64_t seed);
 
 // An array filled in the way that `fill` says: "rand", "rand(lo,hi)", "zeros", "ones".
-Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::string& fill, uint64_t seed);
+Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::string& fill,
+                         uint64_t seed);
 
 }  // namespace repose::cli

@@ -11,7 +11,9 @@
 #include <thread>
 
 #include "codegen/llvm/target_llvm.h"
+#include "declare_dims.h"
 #include "frontend/onnx/reader.h"
+#include "ir/verifier.h"
 #include "ops/ops.h"
 #include "script/parser.h"
 #include "script/printer.h"
@@ -29,13 +31,16 @@ int report(const Diagnostics& diagnostics) {
   return 0;
 }
 
-void warn(const Diagnostics& warnings) { std::fputs(to_string(warnings).c_str(), stderr); }
+void warn(const Diagnostics& warnings) {
+  std::fputs(to_string(warnings).c_str(), stderr);
+}
 
 void add_model_options(CLI::App& app, ModelOptions& o) {
   app.add_option("model", o.path, "An .onnx file or IR text")->required();
   app.add_option("--cpu", o.cpu, "host, x86-64-v2, x86-64-v3 or x86-64-v4")->capture_default_str();
-  app.add_option("--dim", o.dims,
-                 "Ranges of dimensions: seq=1..512%8,batch=1..,past+new=..4096 (%8: a multiple of 8)");
+  app.add_option(
+      "--dim", o.dims,
+      "Ranges of dimensions: seq=1..512%8,batch=1..,past+new=..4096 (%8: a multiple of 8)");
   app.add_flag("--strict-dims", o.strict_dims,
                "An error where two differently named dimensions must be equal");
   app.add_option("--disable", o.disabled, "Skip a pass (see --help of opt for the names)");
@@ -71,10 +76,11 @@ Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string
   for (const std::string& spec : specs) {
     for (const std::string& item : split(spec, ',')) {
       auto bad = [&] {
-        return error(DiagnosticKind::bad_usage, {},
-                     "--dim `{}`: expected NAME=LOW..HIGH, either bound may be missing, with %DIVISOR "
-                     "after it, or NAME=SIZE",
-                     item);
+        return error(
+            DiagnosticKind::bad_usage, {},
+            "--dim `{}`: expected NAME=LOW..HIGH, either bound may be missing, with %DIVISOR "
+            "after it, or NAME=SIZE",
+            item);
       };
       const size_t equal = item.rfind('=');
       if (equal == std::string::npos || equal == 0) return bad();
@@ -144,14 +150,19 @@ Result<Module> read_text(const ModelOptions& o) {
     REPOSE_TRY(loaded, read_safetensors(weights));
     options.weights = [loaded](std::string_view name) -> Array { return loaded.find(name); };
   }
-  return parse_module(make_text_source(o.path, std::move(text)), standard_ops(), options);
+  REPOSE_TRY(dims, parse_dims(o.dims));
+  REPOSE_TRY(module,
+             parse_module(make_text_source(o.path, std::move(text)), standard_ops(), options));
+  return declare_dims(module, dims);
 }
 
 }  // namespace
 
 bool is_artifact(const std::string& path) {
   auto start = read_start(path, 4);
-  return start.ok() && *start == std::string("\x7f" "ELF");
+  return start.ok() && *start == std::string(
+                                     "\x7f"
+                                     "ELF");
 }
 
 Result<Module> read_model(const ModelOptions& o) {
@@ -197,9 +208,12 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
     if (o.dump_folder.empty()) return;
     const std::string file = fmt::format("{}/{:02}_{}.relax", o.dump_folder, position++, pass);
     auto written = write_file(file, print(module));
-    if (!written.ok()) problems.insert(problems.end(), written.errors().begin(), written.errors().end());
+    if (!written.ok())
+      problems.insert(problems.end(), written.errors().begin(), written.errors().end());
   };
   REPOSE_TRY(module, read_model(o));
+  problems = verify(module, standard_ops());
+  if (!problems.empty()) return problems;
   auto compiled = compile(module, standard_ops(), options);
   if (!problems.empty()) return problems;
   return compiled;

@@ -11,8 +11,9 @@
 
 namespace repose::cli {
 
-// Prints diagnostics to stderr; the exit code is that of the worst (docs: 0 ok, 1 mismatch, 2 usage,
-// 3 unsupported, 4 malformed, 5 internal, 6 a file cannot be read or written, 7 the model refused the call).
+// Prints diagnostics to stderr; the exit code is that of the worst (docs: 0 ok, 1 mismatch, 2
+// usage, 3 unsupported, 4 malformed, 5 internal, 6 a file cannot be read or written, 7 the model
+// refused the call).
 int report(const Diagnostics& diagnostics);
 void warn(const Diagnostics& warnings);
 
@@ -20,8 +21,8 @@ void warn(const Diagnostics& warnings);
 struct ModelOptions {
   std::string path;
   std::string cpu = "host";
-  std::string name;                 // default: the file's stem
-  std::vector<std::string> dims;    // "seq=1..512%8"
+  std::string name;               // default: the file's stem
+  std::vector<std::string> dims;  // "seq=1..512%8"
   std::vector<std::string> disabled;
   std::vector<std::string> print_after;
   std::string dump_folder;
@@ -38,11 +39,13 @@ bool is_artifact(const std::string& path);  // a shared library, by its contents
 // Reads an .onnx file or IR text (by contents: text that parses as neither is reported as text).
 Result<Module> read_model(const ModelOptions& options);
 // Reads and compiles.
-Result<CompiledModel> compile_model(const ModelOptions& options, const std::string& name_prefix = "");
+Result<CompiledModel> compile_model(const ModelOptions& options,
+                                    const std::string& name_prefix = "");
 void print_times(const std::vector<PassReport>& reports);
 
 // Each registers itself and returns through `exit_code`.
 void add_compile(CLI::App& app, int& exit_code);
+void add_compile_many(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);

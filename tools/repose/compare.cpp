@@ -6,8 +6,8 @@
 #include <set>
 #include <unordered_map>
 
-#include "command.h"
 #include "arrays.h"
+#include "command.h"
 #include "interp/interpreter.h"
 #include "loaded_model.h"
 #include "ops/ops.h"
@@ -36,7 +36,8 @@ Result<int64_t> fit(const SymbolInfo& symbol, int64_t size) {
   const int64_t above = (n - range.remainder) % divisor;
   if (above != 0) n += divisor - (above + divisor) % divisor;
   if (n > range.upper) {
-    const int64_t last = range.upper - ((range.upper - range.remainder) % divisor + divisor) % divisor;
+    const int64_t last =
+        range.upper - ((range.upper - range.remainder) % divisor + divisor) % divisor;
     if (last < std::max<int64_t>(range.lower, 0)) {
       return error(DiagnosticKind::bad_range, {}, "no size of `{}` lies in its range", symbol.name);
     }
@@ -48,7 +49,8 @@ Result<int64_t> fit(const SymbolInfo& symbol, int64_t size) {
 // Small sizes for all symbols: equal and different ones, odd ones, and 0, as far as the ranges have
 // them; each choice once.
 Result<std::vector<Sizes>> choose_sizes(const std::vector<SymbolInfo>& symbols) {
-  static const std::vector<Sizes> patterns = {{1}, {2}, {2, 3, 5, 4}, {7, 1, 3}, {1, 7, 2}, {0}};
+  static const std::vector<Sizes> patterns = {{1},       {2},       {2, 3, 5, 4}, {7, 1, 3},
+                                              {1, 7, 2}, {0, 3, 5}, {0}};
   std::vector<Sizes> chosen;
   for (const Sizes& pattern : patterns) {
     Sizes sizes;
@@ -59,31 +61,6 @@ Result<std::vector<Sizes>> choose_sizes(const std::vector<SymbolInfo>& symbols) 
     if (std::find(chosen.begin(), chosen.end(), sizes) == chosen.end()) chosen.push_back(sizes);
   }
   return chosen;
-}
-
-// Narrows the symbols to what --dim says. Sums of symbols are the model's own to check.
-Result<void> narrow(std::vector<SymbolInfo>& symbols, const std::vector<std::string>& specs) {
-  REPOSE_TRY(dims, parse_dims(specs));
-  for (const auto& [name, given] : dims) {
-    bool found = name.find('+') != std::string::npos;
-    for (SymbolInfo& s : symbols) {
-      if (s.name != name) continue;
-      found = true;
-      s.range.lower = std::max(s.range.lower, given.lower);
-      s.range.upper = std::min(s.range.upper, given.upper);
-      if (given.divisor != 1) {
-        s.range.divisor = given.divisor;
-        s.range.remainder = 0;
-      }
-    }
-    if (!found) {
-      std::string known;
-      for (const SymbolInfo& s : symbols) known += fmt::format("{}`{}`", known.empty() ? "" : ", ", s.name);
-      return error(DiagnosticKind::bad_usage, {}, "--dim: the model has no dimension `{}`; it has {}", name,
-                   known.empty() ? "none" : known);
-    }
-  }
-  return {};
 }
 
 // What --input says about each input: how to fill it.
@@ -123,8 +100,9 @@ Result<std::vector<Array>> make_inputs(const FunctionInterface& interface, const
     for (size_t d = 0; d < input.dims.size(); ++d) {
       const std::optional<Scalar> size = evaluate(input.dims[d], lookup);
       if (!size || size->i < 0) {
-        return error(DiagnosticKind::call_refused, {}, "input `{}`: dimension {} (`{}`) has no size here",
-                     input.name, d, input.dim_texts[d]);
+        return error(DiagnosticKind::call_refused, {},
+                     "input `{}`: dimension {} (`{}`) has no size here", input.name, d,
+                     input.dim_texts[d]);
       }
       shape.push_back(size->i);
     }
@@ -170,7 +148,9 @@ struct Difference {
 
 double distance(const Scalar& a, const Scalar& b) {
   if (!a.dtype.is_float()) {
-    return a.i == b.i ? 0 : std::max(1.0, std::fabs(static_cast<double>(a.i) - static_cast<double>(b.i)));
+    return a.i == b.i
+               ? 0
+               : std::max(1.0, std::fabs(static_cast<double>(a.i) - static_cast<double>(b.i)));
   }
   if (a.f == b.f || (std::isnan(a.f) && std::isnan(b.f))) return 0;
   const double d = std::fabs(a.f - b.f);
@@ -202,8 +182,8 @@ Diagnostics compare_outputs(const FunctionInterface& interface, const std::vecto
     const std::string& name = interface.outputs[i].name;
     if (got[i]->dtype != want[i]->dtype || got[i]->shape != want[i]->shape) {
       problems.push_back(error(DiagnosticKind::results_differ, {},
-                               "output `{}` is {} {} from the model, {} {} from the interpreter", name,
-                               got[i]->dtype.to_string(), shape_text(got[i]->shape),
+                               "output `{}` is {} {} from the model, {} {} from the interpreter",
+                               name, got[i]->dtype.to_string(), shape_text(got[i]->shape),
                                want[i]->dtype.to_string(), shape_text(want[i]->shape)));
       continue;
     }
@@ -212,10 +192,11 @@ Diagnostics compare_outputs(const FunctionInterface& interface, const std::vecto
                 want[i]->dtype.to_string().c_str(), shape_text(want[i]->shape).c_str(), d.largest,
                 d.allowed, d.within() ? "" : " DIFFERS");
     if (d.within()) continue;
-    problems.push_back(error(DiagnosticKind::results_differ, {},
-                             "output `{}` differs most at {}: {} from the model, {} from the interpreter",
-                             name, place_text(d.where, want[i]->shape), element_text(got[i]->load(d.where)),
-                             element_text(want[i]->load(d.where))));
+    problems.push_back(
+        error(DiagnosticKind::results_differ, {},
+              "output `{}` differs most at {}: {} from the model, {} from the interpreter", name,
+              place_text(d.where, want[i]->shape), element_text(got[i]->load(d.where)),
+              element_text(want[i]->load(d.where))));
   }
   return problems;
 }
@@ -238,18 +219,19 @@ Diagnostics compare_call(const LoadedModel& model, int index, const Module& modu
   }
   *compared = true;
   if (!got.ok()) {
-    return {error(DiagnosticKind::results_differ, {}, "the model refuses what the interpreter computes: {}",
-                  got.errors()[0].text)};
+    return {error(DiagnosticKind::results_differ, {},
+                  "the model refuses what the interpreter computes: {}", got.errors()[0].text)};
   }
   if (!want.ok()) {
-    return {error(DiagnosticKind::results_differ, {}, "the model computes what the interpreter refuses: {}",
-                  want.errors()[0].text)};
+    return {error(DiagnosticKind::results_differ, {},
+                  "the model computes what the interpreter refuses: {}", want.errors()[0].text)};
   }
   std::vector<Array> arrays;
   collect(*want, arrays);
   if (arrays.size() != got->size()) {
-    return {error(DiagnosticKind::results_differ, {}, "{} outputs from the model, {} from the interpreter",
-                  got->size(), arrays.size())};
+    return {error(DiagnosticKind::results_differ, {},
+                  "{} outputs from the model, {} from the interpreter", got->size(),
+                  arrays.size())};
   }
   return compare_outputs(interface, *got, arrays, o);
 }
@@ -261,7 +243,8 @@ Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
 }
 
 // The function's interface, as its source module says it.
-Result<FunctionInterface> find_interface(const LoadedModel& model, int index, const Module& module) {
+Result<FunctionInterface> find_interface(const LoadedModel& model, int index,
+                                         const Module& module) {
   repose_function info{};
   repose_get_function(model.handle(), index, &info);
   graph::Function f = module.graph_function(info.name);
@@ -279,7 +262,8 @@ Result<FunctionInterface> find_interface(const LoadedModel& model, int index, co
   }
   if (same) return interface;
   return error(DiagnosticKind::bad_usage, {},
-               "the artifact was not made from this model: `{}` has other inputs or outputs", info.name);
+               "the artifact was not made from this model: `{}` has other inputs or outputs",
+               info.name);
 }
 
 Result<void> compare(Options o) {
@@ -295,7 +279,6 @@ Result<void> compare(Options o) {
   REPOSE_TRY(model, load(o));
   REPOSE_TRY(index, model->function(o.function));
   REPOSE_TRY(interface, find_interface(*model, index, module));
-  if (auto narrowed = narrow(interface.symbols, o.model.dims); !narrowed.ok()) return narrowed;
   REPOSE_TRY(fill, fills(interface, o.inputs));
   REPOSE_TRY(choices, choose_sizes(interface.symbols));
   Diagnostics problems;
@@ -329,15 +312,17 @@ Result<void> compare(Options o) {
 
 void add_compare(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("compare", "Compare a model, compiled, with the interpreter at small shapes");
+  CLI::App* command = app.add_subcommand(
+      "compare", "Compare a model, compiled, with the interpreter at small shapes");
   add_model_options(*command, options->model);
   command->add_option("artifact", options->artifact,
                       "The model, compiled before; default: it is compiled now");
   command->add_option("--function", options->function, "The graph function; default: main");
   command->add_option("-i,--input", options->inputs,
                       "NAME=rand, NAME=rand(lo,hi), NAME=zeros or NAME=ones; default: rand");
-  command->add_option("--rtol", options->rtol, "Allowed difference, as a part of the output's largest magnitude")
+  command
+      ->add_option("--rtol", options->rtol,
+                   "Allowed difference, as a part of the output's largest magnitude")
       ->capture_default_str();
   command->add_option("--atol", options->atol, "Allowed difference besides")->capture_default_str();
   command->add_option("--threads", options->threads, "Threads; default: as the machine allows");

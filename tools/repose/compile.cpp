@@ -27,8 +27,10 @@ int run(const Options& o) {
   if (!compiled.ok()) return report(compiled.errors());
   std::string output = o.output;
   if (output.empty()) {
-    const char* extension = kind == Emit::llvm ? ".ll" : kind == Emit::assembly ? ".s"
-                            : kind == Emit::object ? ".o" : ".so";
+    const char* extension = kind == Emit::llvm       ? ".ll"
+                            : kind == Emit::assembly ? ".s"
+                            : kind == Emit::object   ? ".o"
+                                                     : ".so";
     output = std::filesystem::path(o.model.path).stem().string() + extension;
   }
   auto written = write_artifact(*compiled, kind, output);
@@ -43,7 +45,8 @@ void add_compile(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("compile", "Compile a model into a native library");
   add_model_options(*command, options->model);
-  command->add_option("-o,--output", options->output, "The artifact; default: the model's name with .so");
+  command->add_option("-o,--output", options->output,
+                      "The artifact; default: the model's name with .so");
   command->add_option("--emit", options->emit, "so, o, llvm or asm")
       ->check(CLI::IsMember({"so", "o", "llvm", "asm"}))
       ->capture_default_str();

@@ -20,15 +20,16 @@ using Json = nlohmann::ordered_json;
 std::string shape_text(const Json& shape) {
   std::string text = "(";
   for (size_t i = 0; i < shape.size(); ++i) {
-    text += (i ? ", " : "") + (shape[i].is_string() ? shape[i].get<std::string>() : shape[i].dump());
+    text +=
+        (i ? ", " : "") + (shape[i].is_string() ? shape[i].get<std::string>() : shape[i].dump());
   }
   return text + ")";
 }
 
 void print_text(const Json& root) {
-  std::printf("model %s (from %s), for %s, %lld bytes of weights\n", root["name"].get<std::string>().c_str(),
-              root["source"].get<std::string>().c_str(), root["cpu"].get<std::string>().c_str(),
-              root["weights_bytes"].get<long long>());
+  std::printf("model %s (from %s), for %s, %lld bytes of weights\n",
+              root["name"].get<std::string>().c_str(), root["source"].get<std::string>().c_str(),
+              root["cpu"].get<std::string>().c_str(), root["weights_bytes"].get<long long>());
   for (const Json& f : root["functions"]) {
     std::printf("\nfunction %s\n", f["name"].get<std::string>().c_str());
     for (const char* kind : {"inputs", "outputs"}) {
@@ -41,7 +42,8 @@ void print_text(const Json& root) {
     std::printf("  symbols\n");
     for (const Json& s : f["symbols"]) {
       std::printf("    %s: dimension %d of %s, %lld..", s["name"].get<std::string>().c_str(),
-                  s["axis"].get<int>(), s["from"].get<std::string>().c_str(), s["lower"].get<long long>());
+                  s["axis"].get<int>(), s["from"].get<std::string>().c_str(),
+                  s["lower"].get<long long>());
       if (s.contains("upper")) std::printf("%lld", s["upper"].get<long long>());
       if (s.contains("divisor")) std::printf(", a multiple of %lld", s["divisor"].get<long long>());
       std::printf("\n");
@@ -82,8 +84,8 @@ int run(const Options& o) {
 
 void add_inspect(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
   add_model_options(*command, options->model);
   command->add_flag("--json", options->json, "As JSON");
   command->callback([options, &exit_code] { exit_code = run(*options); });

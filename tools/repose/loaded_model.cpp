@@ -1,12 +1,14 @@
 // A compiled model that the command line runs.
 #include "loaded_model.h"
 
+#include <elf.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 namespace repose::cli {
 
@@ -23,17 +25,44 @@ DLDataType dl_type(DType t) {
 
 DType from_dl(DLDataType t) {
   switch (t.code) {
-    case kDLInt: return {DType::Code::sint, t.bits, 1};
-    case kDLUInt: return {DType::Code::uint, t.bits, 1};
-    case kDLFloat: return {DType::Code::flt, t.bits, 1};
-    case kDLBfloat: return {DType::Code::bfloat, t.bits, 1};
-    default: return dtypes::boolean;
+    case kDLInt:
+      return {DType::Code::sint, t.bits, 1};
+    case kDLUInt:
+      return {DType::Code::uint, t.bits, 1};
+    case kDLFloat:
+      return {DType::Code::flt, t.bits, 1};
+    case kDLBfloat:
+      return {DType::Code::bfloat, t.bits, 1};
+    default:
+      return dtypes::boolean;
   }
 }
 
 }  // namespace
 
+namespace {
+
+// The system's loader maps a library without a look at its length, and reading behind the end of a
+// file that was cut ends the process. The table of sections is the last thing in an artifact.
+Result<void> check_length(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const std::streamoff length = file.tellg();
+  Elf64_Ehdr header{};
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(&header), sizeof header) ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+    return {};  // the loader says what is wrong
+  }
+  const auto bytes = static_cast<uint64_t>(length);
+  const uint64_t table = uint64_t{header.e_shnum} * header.e_shentsize;
+  if (table <= bytes && header.e_shoff <= bytes - table) return {};
+  return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: the file was cut off", path);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, int threads) {
+  if (auto whole = check_length(path); !whole.ok()) return whole.errors();
   auto loaded = std::make_unique<LoadedModel>();
   repose_options options = repose_default_options();
   options.num_threads = threads;
@@ -52,13 +81,16 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled, 
   }
   const std::string path = folder + "/model.so";
   auto written = write_artifact(compiled, Emit::shared, path);
-  Result<std::unique_ptr<LoadedModel>> model = Diagnostics(written.ok() ? Diagnostics{} : written.errors());
+  Result<std::unique_ptr<LoadedModel>> model =
+      Diagnostics(written.ok() ? Diagnostics{} : written.errors());
   if (written.ok()) model = load(path, threads);
   std::filesystem::remove_all(folder, ec);
   return model;
 }
 
-LoadedModel::~LoadedModel() { repose_unload(model_); }
+LoadedModel::~LoadedModel() {
+  repose_unload(model_);
+}
 
 Result<int> LoadedModel::function(const std::string& name) const {
   repose_info info{};
@@ -67,7 +99,8 @@ Result<int> LoadedModel::function(const std::string& name) const {
   if (name.empty() && info.num_functions == 1) return 0;
   const int found = model_->api->find_function(model_, name.empty() ? "main" : name.c_str());
   if (found >= 0) return found;
-  return error(DiagnosticKind::bad_usage, {}, "the model has no function `{}`; name one with --function",
+  return error(DiagnosticKind::bad_usage, {},
+               "the model has no function `{}`; name one with --function",
                name.empty() ? "main" : name);
 }
 

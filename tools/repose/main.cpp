@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "Help of every command");
   int exit_code = 0;
   cli::add_compile(app, exit_code);
+  cli::add_compile_many(app, exit_code);
   cli::add_run(app, exit_code);
   cli::add_compare(app, exit_code);
   cli::add_inspect(app, exit_code);
@@ -25,7 +26,8 @@ int main(int argc, char** argv) {
     std::fputs("error: out of memory\n", stderr);
     return static_cast<int>(Failure::internal);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "internal error: %s\nThis is a bug of repose; please report it.\n", e.what());
+    std::fprintf(stderr, "internal error: %s\nThis is a bug of repose; please report it.\n",
+                 e.what());
     return static_cast<int>(Failure::internal);
   }
   return exit_code;

@@ -1,8 +1,8 @@
 // repose opt: reads IR text, applies passes, prints.
 #include <cstdio>
 
-#include "command.h"
 #include "codegen/llvm/target_llvm.h"
+#include "command.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
 #include "script/printer.h"

@@ -53,7 +53,8 @@ Result<std::vector<Array>> order_inputs(const LoadedModel& model, int function,
     }
     auto it = std::find(names.begin(), names.end(), spec->name);
     if (it == names.end()) {
-      problems.push_back(error(DiagnosticKind::bad_usage, {}, "the model has no input `{}`", spec->name));
+      problems.push_back(
+          error(DiagnosticKind::bad_usage, {}, "the model has no input `{}`", spec->name));
       continue;
     }
     arrays[static_cast<size_t>(it - names.begin())] = spec->array;
@@ -68,8 +69,8 @@ Result<std::vector<Array>> order_inputs(const LoadedModel& model, int function,
   return arrays;
 }
 
-Result<void> print_results(const LoadedModel& model, int function, const std::vector<Array>& results,
-                           const std::string& folder) {
+Result<void> print_results(const LoadedModel& model, int function,
+                           const std::vector<Array>& results, const std::string& folder) {
   for (size_t i = 0; i < results.size(); ++i) {
     repose_value value{};
     value.struct_size = sizeof value;
@@ -101,7 +102,8 @@ int run(const Options& o) {
   if (!is_artifact(path)) {
     auto compiled = compile_model(o.model);
     if (!compiled.ok()) return report(compiled.errors());
-    temporary = (std::filesystem::temp_directory_path() / fmt::format("repose-{}.so", getpid())).string();
+    temporary =
+        (std::filesystem::temp_directory_path() / fmt::format("repose-{}.so", getpid())).string();
     auto written = write_artifact(*compiled, Emit::shared, temporary);
     if (!written.ok()) return report(written.errors());
     path = temporary;
@@ -128,11 +130,12 @@ int run(const Options& o) {
       auto again = (*model)->call(*function, *inputs);
       if (!again.ok()) return report(again.errors());
       times.push_back(
-          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+              .count());
     }
     std::sort(times.begin(), times.end());
-    std::printf("time: median %.3f ms, fastest %.3f ms of %d calls\n", times[times.size() / 2], times[0],
-                o.repeat);
+    std::printf("time: median %.3f ms, fastest %.3f ms of %d calls\n", times[times.size() / 2],
+                times[0], o.repeat);
   }
   return 0;
 }
@@ -147,7 +150,8 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_option("-i,--input", options->inputs,
                       "NAME=@x.npy, or NAME=4x16xi64:rand (rand, rand(lo,hi), zeros, ones)");
   command->add_option("--threads", options->threads, "Threads; default: as the machine allows");
-  command->add_option("--output", options->output, "Write each result into this folder as NAME.npy");
+  command->add_option("--output", options->output,
+                      "Write each result into this folder as NAME.npy");
   command->add_option("--repeat", options->repeat, "Call again so many times and print the time");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -17,8 +17,8 @@ namespace {
 using graph::Variable;
 
 constexpr size_t max_errors = 100;
-constexpr int max_call_depth = 100;        // of functions that call functions
-constexpr int64_t max_nodes = 1'000'000;   // after inlining
+constexpr int max_call_depth = 100;       // of functions that call functions
+constexpr int64_t max_nodes = 1'000'000;  // after inlining
 
 bool is_default_domain(std::string_view domain) {
   return domain.empty() || domain == "ai.onnx";
@@ -54,9 +54,7 @@ struct Scope {
   bool is_omitted(std::string_view name) const {
     return omitted.count(name) || (outer && outer->is_omitted(name));
   }
-  bool knows(std::string_view name) const {
-    return is_own(name) || (outer && outer->knows(name));
-  }
+  bool knows(std::string_view name) const { return is_own(name) || (outer && outer->knows(name)); }
 };
 
 // What the nodes of a body have in common.
@@ -119,7 +117,8 @@ void Importer::report(const Diagnostics& problems) {
   }
 }
 
-// ---- The function --------------------------------------------------------------------------------
+// ---- The function
+// --------------------------------------------------------------------------------
 
 Result<void> Importer::add_initializers(const Graph& graph, Scope& scope) {
   Diagnostics problems;
@@ -158,14 +157,14 @@ Result<void> Importer::open_function() {
   std::unordered_map<std::string_view, int> seen;
   for (const Value& input : model_.graph.inputs) {
     if (seen[input.name]++) {
-      problems.push_back(error(DiagnosticKind::bad_model, model_.span(), "input `{}` is there twice",
-                               printable(input.name)));
+      problems.push_back(error(DiagnosticKind::bad_model, model_.span(),
+                               "input `{}` is there twice", printable(input.name)));
     }
     if (!main_.initializers.count(input.name)) inputs_.push_back(&input);
   }
   if (!problems.empty()) return problems;
-  REPOSE_TRY(symbols, InputSymbols::make(inputs_, options_.dims, aliases_, identifiers_,
-                                         model_.span()));
+  REPOSE_TRY(symbols,
+             InputSymbols::make(inputs_, options_.dims, aliases_, identifiers_, model_.span()));
   symbols_ = std::move(symbols);
   std::vector<Variable> params;
   for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -228,6 +227,7 @@ Result<Module> Importer::run() {
   Surroundings around;
   around.opset = default_opset(model_.opset_imports);
   import_nodes(model_.graph.nodes, main_, around);
+  if (!errors_.empty()) return errors_;
   for (const Value& output : model_.graph.outputs) {
     if (!main_.knows(output.name)) {
       report({error(DiagnosticKind::missing_value, model_.span(),
@@ -242,7 +242,8 @@ Result<Module> Importer::run() {
   return close_function();
 }
 
-// ---- Nodes ---------------------------------------------------------------------------------------
+// ---- Nodes
+// ---------------------------------------------------------------------------------------
 
 Result<Operand> Importer::find_value(std::string_view name, Scope& scope) {
   if (auto it = scope.values.find(name); it != scope.values.end()) return it->second;
@@ -415,7 +416,8 @@ Result<Values> Importer::import_if(const Node& node, const Span& span, const Val
   return results;
 }
 
-// ---- What the file says about types --------------------------------------------------------------
+// ---- What the file says about types
+// --------------------------------------------------------------
 
 void Importer::check_hint(const Value& value, const Operand& found) {
   const TensorTypeNode* t = graph::tensor_of(found);
@@ -462,7 +464,8 @@ void Importer::find_equal_symbols() {
     if (!call || !call->op || call->op->name != "check") return;
     const auto* condition = graph::as<graph::PrimValueNode>(call->args[0]);
     if (!condition || condition->value->kind != ExprKind::eq) return;
-    const auto *x = as<VarNode>(condition->value->args[0]), *y = as<VarNode>(condition->value->args[1]);
+    const auto *x = as<VarNode>(condition->value->args[0]),
+               *y = as<VarNode>(condition->value->args[1]);
     const std::string *a = symbols_.name_of(x), *b_name = symbols_.name_of(y);
     if (!a || !b_name || *a == *b_name) return;
     if (options_.strict_dims) {

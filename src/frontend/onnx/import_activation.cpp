@@ -25,7 +25,8 @@ constexpr Activation selu{"nn.selu",
                           {"gamma", "gamma", 1.05070102214813232421875}};
 constexpr Activation leaky_relu{"nn.leakyrelu", {"alpha", "alpha", 0.01}};
 constexpr Activation thresholded_relu{"nn.thresholded_relu", {"alpha", "alpha", 1.0}};
-constexpr Activation hard_sigmoid{"nn.hard_sigmoid", {"alpha", "alpha", 0.2}, {"beta", "beta", 0.5}};
+constexpr Activation hard_sigmoid{
+    "nn.hard_sigmoid", {"alpha", "alpha", 0.2}, {"beta", "beta", 0.5}};
 constexpr Activation hard_swish{"nn.hard_swish"};
 constexpr Activation softplus{"nn.softplus"};
 constexpr Activation softsign{"nn.softsign"};
@@ -81,7 +82,8 @@ Result<Operand> shrink(NodeContext& c) {
   return c.call("where", {below, raised, inner});
 }
 
-// ---- Softmax -------------------------------------------------------------------------------------
+// ---- Softmax
+// -------------------------------------------------------------------------------------
 
 // Exactly one 1 along the axis: at the first of the largest elements.
 Result<Operand> hardmax_along(NodeContext& c, const Operand& x, int64_t axis) {

@@ -28,8 +28,10 @@ Result<Operand> constant(NodeContext& c) {
       const std::string label(c.node().outputs.empty() ? "" : c.node().outputs[0]);
       return graph::make_constant(graph::as<graph::ConstantNode>(value)->data, printable(label));
     }
-    if (const auto* v = a->get<float>()) return graph::make_constant(make_scalar_array(float_scalar(*v)));
-    if (const auto* v = a->get<int64_t>()) return graph::make_constant(make_scalar_array(int_scalar(*v)));
+    if (const auto* v = a->get<float>())
+      return graph::make_constant(make_scalar_array(float_scalar(*v)));
+    if (const auto* v = a->get<int64_t>())
+      return graph::make_constant(make_scalar_array(int_scalar(*v)));
     if (const auto* v = a->get<std::vector<float>>()) {
       return constant_list(*v, dtypes::float32, float_scalar);
     }
@@ -64,14 +66,39 @@ Result<Operand> constant_of_shape(NodeContext& c) {
   return c.call("full", {graph::make_shape(elements), fill});
 }
 
-// A number as an expression: a known one, or bound by a match_cast.
+// A number as an expression: a known one, or an integer bound by a match_cast; null for a float
+// that only the data can tell.
 Result<Expr> number_of(NodeContext& c, size_t i, const char* what) {
   REPOSE_TRY(v, c.input(i));
-  if (Expr known = c.known_scalar(v)) return known;
+  if (Expr known = c.known_scalar(v)) {
+    if (!c.dtype(v).is_float()) return known;
+    return is_constant(known) ? Result<Expr>(known) : Result<Expr>(Expr());
+  }
+  if (c.dtype(v).is_float()) return Expr();
   REPOSE_TRY(elements, c.elements(v, what));
   if (elements.size() == 1) return elements[0];
   return c.fail(DiagnosticKind::bad_argument, "`{}` has {} elements, expected 1", what,
                 elements.size());
+}
+
+// start + i * delta for i below ceil((limit - start) / delta), a number that a match_cast binds.
+Result<Operand> range_of_data(NodeContext& c) {
+  Operand numbers[3];
+  for (size_t i = 0; i < 3; ++i) {
+    REPOSE_TRY(v, c.input(i));
+    REPOSE_TRY(scalar, c.reshape(v, {}));
+    numbers[i] = scalar;
+  }
+  const auto& [start, limit, delta] = numbers;
+  REPOSE_TRY(distance, c.call("subtract", {limit, start}));
+  REPOSE_TRY(steps, c.call("divide", {distance, delta}));
+  REPOSE_TRY(whole, c.call("ceil", {steps}));
+  REPOSE_TRY(count, c.cast(whole, dtypes::int64));
+  REPOSE_TRY(elements, c.elements(count, "count"));
+  REPOSE_TRY(places, c.call("arange", {graph::make_prim(elements[0])}));
+  REPOSE_TRY(positions, c.cast(places, c.dtype(start)));
+  REPOSE_TRY(offsets, c.call("multiply", {positions, delta}));
+  return c.call("add", {offsets, start});
 }
 
 Result<Operand> range(NodeContext& c) {
@@ -79,6 +106,7 @@ Result<Operand> range(NodeContext& c) {
   REPOSE_TRY(start, number_of(c, 0, "start"));
   REPOSE_TRY(limit, number_of(c, 1, "limit"));
   REPOSE_TRY(delta, number_of(c, 2, "delta"));
+  if (!start || !limit || !delta) return range_of_data(c);
   return c.call("arange",
                 {graph::make_prim(start), graph::make_prim(limit), graph::make_prim(delta)},
                 {{"dtype", c.dtype(first)}});

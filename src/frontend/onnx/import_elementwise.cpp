@@ -9,7 +9,8 @@
 namespace repose::onnx {
 namespace {
 
-// ---- One operand ---------------------------------------------------------------------------------
+// ---- One operand
+// ---------------------------------------------------------------------------------
 
 template <const char* (*op)()>
 Result<Operand> unary(NodeContext& c) {
@@ -18,7 +19,9 @@ Result<Operand> unary(NodeContext& c) {
 }
 
 #define OP_NAME(name, text) \
-  const char* name() { return text; }
+  const char* name() {      \
+    return text;            \
+  }
 
 OP_NAME(op_abs, "abs")
 OP_NAME(op_acos, "acos")
@@ -100,7 +103,8 @@ Result<Operand> cast_like(NodeContext& c) {
   return c.cast(x, c.dtype(like));
 }
 
-// ---- Two operands and more -----------------------------------------------------------------------
+// ---- Two operands and more
+// -----------------------------------------------------------------------
 
 template <const char* (*op)()>
 Result<Operand> binary(NodeContext& c) {
@@ -146,6 +150,8 @@ Result<Operand> modulo(NodeContext& c) {
   return c.call(like_c ? "mod" : "floor_mod", {a, b});
 }
 
+// A count that is negative or not below the width leaves nothing but copies of the sign bit: for a
+// signed right shift as a shift by the width less 1, otherwise 0.
 Result<Operand> bit_shift(NodeContext& c) {
   REPOSE_TRY(a, c.input(0));
   REPOSE_TRY(b, c.input(1));
@@ -155,7 +161,20 @@ Result<Operand> bit_shift(NodeContext& c) {
                   "attribute `direction` is \"{}\", expected \"LEFT\" or \"RIGHT\"",
                   printable(direction));
   }
-  return c.call(direction == "LEFT" ? "left_shift" : "right_shift", {a, b});
+  const bool is_left = direction == "LEFT";
+  const DType dtype = c.dtype(b);
+  REPOSE_TRY(fits, c.call("less", {b, c.scalar(dtype, dtype.bits)}));
+  if (dtype.is_sint()) {
+    REPOSE_TRY(counts, c.call("greater_equal", {b, c.scalar(dtype, 0)}));
+    REPOSE_TRY(both, c.call("logical_and", {fits, counts}));
+    fits = both;
+  }
+  if (!is_left && dtype.is_sint()) {
+    REPOSE_TRY(count, c.call("where", {fits, b, c.scalar(dtype, dtype.bits - 1)}));
+    return c.call("right_shift", {a, count});
+  }
+  REPOSE_TRY(shifted, c.call(is_left ? "left_shift" : "right_shift", {a, b}));
+  return c.call("where", {fits, shifted, c.scalar(c.dtype(a), 0)});
 }
 
 Result<Operand> where(NodeContext& c) {
@@ -174,17 +193,11 @@ Result<Operand> clip_by(NodeContext& c, const Operand& x, const Operand& bound, 
 Result<Operand> clip_to(NodeContext& c, const Operand& x, const Operand& low, const Operand& high) {
   auto value_of = [&](const Operand& bound) {
     const Expr e = bound ? c.known_scalar(bound) : nullptr;
-    return e && is_constant(e) ? make_cast(c.dtype(x), e) : nullptr;
+    return e && is_constant(e) ? make_cast(c.dtype(x), e) : Expr();
   };
   const Expr least = value_of(low), most = value_of(high);
-  if ((!low || least) && (!high || most)) {
-    if (!low && !high) return x;
-    std::vector<Operand> args{x};
-    if (low) {
-      args.push_back(graph::make_prim(least));
-    } else {
-      args.push_back(graph::make_op_call(*c.builder().ops().find("null_value"), {}));
-    }
+  if (least && (!high || most)) {
+    std::vector<Operand> args{x, graph::make_prim(least)};
     if (high) args.push_back(graph::make_prim(most));
     return c.call("clip", std::move(args));
   }
@@ -209,7 +222,9 @@ Result<Operand> clip_by_attributes(NodeContext& c) {
                  c.find("max") ? c.scalar_like(x, high) : nullptr);
 }
 
-Result<Operand> identity(NodeContext& c) { return c.input(0); }
+Result<Operand> identity(NodeContext& c) {
+  return c.input(0);
+}
 
 // In inference the operand itself, and a mask of what was kept: everything.
 Result<Values> dropout(NodeContext& c) {
@@ -217,8 +232,8 @@ Result<Values> dropout(NodeContext& c) {
   if (c.has(2)) {
     const Expr training = c.known_scalar(c.optional(2));
     const Expr ratio = c.has(1) ? c.known_scalar(c.optional(1)) : nullptr;
-    const bool drops_nothing = ratio && ratio->kind == ExprKind::float_imm &&
-                               as<FloatImmNode>(ratio)->value == 0;
+    const bool drops_nothing =
+        ratio && ratio->kind == ExprKind::float_imm && as<FloatImmNode>(ratio)->value == 0;
     if ((!training || !is_const_int(training, 0)) && !drops_nothing) {
       return c.fail(DiagnosticKind::unsupported_feature, "training mode is not supported");
     }

@@ -7,7 +7,8 @@
 namespace repose::onnx {
 namespace {
 
-// ---- Matrix products -----------------------------------------------------------------------------
+// ---- Matrix products
+// -----------------------------------------------------------------------------
 
 Result<Operand> matmul(NodeContext& c) {
   REPOSE_TRY(a, c.input(0));
@@ -46,28 +47,35 @@ Result<Operand> gemm(NodeContext& c) {
   return c.call("add", {y, bias});
 }
 
-// An 8-bit operand minus its zero point, in int32. A zero point per row is of rank 1 in the first
-// operand.
-Result<Operand> centred(NodeContext& c, size_t operand, size_t zero_point) {
+// An 8-bit operand minus its zero point, in int32. A zero point of rank 1 has one value for each
+// index of `axis`.
+Result<Operand> centred(NodeContext& c, size_t operand, size_t zero_point, int64_t axis) {
   REPOSE_TRY(x, c.input(operand));
   REPOSE_TRY(wide, c.cast(x, dtypes::int32));
   if (!c.has(zero_point)) return wide;
   REPOSE_TRY(zero, c.cast(c.optional(zero_point), dtypes::int32));
   REPOSE_TRY(dims, c.shape(zero));
-  if (operand == 0 && dims.size() == 1 && !is_const_int(dims[0], 1)) {
-    REPOSE_TRY(column, c.reshape(zero, {dims[0], make_int(1)}));
-    zero = column;
+  if (dims.size() == 1) {
+    REPOSE_TRY(rank, c.rank(x));
+    REPOSE_TRY(at, c.axis(axis, rank));
+    Dims spread(static_cast<size_t>(rank), make_int(1));
+    spread[static_cast<size_t>(at)] = dims[0];
+    REPOSE_TRY(aligned, c.reshape(zero, spread));
+    zero = aligned;
   }
   return c.call("subtract", {wide, zero});
 }
 
 Result<Operand> matmul_integer(NodeContext& c) {
-  REPOSE_TRY(a, centred(c, 0, 2));
-  REPOSE_TRY(b, centred(c, 1, 3));
+  REPOSE_TRY(left, c.input(0));
+  REPOSE_TRY(left_rank, c.rank(left));
+  REPOSE_TRY(a, centred(c, 0, 2, left_rank > 1 ? -2 : -1));
+  REPOSE_TRY(b, centred(c, 1, 3, -1));
   return c.call("matmul", {a, b});
 }
 
-// ---- Windows -------------------------------------------------------------------------------------
+// ---- Windows
+// -------------------------------------------------------------------------------------
 
 // Paddings, strides and the like beyond this are refused: sums of them stay in 64 bits.
 constexpr int64_t largest_attribute = int64_t{1} << 31;
@@ -82,7 +90,8 @@ struct Window {
   Expr span(size_t d) const { return canonical((kernel[d] - 1) * dilations[d] + 1); }
 };
 
-// `count` values from `least` on, one for each dimension, of an attribute; `absent` if there is none.
+// `count` values from `least` on, one for each dimension, of an attribute; `absent` if there is
+// none.
 Result<std::vector<int64_t>> window_attr(NodeContext& c, const char* name, size_t count,
                                          int64_t least, int64_t absent) {
   REPOSE_TRY(given, c.integers(name));
@@ -171,7 +180,8 @@ std::string with_rank(const char* op, size_t spatial) {
   return fmt::format("{}{}d", op, spatial);
 }
 
-// ---- Convolutions --------------------------------------------------------------------------------
+// ---- Convolutions
+// --------------------------------------------------------------------------------
 
 Result<Operand> add_bias(NodeContext& c, const Operand& y, const Operand& bias) {
   if (!bias) return y;
@@ -181,8 +191,8 @@ Result<Operand> add_bias(NodeContext& c, const Operand& y, const Operand& bias) 
     return c.fail(DiagnosticKind::rank_mismatch, "the bias has rank {}, expected 1", dims.size());
   }
   REPOSE_TRY(y_dims, c.shape(y));
-  auto same = c.require(eq(dims[0], y_dims[1]), "the bias has {0} elements, the result {1} channels",
-                        {dims[0], y_dims[1]});
+  auto same = c.require(eq(dims[0], y_dims[1]),
+                        "the bias has {0} elements, the result {1} channels", {dims[0], y_dims[1]});
   if (!same.ok()) return same.errors();
   Dims shape(static_cast<size_t>(rank), make_int(1));
   shape[1] = dims[0];
@@ -235,43 +245,37 @@ Result<Operand> conv(NodeContext& c) {
 }
 
 Result<Operand> conv_integer(NodeContext& c) {
-  REPOSE_TRY(x, centred(c, 0, 2));
-  REPOSE_TRY(weight, centred(c, 1, 3));
+  REPOSE_TRY(x, centred(c, 0, 2, 1));
+  REPOSE_TRY(weight, centred(c, 1, 3, 0));
   return convolve(c, x, weight, nullptr);
 }
 
-// Paddings of a transposed convolution: as given, or so that the output has the extent that
-// `output_shape` or `auto_pad` ask for: stride * (d - 1) + output_padding + span - output.
-Result<std::vector<int64_t>> transposed_padding(NodeContext& c, const Window& w,
-                                                const std::vector<int64_t>& output_padding) {
+// What is cut off a transposed convolution at both sides (negative: zeros are added): as given, or
+// so that the output has the extents that `output_shape` or `auto_pad` ask for.
+struct Crop {
+  Dims before, after;
+};
+
+Result<Crop> crop_of(NodeContext& c, const Window& w, const std::vector<int64_t>& output_padding) {
   REPOSE_TRY(mode, c.string("auto_pad", "NOTSET"));
   REPOSE_TRY(output, c.integers("output_shape"));
   const bool is_same = mode == "SAME_UPPER" || mode == "SAME_LOWER";
-  if (!output && !is_same) {
-    if (auto padding = constant_padding(w)) return *padding;
-    return c.fail(DiagnosticKind::unsupported_feature, "negative paddings are not supported");
-  }
+  if (!output && !is_same) return Crop{w.before, w.after};
   if (output && output->size() < w.spatial) {
     return c.fail(DiagnosticKind::bad_attribute, "attribute `output_shape` has {} values",
                   output->size());
   }
-  std::vector<int64_t> padding(2 * w.spatial, 0);
+  Crop crop;
   for (size_t d = 0; d < w.spatial; ++d) {
-    const Expr wanted = output ? make_int((*output)[output->size() - w.spatial + d])
-                               : w.extents[d] * w.strides[d];
-    const Expr total = simplify(
-        (w.extents[d] - 1) * w.strides[d] + output_padding[d] + w.span(d) - wanted, c.facts());
-    int64_t value = 0;
-    if (!as_const_int(total, &value) || value < 0) {
-      return c.fail(DiagnosticKind::unsupported_feature,
-                    "the padding of dimension {} is `{}`, expected a constant from 0 on", d,
-                    to_string(total));
-    }
-    const int64_t half = value / 2;
-    padding[d] = mode == "SAME_UPPER" ? half : value - half;
-    padding[d + w.spatial] = value - padding[d];
+    const Expr wanted =
+        output ? make_int((*output)[output->size() - w.spatial + d]) : w.extents[d] * w.strides[d];
+    const Expr whole = (w.extents[d] - 1) * w.strides[d] + output_padding[d] + w.span(d);
+    const Expr total = simplify(whole - wanted, c.facts());
+    const Expr cut = max(total, make_int(0)), half = floor_div(cut, make_int(2));
+    crop.before.push_back(simplify(mode == "SAME_UPPER" ? half : cut - half, c.facts()));
+    crop.after.push_back(simplify(total - crop.before.back(), c.facts()));
   }
-  return padding;
+  return crop;
 }
 
 Result<Operand> conv_transpose(NodeContext& c) {
@@ -282,17 +286,26 @@ Result<Operand> conv_transpose(NodeContext& c) {
   REPOSE_TRY(groups, c.integer("group", 1));
   REPOSE_TRY(w, window_of(c, dims, kernel));
   REPOSE_TRY(output_padding, window_attr(c, "output_padding", w.spatial, 0, 0));
-  REPOSE_TRY(padding, transposed_padding(c, w, output_padding));
+  REPOSE_TRY(crop, crop_of(c, w, output_padding));
+  w.before = crop.before;
+  w.after = crop.after;
+  const auto padding = constant_padding(w);
   REPOSE_TRY(y, c.call(fmt::format("nn.conv{}d_transpose", w.spatial), {x, weight},
                        {{"strides", w.strides},
-                        {"padding", padding},
+                        {"padding", padding ? *padding : std::vector<int64_t>(2 * w.spatial, 0)},
                         {"output_padding", output_padding},
                         {"dilation", w.dilations},
                         {"groups", groups}}));
-  return add_bias(c, y, c.optional(2));
+  if (padding) return add_bias(c, y, c.optional(2));
+  for (Dims* side : {&w.before, &w.after}) {
+    for (Expr& e : *side) e = canonical(make_int(0) - e);
+  }
+  REPOSE_TRY(cropped, padded(c, y, w, c.scalar_like(y, 0)));
+  return add_bias(c, cropped, c.optional(2));
 }
 
-// ---- Pooling -------------------------------------------------------------------------------------
+// ---- Pooling
+// -------------------------------------------------------------------------------------
 
 struct Pool {
   Operand x;

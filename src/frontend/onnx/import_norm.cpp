@@ -134,7 +134,8 @@ Result<Values> batch_norm(NodeContext& c) {
   REPOSE_TRY(rank, c.rank(x));
   if (!spatial) return c.fail(DiagnosticKind::unsupported_feature, "attribute `spatial` is 0");
   if (rank < 2) {
-    return c.fail(DiagnosticKind::rank_mismatch, "operand 0 has rank {}, expected at least 2", rank);
+    return c.fail(DiagnosticKind::rank_mismatch, "operand 0 has rank {}, expected at least 2",
+                  rank);
   }
   if (training) return batch_norm_in_training(c, x, epsilon);
   REPOSE_TRY(scale, c.input(1));
@@ -213,8 +214,8 @@ Result<Operand> lp_norm(NodeContext& c) {
     return c.fail(DiagnosticKind::bad_attribute, "attribute `p` is {}, expected 1 or 2", p);
   }
   REPOSE_TRY(terms, c.call(p == 1 ? "abs" : "square", {x}));
-  REPOSE_TRY(total, c.call("sum", {terms},
-                           {{"axis", std::vector<int64_t>{axis}}, {"keepdims", true}}));
+  REPOSE_TRY(total,
+             c.call("sum", {terms}, {{"axis", std::vector<int64_t>{axis}}, {"keepdims", true}}));
   Operand norm = total;
   if (p == 2) {
     REPOSE_TRY(root, c.call("sqrt", {total}));

@@ -32,11 +32,21 @@ Result<Operand> plain(NodeContext& c) {
   return reduced(c, op(), r, r.x);
 }
 
-const char* op_sum() { return "sum"; }
-const char* op_mean() { return "mean"; }
-const char* op_prod() { return "prod"; }
-const char* op_max() { return "max"; }
-const char* op_min() { return "min"; }
+const char* op_sum() {
+  return "sum";
+}
+const char* op_mean() {
+  return "mean";
+}
+const char* op_prod() {
+  return "prod";
+}
+const char* op_max() {
+  return "max";
+}
+const char* op_min() {
+  return "min";
+}
 
 // bool goes through uint8.
 template <const char* (*op)()>

@@ -13,7 +13,8 @@ Expr product(const Dims& dims, size_t begin, size_t end) {
   return canonical(result);
 }
 
-// ---- Reshape -------------------------------------------------------------------------------------
+// ---- Reshape
+// -------------------------------------------------------------------------------------
 
 // A product as its factors: a constant, and everything else.
 struct Factors {
@@ -47,8 +48,7 @@ Expr exact_quotient(const Dims& total, const Dims& known, const Facts& facts) {
   for (const Expr& e : known) b.multiply(e);
   for (size_t i = 0; i < b.others.size();) {
     auto same = std::find_if(a.others.begin(), a.others.end(), [&](const Expr& e) {
-      return structural_equal(e, b.others[i]) ||
-             prove_equal(e, b.others[i], facts) == Truth::yes;
+      return structural_equal(e, b.others[i]) || prove_equal(e, b.others[i], facts) == Truth::yes;
     });
     if (same == a.others.end()) {
       ++i;
@@ -108,7 +108,8 @@ Result<Dims> reshape_target(NodeContext& c, const Dims& x, const std::vector<Exp
   } else {
     const Dims given = target;
     for (size_t i : maybe) {
-      const Expr left = floor_div(product(x, 0, x.size()), product(without(i), 0, given.size() - 1));
+      const Expr left =
+          floor_div(product(x, 0, x.size()), product(without(i), 0, given.size() - 1));
       target[i] = make_select(eq(elements[i], make_int(-1)), left, given[i]);
     }
   }
@@ -161,7 +162,8 @@ Result<Operand> transpose(NodeContext& c) {
   return c.call("permute_dims", {x}, {{"axes", perm ? Attr(*perm) : Attr()}});
 }
 
-// ---- Shapes as tensors ---------------------------------------------------------------------------
+// ---- Shapes as tensors
+// ---------------------------------------------------------------------------
 
 Result<Operand> shape(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
@@ -180,7 +182,8 @@ Result<Operand> shape(NodeContext& c) {
 Result<Operand> size(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(dims, c.shape(x));
-  REPOSE_TRY(count, c.call("shape_to_tensor", {graph::make_shape({product(dims, 0, dims.size())})}));
+  REPOSE_TRY(count,
+             c.call("shape_to_tensor", {graph::make_shape({product(dims, 0, dims.size())})}));
   return c.reshape(count, {});
 }
 
@@ -198,7 +201,8 @@ Result<Operand> tile(NodeContext& c) {
   return c.call("tile", {x, graph::make_shape(elements)});
 }
 
-// ---- Joining and cutting -------------------------------------------------------------------------
+// ---- Joining and cutting
+// -------------------------------------------------------------------------
 
 Result<Operand> concat(NodeContext& c) {
   REPOSE_TRY(parts, c.all_inputs());
@@ -226,8 +230,8 @@ Result<Values> split_by(NodeContext& c, const Operand& x, int64_t axis,
     is_constant = is_constant && as_const_int(total, &end);
     if (i + 1 < extents.size()) positions.push_back(end);
   }
-  auto ok = c.require(eq(dim, total), "the parts have {1} elements, dimension has {0}",
-                      {dim, total});
+  auto ok =
+      c.require(eq(dim, total), "the parts have {1} elements, dimension has {0}", {dim, total});
   if (!ok.ok()) return ok.errors();
   if (extents.size() == 1) return Values{x};
   if (is_constant) {
@@ -236,9 +240,9 @@ Result<Values> split_by(NodeContext& c, const Operand& x, int64_t axis,
   Values parts;
   for (size_t i = 0; i < extents.size(); ++i) {
     const Expr begin = i == 0 ? make_int(0) : ends[i - 1];
-    REPOSE_TRY(part, c.call("strided_slice",
-                            {x, graph::make_shape({begin}), graph::make_shape({ends[i]})},
-                            {{"axes", std::vector<int64_t>{axis}}, {"assume_inbound", true}}));
+    REPOSE_TRY(
+        part, c.call("strided_slice", {x, graph::make_shape({begin}), graph::make_shape({ends[i]})},
+                     {{"axes", std::vector<int64_t>{axis}}, {"assume_inbound", true}}));
     parts.push_back(part);
   }
   return parts;
@@ -267,9 +271,9 @@ Result<Values> split(NodeContext& c) {
   REPOSE_TRY(dims, c.shape(x));
   const Expr& dim = dims[static_cast<size_t>(axis)];
   if (c.opset() < 18) {  // later, the last part may be smaller
-    auto ok = c.require(eq(floor_mod(dim, make_int(parts)), make_int(0)),
-                        "{0} elements cannot be split into {1} equal parts",
-                        {dim, make_int(parts)});
+    auto ok =
+        c.require(eq(floor_mod(dim, make_int(parts)), make_int(0)),
+                  "{0} elements cannot be split into {1} equal parts", {dim, make_int(parts)});
     if (!ok.ok()) return ok.errors();
   }
   if (parts == 1) return Values{x};
@@ -321,7 +325,8 @@ Result<Operand> slice_by_attributes(NodeContext& c) {
   REPOSE_TRY(starts, c.integers("starts"));
   REPOSE_TRY(ends, c.integers("ends"));
   REPOSE_TRY(axes, c.integers("axes"));
-  if (!starts || !ends) return c.fail(DiagnosticKind::bad_attribute, "`starts` or `ends` is missing");
+  if (!starts || !ends)
+    return c.fail(DiagnosticKind::bad_attribute, "`starts` or `ends` is missing");
   std::vector<Expr> first, last;
   for (int64_t v : *starts) first.push_back(make_int(v));
   for (int64_t v : *ends) last.push_back(make_int(v));
@@ -329,7 +334,8 @@ Result<Operand> slice_by_attributes(NodeContext& c) {
                      std::vector<Expr>(first.size(), make_int(1)));
 }
 
-// ---- Pad -----------------------------------------------------------------------------------------
+// ---- Pad
+// -----------------------------------------------------------------------------------------
 
 Result<Operand> pad_by(NodeContext& c, const Operand& x, const std::vector<Expr>& pads,
                        const std::vector<int64_t>& axes, const Operand& fill) {
@@ -387,7 +393,8 @@ Result<Operand> pad_by_attributes(NodeContext& c) {
   return pad_by(c, x, widths, first_axes(static_cast<size_t>(rank)), c.scalar_like(x, value));
 }
 
-// ---- Blocks of depth and space -------------------------------------------------------------------
+// ---- Blocks of depth and space
+// -------------------------------------------------------------------
 
 struct Blocks {
   Operand x;
@@ -438,7 +445,13 @@ Result<Operand> space_to_depth(NodeContext& c) {
   const Expr size = make_int(b.size);
   const Expr height = simplify(floor_div(d[2], size), c.facts());
   const Expr width = simplify(floor_div(d[3], size), c.facts());
-  return regroup(c, b.x, {d[0], d[1], height, size, width, size}, {0, 3, 5, 1, 2, 4},
+  REPOSE_TRY(mode, c.string("mode", "DCR"));
+  if (mode != "DCR" && mode != "CRD") {
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `mode` is \"{}\"", printable(mode));
+  }
+  const std::vector<int64_t> axes = mode == "CRD" ? std::vector<int64_t>{0, 1, 3, 5, 2, 4}
+                                                  : std::vector<int64_t>{0, 3, 5, 1, 2, 4};
+  return regroup(c, b.x, {d[0], d[1], height, size, width, size}, axes,
                  {d[0], canonical(d[1] * (b.size * b.size)), height, width});
 }
 

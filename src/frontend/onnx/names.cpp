@@ -13,12 +13,12 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// Words that mean something in the text (docs/tvmscript.md).
+// Words that mean something in the text (docs/ir.md).
 constexpr std::string_view reserved[] = {
-    "False", "I",   "None", "R",     "T",   "True",   "and",  "as",   "class",
-    "cls",   "def", "elif", "else",  "for", "from",   "if",   "import", "in",
-    "inf",   "is",  "lambda", "max", "min", "nan", "not", "or", "pass", "range",
-    "return", "tirx", "while", "with", "Module"};
+    "False", "I",      "None",   "R",     "T",    "True",  "and", "as",     "class",
+    "cls",   "def",    "elif",   "else",  "for",  "from",  "if",  "import", "in",
+    "inf",   "is",     "lambda", "max",   "min",  "nan",   "not", "or",     "pass",
+    "range", "return", "tirx",   "while", "with", "Module"};
 
 }  // namespace
 

@@ -38,7 +38,8 @@ Result<Operand> make_constant_of(const Model& model, const Tensor& tensor) {
                               printable(tensor.name));
 }
 
-// ---- Operands and results ------------------------------------------------------------------------
+// ---- Operands and results
+// ------------------------------------------------------------------------
 
 Result<Operand> NodeContext::input(size_t i) const {
   if (has(i)) return f_.inputs[i];
@@ -58,7 +59,8 @@ bool NodeContext::wants(size_t output) const {
   return output < f_.node->outputs.size() && !f_.node->outputs[output].empty();
 }
 
-// ---- Attributes ----------------------------------------------------------------------------------
+// ---- Attributes
+// ----------------------------------------------------------------------------------
 
 const Attribute* NodeContext::find(std::string_view name) const {
   const Attribute* a = f_.node->find_attribute(name);
@@ -111,7 +113,8 @@ Result<std::optional<std::vector<int64_t>>> NodeContext::integers(std::string_vi
   return value ? std::optional(*value) : std::nullopt;
 }
 
-// ---- Types ---------------------------------------------------------------------------------------
+// ---- Types
+// ---------------------------------------------------------------------------------------
 
 Result<Dims> NodeContext::shape(const Operand& v) const {
   const TensorTypeNode* t = graph::tensor_of(v);
@@ -130,7 +133,8 @@ Result<int64_t> NodeContext::axis(int64_t given, int64_t rank) const {
   return fail(DiagnosticKind::bad_attribute, "axis {} of a tensor of rank {}", given, rank);
 }
 
-// ---- Elements ------------------------------------------------------------------------------------
+// ---- Elements
+// ------------------------------------------------------------------------------------
 
 Expr NodeContext::known_scalar(const Operand& v) const {
   const std::vector<Expr>* elements = known(v);
@@ -151,20 +155,21 @@ Result<std::vector<Expr>> NodeContext::elements(const Operand& v, const std::str
                 to_string(dims));
   }
   if (count > max_rank) {
-    return fail(DiagnosticKind::unsupported_feature, "`{}` has {} elements, at most {} are supported",
-                what, count, max_rank);
+    return fail(DiagnosticKind::unsupported_feature,
+                "`{}` has {} elements, at most {} are supported", what, count, max_rank);
   }
   REPOSE_TRY(wide, cast(v, dtypes::int64));
   REPOSE_TRY(flat, reshape(wide, {make_int(count)}));
-  REPOSE_TRY(members, builder().emit(graph::make_op_call(*builder().ops().find("tensor_to_shape"),
-                                                         {flat}),
-                                     f_.name + "_" + what, span()));
+  REPOSE_TRY(members,
+             builder().emit(graph::make_op_call(*builder().ops().find("tensor_to_shape"), {flat}),
+                            f_.name + "_" + what, span()));
   std::vector<Expr> symbols;
   for (int64_t i = 0; i < count; ++i) {
     const std::string name = count == 1 ? what : fmt::format("{}_{}", what, i);
     symbols.push_back(make_var(identifier(name), dtypes::index, VarRole::value));
   }
-  auto bound = builder().emit_match_cast(members, shape_type(symbols), f_.name + "_" + what, span());
+  auto bound =
+      builder().emit_match_cast(members, shape_type(symbols), f_.name + "_" + what, span());
   if (!bound.ok()) return bound.errors();
   if (const auto* variable = graph::as<graph::VariableNode>(v)) {
     builder().set_elements(graph::Variable(variable), symbols);
@@ -172,7 +177,8 @@ Result<std::vector<Expr>> NodeContext::elements(const Operand& v, const std::str
   return symbols;
 }
 
-Result<std::vector<int64_t>> NodeContext::constants(const Operand& v, const std::string& what) const {
+Result<std::vector<int64_t>> NodeContext::constants(const Operand& v,
+                                                    const std::string& what) const {
   const std::vector<Expr>* elements = known(v);
   std::vector<int64_t> result;
   for (size_t i = 0; elements && i < elements->size(); ++i) {
@@ -192,7 +198,8 @@ Result<std::optional<std::vector<int64_t>>> NodeContext::constants_or_attr(
   return std::optional(values);
 }
 
-// ---- Building ------------------------------------------------------------------------------------
+// ---- Building
+// ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -214,21 +221,20 @@ Result<Operand> NodeContext::call(std::string_view op, std::vector<Operand> args
     return fail(DiagnosticKind::unsupported_operator, "needs the operator `{}`, which is missing",
                 op);
   }
-  REPOSE_TRY(variable,
-             builder().emit(graph::make_op_call(*def, std::move(args), std::move(attrs)), f_.name,
-                            span()));
+  REPOSE_TRY(variable, builder().emit(graph::make_op_call(*def, std::move(args), std::move(attrs)),
+                                      f_.name, span()));
   if (auto sized = check_result(variable->type, span()); !sized.ok()) return sized.errors();
   return Operand(variable);
 }
 
 Result<std::vector<Operand>> NodeContext::call_tuple(std::string_view op, std::vector<Operand> args,
-                                                   Attrs attrs) {
+                                                     Attrs attrs) {
   REPOSE_TRY(tuple, call(op, std::move(args), std::move(attrs)));
   std::vector<Operand> parts;
   const size_t count = as<TupleTypeNode>(tuple->type)->fields.size();
   for (size_t i = 0; i < count; ++i) {
-    REPOSE_TRY(part, builder().emit(graph::make_tuple_get(tuple, static_cast<int>(i)), f_.name,
-                                    span()));
+    REPOSE_TRY(part,
+               builder().emit(graph::make_tuple_get(tuple, static_cast<int>(i)), f_.name, span()));
     parts.push_back(part);
   }
   return parts;

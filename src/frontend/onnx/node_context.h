@@ -58,10 +58,10 @@ class NodeContext {
   // ---- Operands and results ----
   size_t num_inputs() const { return f_.inputs.size(); }
   bool has(size_t i) const { return i < f_.inputs.size() && f_.inputs[i]; }
-  Result<Operand> input(size_t i) const;               // an error where it is omitted
+  Result<Operand> input(size_t i) const;  // an error where it is omitted
   Operand optional(size_t i) const { return has(i) ? f_.inputs[i] : nullptr; }
-  Result<std::vector<Operand>> all_inputs() const;     // at least one, none omitted
-  bool wants(size_t output) const;                          // has the node that output?
+  Result<std::vector<Operand>> all_inputs() const;  // at least one, none omitted
+  bool wants(size_t output) const;                  // has the node that output?
 
   // ---- Attributes: an error where one is of another kind ----
   const Attribute* find(std::string_view name) const;  // references resolved; null if absent
@@ -80,9 +80,7 @@ class NodeContext {
 
   // ---- Elements ----
   // Known elements of a tensor of rank 0 or 1; null where they are not known.
-  const std::vector<Expr>* known(const Operand& v) const {
-    return f_.builder->elements_of(v);
-  }
+  const std::vector<Expr>* known(const Operand& v) const { return f_.builder->elements_of(v); }
   // The one element of a tensor, where it is known.
   Expr known_scalar(const Operand& v) const;
   // Elements of an integer tensor of rank 0 or 1, as indices. Where only the data can tell, a
@@ -98,13 +96,11 @@ class NodeContext {
   Result<Operand> call(std::string_view op, std::vector<Operand> args, Attrs attrs = {});
   // The same of an operator that gives a tuple.
   Result<std::vector<Operand>> call_tuple(std::string_view op, std::vector<Operand> args,
-                                               Attrs attrs = {});
+                                          Attrs attrs = {});
   Result<Operand> cast(const Operand& v, DType dtype);  // `v` where it has that dtype
   Result<Operand> reshape(const Operand& v, Dims shape);
   Operand scalar(DType dtype, double value) const;  // rank 0
-  Operand scalar_like(const Operand& v, double value) const {
-    return scalar(dtype(v), value);
-  }
+  Operand scalar_like(const Operand& v, double value) const { return scalar(dtype(v), value); }
   Result<void> require(const Expr& condition, const std::string& text, std::vector<Expr> values);
 
  private:

@@ -48,6 +48,7 @@ std::vector<size_t> find_cycle(const std::vector<Node>& nodes, const Producers& 
   }
   path.erase(path.begin(), path.begin() + static_cast<int64_t>(place[node]));
   std::reverse(path.begin(), path.end());  // from producer to user
+  std::rotate(path.begin(), std::min_element(path.begin(), path.end()), path.end());
   return path;
 }
 

@@ -10,10 +10,10 @@ using graph::Value;
 bool same_leaf(const Value& a, const Value& b) {
   if (a == b) return true;
   if (a->kind != b->kind) return false;
-  if (const auto *x = graph::as<graph::ConstantNode>(a), *y = graph::as<graph::ConstantNode>(b); x && y) {
+  if (const auto *x = graph::as<graph::ConstantNode>(a), *y = graph::as<graph::ConstantNode>(b);
+      x && y) {
     // Small constants by contents, large ones by identity: importers make each once.
-    return x->data == y->data ||
-           (x->data->num_bytes <= 256 && equal_bytes(*x->data, *y->data));
+    return x->data == y->data || (x->data->num_bytes <= 256 && equal_bytes(*x->data, *y->data));
   }
   if (const auto *x = graph::as<graph::ShapeNode>(a), *y = graph::as<graph::ShapeNode>(b); x && y) {
     if (x->dims.size() != y->dims.size()) return false;
@@ -22,7 +22,8 @@ bool same_leaf(const Value& a, const Value& b) {
     }
     return true;
   }
-  if (const auto *x = graph::as<graph::PrimValueNode>(a), *y = graph::as<graph::PrimValueNode>(b); x && y) {
+  if (const auto *x = graph::as<graph::PrimValueNode>(a), *y = graph::as<graph::PrimValueNode>(b);
+      x && y) {
     return structural_equal(x->value, y->value);
   }
   if (const auto *x = graph::as<graph::TupleNode>(a), *y = graph::as<graph::TupleNode>(b); x && y) {
@@ -32,10 +33,12 @@ bool same_leaf(const Value& a, const Value& b) {
     }
     return true;
   }
-  if (const auto *x = graph::as<graph::GlobalNode>(a), *y = graph::as<graph::GlobalNode>(b); x && y) {
+  if (const auto *x = graph::as<graph::GlobalNode>(a), *y = graph::as<graph::GlobalNode>(b);
+      x && y) {
     return x->name == y->name;
   }
-  if (const auto *x = graph::as<graph::StringNode>(a), *y = graph::as<graph::StringNode>(b); x && y) {
+  if (const auto *x = graph::as<graph::StringNode>(a), *y = graph::as<graph::StringNode>(b);
+      x && y) {
     return x->value == y->value;
   }
   if (const auto *x = graph::as<graph::DTypeNode>(a), *y = graph::as<graph::DTypeNode>(b); x && y) {
@@ -77,7 +80,8 @@ uint64_t key_of(const Value& v) {
 
 class Eliminator {
  public:
-  graph::Body run(const graph::Body& body, std::unordered_multimap<uint64_t, graph::Binding> known) {
+  graph::Body run(const graph::Body& body,
+                  std::unordered_multimap<uint64_t, graph::Binding> known) {
     std::vector<graph::Block> blocks;
     bool changed = false;
     for (const graph::Block& block : body->blocks) {

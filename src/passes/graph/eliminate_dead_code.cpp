@@ -19,9 +19,8 @@ bool is_pure(const graph::Value& v) {
   if (const auto* choice = graph::as<graph::IfNode>(v)) {
     bool pure = true;
     for (const graph::Body* b : {&choice->then_body, &choice->else_body}) {
-      graph::visit_bindings(*b, false, [&](const graph::Binding& x) {
-        pure = pure && is_pure(x.value) && !x.cast;
-      });
+      graph::visit_bindings(
+          *b, false, [&](const graph::Binding& x) { pure = pure && is_pure(x.value) && !x.cast; });
     }
     return pure;
   }
@@ -94,8 +93,8 @@ Module eliminate_dead_code(const Module& module) {
       Used used;
       graph::Body body = clean(f->body, used);
       if (body != f->body) {
-        f = make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure, f->is_private,
-                                          f->attrs, f->span);
+        f = make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure,
+                                          f->is_private, f->attrs, f->span);
         result.set(name, f);
       }
       if (!f->is_private) reached.push_back(name);

@@ -3,7 +3,8 @@
 // before:  a = exp(x); b = relu(x); return b
 // after:   b = relu(x); return b
 // requires: normal form
-// ensures: impure calls, checks and match_casts stay (later proofs rest on them); public functions stay
+// ensures: impure calls, checks and match_casts stay (later proofs rest on them); public functions
+// stay
 #pragma once
 
 #include "ir/module.h"

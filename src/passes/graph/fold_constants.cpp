@@ -31,7 +31,8 @@ bool all_constant(const Value& v, int64_t& bytes, bool& any_tensor) {
     return true;
   }
   if (const auto* p = graph::as<graph::PrimValueNode>(v)) return is_constant(p->value);
-  if (const auto* call = graph::as<graph::CallNode>(v)) return call->op && call->op->name == "null_value";
+  if (const auto* call = graph::as<graph::CallNode>(v))
+    return call->op && call->op->name == "null_value";
   return v->kind == graph::ValueKind::string || v->kind == graph::ValueKind::dtype;
 }
 
@@ -84,8 +85,7 @@ Value constant_of(const Type& type, const std::vector<Expr>& elements) {
 Result<Module> fold_constants(const Module& module, const OpTable& ops,
                               const CallEvaluator& evaluate) {
   return rebuild_functions(
-      module, ops,
-      [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
+      module, ops, [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
         if (!call.op || !call.op->pure || call.op->name == "check") return Value();
         int64_t bytes = 0;
         bool any_tensor = false, constant = true;

@@ -13,9 +13,11 @@
 
 namespace repose {
 
-// Evaluates an operator call with constant operands and a result of constant shape; nothing where it cannot.
+// Evaluates an operator call with constant operands and a result of constant shape; nothing where
+// it cannot.
 using CallEvaluator = std::function<std::optional<std::vector<Array>>(const graph::CallNode& call)>;
 
-Result<Module> fold_constants(const Module& module, const OpTable& ops, const CallEvaluator& evaluate);
+Result<Module> fold_constants(const Module& module, const OpTable& ops,
+                              const CallEvaluator& evaluate);
 
 }  // namespace repose

@@ -18,7 +18,8 @@ void callees(const graph::Body& body, std::unordered_set<std::string>& names) {
       graph::visit_operands(v, note);
     };
     note(b.value);
-    if (const auto* call = graph::as<graph::CallNode>(b.value); call && call->callee) note(call->callee);
+    if (const auto* call = graph::as<graph::CallNode>(b.value); call && call->callee)
+      note(call->callee);
   });
 }
 
@@ -35,7 +36,8 @@ std::unordered_set<std::string> recursive_functions(const Module& module) {
       for (const std::string& callee : direct) {
         auto it = reach.find(callee);
         if (it == reach.end()) continue;
-        for (const std::string& further : it->second) changed = set.insert(further).second || changed;
+        for (const std::string& further : it->second)
+          changed = set.insert(further).second || changed;
       }
     }
   }
@@ -54,11 +56,11 @@ void bind_symbols(const Type& param, const Type& arg, VarMap& symbols) {
   };
   if (const auto *p = as<TensorTypeNode>(param), *a = as<TensorTypeNode>(arg); p && a) {
     if (p->shape && a->shape) match(*p->shape, *a->shape);
-  } else if (const auto *p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
+  } else if (const auto* p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
     if (p->dims && a->dims) match(*p->dims, *a->dims);
-  } else if (const auto *p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
+  } else if (const auto* p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
     if (p->value && a->value) match({p->value}, {a->value});
-  } else if (const auto *p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
+  } else if (const auto* p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
     for (size_t i = 0; i < p->fields.size() && i < a->fields.size(); ++i) {
       bind_symbols(p->fields[i], a->fields[i], symbols);
     }
@@ -81,7 +83,8 @@ class Inliner {
     VarMap symbols;
     for (size_t i = 0; i < call.args.size(); ++i) {
       REPOSE_TRY(arg, b.normalize(call.args[i]));
-      if (is_subtype(arg->type, f->params[i]->type) == Truth::no && !has_symbols(f->params[i]->type)) {
+      if (is_subtype(arg->type, f->params[i]->type) == Truth::no &&
+          !has_symbols(f->params[i]->type)) {
         return Value();  // the Builder reports it
       }
       values.emplace(f->params[i].get(), arg);
@@ -101,7 +104,8 @@ class Inliner {
     return straight;
   }
 
-  Result<Value> body(Builder& b, const graph::Body& source, graph::ValueMap values, VarMap symbols) {
+  Result<Value> body(Builder& b, const graph::Body& source, graph::ValueMap values,
+                     VarMap symbols) {
     for (const graph::Block& block : source->blocks) {
       for (const graph::Binding& x : block.bindings) {
         auto bound = binding(b, x, values, symbols);

@@ -3,7 +3,8 @@
 // before:  def f(x): return relu(x)     y = f(a)
 // after:   y = relu(a)
 // requires: normal form
-// ensures: calls that are left belong to recursive functions and closures; each call's own symbols stay its own
+// ensures: calls that are left belong to recursive functions and closures; each call's own symbols
+// stay its own
 #pragma once
 
 #include "ir/module.h"

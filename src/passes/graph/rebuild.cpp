@@ -72,14 +72,16 @@ class Rebuilder {
     }
     Value value = map(b.value);
     if (b.cast) {
-      REPOSE_TRY(var, builder_.emit_match_cast(value, substitute(b.cast, symbols_), b.var->name, b.span));
+      REPOSE_TRY(
+          var, builder_.emit_match_cast(value, substitute(b.cast, symbols_), b.var->name, b.span));
       return define(b, var);
     }
     if (const auto* call = graph::as<graph::CallNode>(value)) {
       REPOSE_TRY(replaced, rewrite_(builder_, *call, b.span));
       if (replaced) value = replaced;
     }
-    if (value->kind == graph::ValueKind::variable && (b.var->is_dataflow || !builder_.in_dataflow())) {
+    if (value->kind == graph::ValueKind::variable &&
+        (b.var->is_dataflow || !builder_.in_dataflow())) {
       values_[b.var.get()] = value;
       match_symbols(b.var->type, value->type);
       return {};
@@ -112,9 +114,9 @@ class Rebuilder {
     };
     if (const auto *a = as<TensorTypeNode>(old), *b = as<TensorTypeNode>(now); a && b) {
       if (a->shape && b->shape) match(*a->shape, *b->shape);
-    } else if (const auto *a = as<ShapeTypeNode>(old), *b = as<ShapeTypeNode>(now); a && b) {
+    } else if (const auto* a = as<ShapeTypeNode>(old), *b = as<ShapeTypeNode>(now); a && b) {
       if (a->dims && b->dims) match(*a->dims, *b->dims);
-    } else if (const auto *a = as<TupleTypeNode>(old), *b = as<TupleTypeNode>(now); a && b) {
+    } else if (const auto* a = as<TupleTypeNode>(old), *b = as<TupleTypeNode>(now); a && b) {
       for (size_t i = 0; i < a->fields.size() && i < b->fields.size(); ++i) {
         match_symbols(a->fields[i], b->fields[i]);
       }

@@ -26,7 +26,8 @@ graph::Value rewrite_value(const graph::Binding& b, const Rewrite& rewrite) {
   }
   if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
     graph::Body body = rewrite_calls(closure->body, rewrite);
-    return body == closure->body ? b.value : graph::Value(with_body(graph::Function(closure), body));
+    return body == closure->body ? b.value
+                                 : graph::Value(with_body(graph::Function(closure), body));
   }
   return b.value;
 }

@@ -9,7 +9,8 @@ namespace {
 
 // Outputs stand last among the parameters; symbols go before them.
 tir::PrimFunc with_scalars(const tir::PrimFunc& f, const std::vector<Var>& symbols, size_t inputs) {
-  std::vector<tir::Param> params(f->params.begin(), f->params.begin() + static_cast<int64_t>(inputs));
+  std::vector<tir::Param> params(f->params.begin(),
+                                 f->params.begin() + static_cast<int64_t>(inputs));
   for (const Var& v : symbols) params.push_back(tir::scalar_param(v));
   params.insert(params.end(), f->params.begin() + static_cast<int64_t>(inputs), f->params.end());
   return tir::make_prim_func(std::move(params), f->body, f->is_private, f->attrs, f->span);
@@ -53,8 +54,9 @@ Module expose_symbols(const Module& module) {
     for (const Var& v : symbols) args.push_back(graph::make_prim(values.at(v.get())));
     if (exposed.emplace(name, symbols).second) result.set(name, with_scalars(f, symbols, inputs));
     return make_ref<graph::CallNode>(
-        call.op, nullptr, std::vector<graph::Value>{call.args[0], graph::make_tuple(std::move(args))},
-        call.attrs, call.type_args, type);
+        call.op, nullptr,
+        std::vector<graph::Value>{call.args[0], graph::make_tuple(std::move(args))}, call.attrs,
+        call.type_args, type);
   });
   return result;
 }

@@ -3,7 +3,8 @@
 // before:  def f(a: T.Buffer((n, 224)), …)      y = call_tir(f, (x,), R.Tensor((m, 224)))
 // after:   def f(a: T.Buffer((n, 224)), n: T.int64, …)   y = call_tir(f, (x, m), …)
 // requires: normal form; argument shapes known
-// ensures: a program's symbols reach it without its buffers' shapes, so that a schedule may change those
+// ensures: a program's symbols reach it without its buffers' shapes, so that a schedule may change
+// those
 #pragma once
 
 #include "ir/module.h"

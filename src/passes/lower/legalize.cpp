@@ -40,11 +40,11 @@ Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
 }  // namespace
 
 Result<Module> legalize(const Module& module, const OpTable& ops) {
-  return rebuild_functions(module, ops,
-                           [](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
-                             if (!call.op || !call.op->lower) return Value();
-                             return lower_value(b, Value(&call), span);
-                           });
+  return rebuild_functions(
+      module, ops, [](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
+        if (!call.op || !call.op->lower) return Value();
+        return lower_value(b, Value(&call), span);
+      });
 }
 
 }  // namespace repose

@@ -3,7 +3,8 @@
 // before:  y = R.nn.relu(x)
 // after:   y = R.call_tir(cls.relu, (x,), out_sinfo=R.Tensor((m, n), "float32"))
 // requires: normal form, shapes known
-// ensures: what is left are calls of tensor programs, views (`reshape`), and what host code does itself (shapes,
+// ensures: what is left are calls of tensor programs, views (`reshape`), and what host code does
+// itself (shapes,
 //          checks); the same results
 #pragma once
 

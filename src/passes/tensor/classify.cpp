@@ -50,8 +50,8 @@ std::optional<Contraction> match_contraction(const Stage& stage) {
       (in_a == in_b ? c.batch_axes : in_a ? c.m_axes : c.n_axes).push_back(i);
     }
     const int last = contiguous_axis(stage);
-    if (last < 0 || std::find(c.m_axes.begin(), c.m_axes.end(), static_cast<size_t>(last)) ==
-                        c.m_axes.end()) {
+    if (last < 0 ||
+        std::find(c.m_axes.begin(), c.m_axes.end(), static_cast<size_t>(last)) == c.m_axes.end()) {
       break;
     }
     std::swap(c.a, c.b);
@@ -113,8 +113,9 @@ bool is_single_nest(const StagedProgram& p, const Facts& facts) {
     }
     return shared_prefix(p, facts) == static_cast<int>(main.axes.size());
   }
-  // Rows: a reduction's spatial axes are all shared (so that its result is complete within a row), others have
-  // at most one axis of their own; an injective program of several stages has been inlined before.
+  // Rows: a reduction's spatial axes are all shared (so that its result is complete within a row),
+  // others have at most one axis of their own; an injective program of several stages has been
+  // inlined before.
   const int prefix = shared_prefix(p, facts);
   if (kind == ProgramKind::injective) return false;
   for (const Stage& s : p.stages) {
@@ -139,14 +140,16 @@ bool is_data_movement(const Stage& s) {
     switch (e->kind) {
       case ExprKind::load:
       case ExprKind::int_imm:
-      case ExprKind::float_imm: return;
+      case ExprKind::float_imm:
+        return;
       case ExprKind::select:
       case ExprKind::if_then_else:
         walk(e->args[1]);
         walk(e->args[2]);
         if (!loaded_buffers(e->args[0]).empty()) moves = false;
         return;
-      default: moves = false;
+      default:
+        moves = false;
     }
   };
   walk(s.value);
@@ -163,13 +166,19 @@ int cost_of(const Expr& value) {
       case ExprKind::int_imm:
       case ExprKind::float_imm:
       case ExprKind::var:
-      case ExprKind::load: break;
+      case ExprKind::load:
+        break;
       case ExprKind::div:
       case ExprKind::mod:
       case ExprKind::floor_div:
-      case ExprKind::floor_mod: cost += 4; break;
-      case ExprKind::call: cost += 10; break;
-      default: cost += 1;
+      case ExprKind::floor_mod:
+        cost += 4;
+        break;
+      case ExprKind::call:
+        cost += 10;
+        break;
+      default:
+        cost += 1;
     }
     return true;
   });

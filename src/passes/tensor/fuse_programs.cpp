@@ -13,13 +13,14 @@ namespace {
 using graph::Binding;
 using graph::Value;
 
-// A call as it stands in its caller: stages over the caller's symbols, and what each input buffer is.
+// A call as it stands in its caller: stages over the caller's symbols, and what each input buffer
+// is.
 struct Group {
-  StagedProgram program;                              // params: unused; `inputs` and `output` instead
-  std::vector<std::pair<Buffer, Value>> inputs;       // each value once
+  StagedProgram program;                         // params: unused; `inputs` and `output` instead
+  std::vector<std::pair<Buffer, Value>> inputs;  // each value once
   Buffer output;
   std::string name;
-  bool is_view = false;                               // a reshape that costs nothing while it stands alone
+  bool is_view = false;  // a reshape that costs nothing while it stands alone
   bool changed = false;
 };
 
@@ -55,7 +56,8 @@ std::optional<Group> instantiate(const Module& module, const Binding& b,
   }
   if (buffers.size() != values.size() + 1) return std::nullopt;
   for (const auto& [buffer, type] : buffers) {
-    if (!type || !type->shape || !type->strides.empty() || !buffer->strides.empty()) return std::nullopt;
+    if (!type || !type->shape || !type->strides.empty() || !buffer->strides.empty())
+      return std::nullopt;
     for (size_t d = 0; d < buffer->shape.size(); ++d) {
       if (const auto* v = as<VarNode>(buffer->shape[d])) symbols.emplace(v, (*type->shape)[d]);
     }
@@ -73,7 +75,8 @@ std::optional<Group> instantiate(const Module& module, const Binding& b,
         continue;
       }
     }
-    Buffer own = make_buffer(buffers[i].first->name, *buffers[i].second->shape, buffers[i].first->dtype);
+    Buffer own =
+        make_buffer(buffers[i].first->name, *buffers[i].second->shape, buffers[i].first->dtype);
     replaced.emplace(buffers[i].first.get(), own);
     if (is_output) {
       group.output = own;
@@ -135,7 +138,9 @@ bool mentions_all_axes(const Stage& s, const Expr& load) {
   return true;
 }
 
-bool is_plain_load(const Expr& e) { return e->kind == ExprKind::load; }
+bool is_plain_load(const Expr& e) {
+  return e->kind == ExprKind::load;
+}
 
 // May the value of `producer` be computed at every place that reads it?
 bool may_inline(const StagedProgram& p, const Stage& producer, const FuseOptions& options) {
@@ -260,8 +265,7 @@ class Fuser {
           graph::Body t = fuse_body(choice->then_body), e = fuse_body(choice->else_body);
           if (t != choice->then_body || e != choice->else_body) {
             changed = true;
-            nested[b.var.get()] =
-                make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
+            nested[b.var.get()] = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
           }
         }
         const auto* call = graph::as<graph::CallNode>(b.value);
@@ -345,7 +349,8 @@ class Fuser {
     if (static_cast<int>(p.stages.size()) > options_.max_stages || !is_single_nest(p)) {
       return std::nullopt;
     }
-    // A view alone is free: it is worth a kernel's subscripts only next to other moved data, or in a contraction.
+    // A view alone is free: it is worth a kernel's subscripts only next to other moved data, or in
+    // a contraction.
     if (producer.is_view && classify(p) != ProgramKind::contraction &&
         !std::all_of(p.stages.begin(), p.stages.end(), is_data_movement)) {
       return std::nullopt;
@@ -363,8 +368,8 @@ class Fuser {
     }
     StagedProgram p = group.program;
     p.params.clear();
-    te::Program closed = te::close_program(inputs, {tir::buffer_param(group.output)},
-                                           from_stages(p)->body, p.attrs);
+    te::Program closed =
+        te::close_program(inputs, {tir::buffer_param(group.output)}, from_stages(p)->body, p.attrs);
     std::string name = group.name.size() <= 60 ? group.name : group.name.substr(0, 60);
     const std::string global = result_.add_prim_func(name, closed.func);
     for (const Expr& s : closed.symbols) args.push_back(graph::make_prim(s));

@@ -13,11 +13,20 @@ using te::Reducer;
 bool match_combine(const Expr& stored, const Buffer& target, const std::vector<Expr>& indices,
                    Reducer* reducer, Expr* value) {
   switch (stored->kind) {
-    case ExprKind::add: *reducer = Reducer::sum; break;
-    case ExprKind::mul: *reducer = Reducer::prod; break;
-    case ExprKind::min: *reducer = Reducer::min; break;
-    case ExprKind::max: *reducer = Reducer::max; break;
-    default: return false;
+    case ExprKind::add:
+      *reducer = Reducer::sum;
+      break;
+    case ExprKind::mul:
+      *reducer = Reducer::prod;
+      break;
+    case ExprKind::min:
+      *reducer = Reducer::min;
+      break;
+    case ExprKind::max:
+      *reducer = Reducer::max;
+      break;
+    default:
+      return false;
   }
   if (!structural_equal(stored->args[0], make_load(target, indices))) return false;
   *value = stored->args[1];
@@ -97,8 +106,8 @@ std::optional<StagedProgram> to_stages(const tir::PrimFunc& f) {
   p.attrs = f->attrs;
   p.span = f->span;
   tir::Stmt body = f->body;
-  if (const auto* root = tir::as<tir::BlockNode>(body); root && root->iters.empty() && !root->init &&
-                                                        !tir::as<tir::StoreNode>(root->body)) {
+  if (const auto* root = tir::as<tir::BlockNode>(body);
+      root && root->iters.empty() && !root->init && !tir::as<tir::StoreNode>(root->body)) {
     if (!root->match_buffers.empty() || !root->annotations.empty() || root->predicate) {
       return std::nullopt;
     }
@@ -125,8 +134,9 @@ tir::PrimFunc from_stages(const StagedProgram& p) {
     block.span = stage.span;
     std::vector<std::pair<Var, Expr>> loops;
     auto add = [&](const Var& axis, const Expr& extent, tir::IterKind kind) {
-      Var loop = make_var(axis->name.starts_with("v_") ? axis->name.substr(2) : axis->name + "_loop",
-                          dtypes::index, VarRole::loop);
+      Var loop =
+          make_var(axis->name.starts_with("v_") ? axis->name.substr(2) : axis->name + "_loop",
+                   dtypes::index, VarRole::loop);
       block.iters.push_back({axis, make_int(0), extent, kind, loop});
       loops.emplace_back(loop, extent);
     };
@@ -154,7 +164,8 @@ tir::PrimFunc from_stages(const StagedProgram& p) {
     block.body = tir::make<tir::StoreNode>(stage.target, stage.indices, value, stage.span);
     tir::Stmt s = tir::make<tir::BlockNode>(std::move(block));
     for (size_t i = loops.size(); i-- > 0;) {
-      s = tir::make<tir::ForNode>(loops[i].first, make_int(0), loops[i].second, tir::ForKind::serial, s);
+      s = tir::make<tir::ForNode>(loops[i].first, make_int(0), loops[i].second,
+                                  tir::ForKind::serial, s);
     }
     nests.push_back(std::move(s));
   }

@@ -1,10 +1,10 @@
-// The stage form of a tensor program: what tensor expressions give, and what fusion and the schedule
-// rules work on.
+// The stage form of a tensor program: what tensor expressions give, and what fusion and the
+// schedule rules work on.
 //
 // A program in stage form is a sequence of stages over buffers that the program allocates or is
 // given. Each stage is one perfect nest of serial loops around one block, a loop per block axis in
-// the order of the axes, starting at 0, without predicate; spatial axes come before reduction axes. The
-// block stores one element of one buffer: target[spatial axes…] = value, or, with an init, the
+// the order of the axes, starting at 0, without predicate; spatial axes come before reduction axes.
+// The block stores one element of one buffer: target[spatial axes…] = value, or, with an init, the
 // accumulating form target[…] = combine(target[…], value).
 #pragma once
 
@@ -20,14 +20,14 @@ namespace repose {
 struct Stage {
   std::string name;
   Buffer target;
-  std::vector<Var> axes;         // spatial, in the order of the loops
+  std::vector<Var> axes;  // spatial, in the order of the loops
   std::vector<Expr> extents;
   std::vector<Expr> indices;     // of the store, over `axes`
   std::vector<Var> reduce_axes;  // empty: no reduction
   std::vector<Expr> reduce_extents;
   te::Reducer reducer = te::Reducer::none;
-  Expr init;                     // the value before the first step (with a reducer)
-  Expr value;                    // what is stored, or combined into the target
+  Expr init;   // the value before the first step (with a reducer)
+  Expr value;  // what is stored, or combined into the target
   Span span;
 
   bool is_reduction() const { return reducer != te::Reducer::none; }
@@ -49,8 +49,8 @@ tir::PrimFunc from_stages(const StagedProgram& p);
 
 // Buffers that a stage's value loads, each once, in order of first occurrence.
 std::vector<Buffer> loaded_buffers(const Expr& value);
-// Replaces each load of `buffer` by `value` with `axes` replaced by the load's indices: inlining the
-// elementwise or injective stage that computes it.
+// Replaces each load of `buffer` by `value` with `axes` replaced by the load's indices: inlining
+// the elementwise or injective stage that computes it.
 Expr inline_loads(const Expr& e, const Buffer& buffer, const std::vector<Var>& axes,
                   const Expr& value);
 // 0 <= axis < extent for every axis of the stage.

@@ -23,7 +23,8 @@ class Lanes {
         for (const Stmt& child : tir::as<tir::SeqNode>(s)->stmts) list.push_back(run(child));
         return tir::make_seq(std::move(list));
       }
-      case tir::StmtKind::store: return store(*tir::as<tir::StoreNode>(s));
+      case tir::StmtKind::store:
+        return store(*tir::as<tir::StoreNode>(s));
       case tir::StmtKind::let: {
         const auto* let = tir::as<tir::LetNode>(s);
         Expr value = vectorize(let->value);
@@ -34,7 +35,8 @@ class Lanes {
         values_.emplace(let->var.get(), wide);
         return tir::make<tir::LetNode>(wide, value, run(let->body), let->span);
       }
-      case tir::StmtKind::if_: return branch(*tir::as<tir::IfNode>(s), s);
+      case tir::StmtKind::if_:
+        return branch(*tir::as<tir::IfNode>(s), s);
       case tir::StmtKind::for_: {
         const auto* loop = tir::as<tir::ForNode>(s);
         Expr min = vectorize(loop->min), extent = vectorize(loop->extent);
@@ -47,9 +49,11 @@ class Lanes {
         const auto* d = tir::as<tir::DeclareNode>(s);
         return tir::make<tir::DeclareNode>(d->buffer, d->data, run(d->body), d->span);
       }
-      case tir::StmtKind::evaluate: return s;
+      case tir::StmtKind::evaluate:
+        return s;
       default:
-        REPOSE_CHECK(false, std::string("a vectorized loop around `") + tir::kind_name(s->kind) + "`");
+        REPOSE_CHECK(false,
+                     std::string("a vectorized loop around `") + tir::kind_name(s->kind) + "`");
     }
   }
 
@@ -95,7 +99,8 @@ class Lanes {
     return with_args(load, std::move(args));
   }
 
-  // ramp + scalar, ramp - scalar, ramp * scalar stay ramps, so that subscripts are seen to be contiguous.
+  // ramp + scalar, ramp - scalar, ramp * scalar stay ramps, so that subscripts are seen to be
+  // contiguous.
   static Expr fold_ramp(const Expr& e) {
     if (!e->dtype.is_index() || !e->dtype.is_vector() || !is_binary(e->kind)) return e;
     const Expr &a = e->args[0], &b = e->args[1];
@@ -118,11 +123,14 @@ class Lanes {
         if (scalar(a) && scalar(b)) return make_broadcast(scalar(a) - scalar(b), lanes);
         break;
       case ExprKind::mul:
-        if (a_ramp && scalar(b)) return make_ramp(a->args[0] * scalar(b), a->args[1] * scalar(b), lanes);
-        if (b_ramp && scalar(a)) return make_ramp(scalar(a) * b->args[0], scalar(a) * b->args[1], lanes);
+        if (a_ramp && scalar(b))
+          return make_ramp(a->args[0] * scalar(b), a->args[1] * scalar(b), lanes);
+        if (b_ramp && scalar(a))
+          return make_ramp(scalar(a) * b->args[0], scalar(a) * b->args[1], lanes);
         if (scalar(a) && scalar(b)) return make_broadcast(scalar(a) * scalar(b), lanes);
         break;
-      default: break;
+      default:
+        break;
     }
     return e;
   }
@@ -178,7 +186,8 @@ class Vectorizer : public tir::StmtRewriter {
  protected:
   Stmt rewrite_stmt(const Stmt& s) override {
     const auto* loop = tir::as<tir::ForNode>(s);
-    if (!loop || loop->loop_kind != tir::ForKind::vectorized) return tir::StmtRewriter::rewrite_stmt(s);
+    if (!loop || loop->loop_kind != tir::ForKind::vectorized)
+      return tir::StmtRewriter::rewrite_stmt(s);
     int64_t lanes = 0;
     REPOSE_CHECK(as_const_int(loop->extent, &lanes) && lanes >= 1,
                  "a vectorized loop has a constant extent");

@@ -1,5 +1,5 @@
 // Removes blocks: what stands in them runs where they stood.
-#include "passes/lower/lower_blocks.h"
+#include "passes/tensor/lower_blocks.h"
 
 #include "passes/tensor/stages.h"
 
@@ -20,8 +20,8 @@ Buffer lowered_buffer(const Buffer& b) {
     small = small && elements <= max_local_bytes;
   }
   small = small && elements * b->dtype.size_bytes() <= max_local_bytes;
-  return make_buffer(b->name, b->shape, b->dtype, small ? Scope::local : Scope::workspace, b->strides,
-                     b->offset_elems, 64);
+  return make_buffer(b->name, b->shape, b->dtype, small ? Scope::local : Scope::workspace,
+                     b->strides, b->offset_elems, 64);
 }
 
 class BlockLowering : public tir::StmtRewriter {

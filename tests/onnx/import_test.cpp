@@ -1,0 +1,574 @@
+// The ONNX importer: shapes as expressions, names, operator sets, functions, and every error.
+#include "frontend/onnx/import.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "frontend/onnx/names.h"
+#include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/reader.h"
+#include "ir/verifier.h"
+#include "model_writer.h"
+#include "ops/ops.h"
+
+namespace repose::onnx::test {
+namespace {
+
+struct Imported {
+  std::string bytes;  // weights point into it
+  Result<Module> module = Module();
+  Diagnostics warnings;
+
+  graph::Function main() const { return module->graph_function("main"); }
+};
+
+std::unique_ptr<Imported> import_bytes(std::string bytes, const ImportOptions& options = {}) {
+  auto result = std::make_unique<Imported>();
+  result->bytes = std::move(bytes);
+  auto model = read_model(std::as_bytes(std::span(result->bytes)));
+  if (!model.ok()) {
+    result->module = model.errors();
+    return result;
+  }
+  result->module = import_onnx(*model, standard_ops(), options, &result->warnings);
+  if (result->module.ok()) {
+    EXPECT_EQ(to_string(verify(*result->module, standard_ops())), "");
+  }
+  return result;
+}
+
+std::unique_ptr<Imported> import(const ModelWriter& writer, const ImportOptions& options = {}) {
+  return import_bytes(writer.model(), options);
+}
+
+// The result type; the errors if there is none.
+std::string result_type(const ModelWriter& writer, const ImportOptions& options = {}) {
+  auto imported = import(writer, options);
+  if (!imported->module.ok()) return to_string(imported->module.errors());
+  return to_string(imported->main()->result_type);
+}
+
+std::string errors(const ModelWriter& writer, const ImportOptions& options = {}) {
+  auto imported = import(writer, options);
+  return imported->module.ok() ? "no error" : to_string(imported->module.errors());
+}
+
+std::vector<std::string> operators(const Imported& imported) {
+  std::vector<std::string> names;
+  graph::visit_bindings(imported.main()->body, true, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (call && call->op) names.emplace_back(call->op->name);
+  });
+  return names;
+}
+
+std::vector<std::string> checks(const Imported& imported) {
+  std::vector<std::string> conditions;
+  graph::visit_bindings(imported.main()->body, true, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (!call || !call->op || call->op->name != "check") return;
+    conditions.push_back(to_string(graph::as<graph::PrimValueNode>(call->args[0])->value));
+  });
+  return conditions;
+}
+
+// One node `op` with the input x and further operands, whose result is the output.
+ModelWriter one_node(int64_t opset, const std::string& op, const std::vector<Dim>& x,
+                     const std::vector<std::vector<int64_t>>& operands = {},
+                     const std::vector<std::string>& attributes = {}, int type = float32) {
+  ModelWriter w(opset);
+  w.input("x", type, x).output("y");
+  Names inputs{"x"};
+  for (size_t i = 0; i < operands.size(); ++i) {
+    inputs.push_back("c" + std::to_string(i));
+    w.ints(inputs.back(), operands[i]);
+  }
+  w.add(op, inputs, {"y"}, attributes);
+  return w;
+}
+
+#define EXPECT_TYPE(shape, type, writer) \
+  EXPECT_EQ("R.Tensor(" shape ", dtype=\"" type "\")", result_type(writer))
+#define EXPECT_FLOATS(shape, writer) EXPECT_TYPE(shape, "float32", writer)
+
+// ---- Shapes
+// --------------------------------------------------------------------------------------
+
+TEST(OnnxImport, ShapeArithmeticIsSymbolic) {
+  // Shape -> Gather -> Mul -> Unsqueeze -> Concat -> Reshape
+  ModelWriter w;
+  w.input("x", float32, {"batch", "seq", 384}).output("y");
+  w.scalar("zero", 0).scalar("one", 1).ints("axes", {0}).ints("width", {384});
+  w.add("Shape", {"x"}, {"shape"});
+  w.add("Gather", {"shape", "zero"}, {"b"}).add("Gather", {"shape", "one"}, {"s"});
+  w.add("Mul", {"b", "s"}, {"bs"}).add("Unsqueeze", {"bs", "axes"}, {"rows"});
+  w.add("Concat", {"rows", "width"}, {"target"}, {attr("axis", 0)});
+  w.add("Reshape", {"x", "target"}, {"y"});
+  EXPECT_FLOATS("(\"batch * seq\", 384)", w);
+  EXPECT_TRUE(checks(*import(w)).empty());
+}
+
+TEST(OnnxImport, ReshapeFindsTheMissingDimension) {
+  const std::vector<Dim> x{"b", "s", 384};
+  EXPECT_FLOATS("(b, s, 12, 32)", one_node(17, "Reshape", x, {{0, 0, 12, 32}}));
+  EXPECT_FLOATS("(b, s, 12, 32)", one_node(17, "Reshape", x, {{0, 0, 12, -1}}));
+  EXPECT_FLOATS("(b, \"s * 12\", 32)", one_node(17, "Reshape", x, {{0, -1, 32}}));
+  EXPECT_FLOATS("(\"b * s * 384\",)", one_node(17, "Reshape", x, {{-1}}));
+  EXPECT_FLOATS("(0, 5)", one_node(17, "Reshape", {0, 3}, {{0, 5}}, {attr("allowzero", 1)}));
+  EXPECT_NE(errors(one_node(17, "Reshape", x, {{-1, -1}})).find("more than one -1"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Reshape", x, {{1, 1, 1, 0}})).find("copies dimension 3"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Reshape", {3, 4}, {{5, -1}})).find("[shape-mismatch]"),
+            std::string::npos);
+}
+
+TEST(OnnxImport, EqualWhereExpand) {
+  // A chain that exporters write to expand by a shape with -1.
+  ModelWriter w;
+  w.input("x", float32, {1, "n"}).input("like", float32, {"m", "n"}).output("y");
+  w.ints("minus", {-1, -1}).ints("one", {1, 1});
+  w.add("Shape", {"like"}, {"shape"}).add("Equal", {"shape", "minus"}, {"any"});
+  w.add("Where", {"any", "one", "shape"}, {"target"}).add("Expand", {"x", "target"}, {"y"});
+  EXPECT_FLOATS("(m, n)", w);
+}
+
+TEST(OnnxImport, DataDependentShapesAreBound) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).input("shape", int64, {2}).output("y");
+  w.add("Expand", {"x", "shape"}, {"e"}).add("Relu", {"e"}, {"y"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  int casts = 0;
+  graph::visit_bindings(imported->main()->body, true,
+                        [&](const graph::Binding& b) { casts += b.cast != nullptr; });
+  EXPECT_EQ(casts, 1);
+  EXPECT_NE(to_string(imported->main()->result_type).find("shape_0"), std::string::npos);
+}
+
+TEST(OnnxImport, Windows) {
+  ModelWriter conv;
+  conv.input("x", float32, {"b", 3, "h", "w"}).floats("k", {8, 3, 3, 3}).output("y");
+  conv.add("Conv", {"x", "k"}, {"y"}, {attr("pads", {1, 1, 1, 1}), attr("strides", {2, 2})});
+  EXPECT_FLOATS("(b, 8, \"(h + 1) // 2\", \"(w + 1) // 2\")", conv);
+  for (const char* mode : {"SAME_UPPER", "SAME_LOWER"}) {
+    ModelWriter same;
+    same.input("x", float32, {"b", 3, "h", 8}).floats("k", {8, 3, 3, 3}).output("y");
+    same.add("Conv", {"x", "k"}, {"y"}, {text_attr("auto_pad", mode), attr("strides", {2, 2})});
+    auto imported = import(same);
+    ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+    EXPECT_EQ(operators(*imported).back(), "nn.conv2d");
+  }
+  EXPECT_FLOATS("(b, 3, 1, 1)", one_node(17, "GlobalAveragePool", {"b", 3, "h", "w"}));
+  EXPECT_FLOATS("(b, 3, \"l - 1\")",
+                one_node(17, "MaxPool", {"b", 3, "l"}, {}, {attr("kernel_shape", {2})}));
+}
+
+// ---- Operator sets
+// -------------------------------------------------------------------------------
+
+TEST(OnnxImport, AttributesBecameOperands) {
+  EXPECT_FLOATS("(n, 2)", one_node(9, "Slice", {"n", 4}, {},
+                                   {attr("axes", {1}), attr("starts", {1}), attr("ends", {3})}));
+  EXPECT_FLOATS("(n, 2)", one_node(10, "Slice", {"n", 4}, {{1}, {3}, {1}}));
+  EXPECT_FLOATS("(n,)", one_node(11, "Squeeze", {"n", 1}, {}, {attr("axes", {1})}));
+  EXPECT_FLOATS("(n,)", one_node(13, "Squeeze", {"n", 1}, {{1}}));
+  EXPECT_FLOATS("(n, 1, 4)", one_node(11, "Unsqueeze", {"n", 4}, {}, {attr("axes", {1})}));
+  EXPECT_FLOATS("(n, 1, 4)", one_node(13, "Unsqueeze", {"n", 4}, {{-2}}));
+  EXPECT_FLOATS("(n, 1)", one_node(11, "ReduceSum", {"n", 4}, {}, {attr("axes", {1})}));
+  EXPECT_FLOATS("(n, 1)", one_node(13, "ReduceSum", {"n", 4}, {{1}}));
+  EXPECT_FLOATS("()", one_node(17, "ReduceMean", {"n", 4}, {}, {attr("keepdims", 0)}));
+  EXPECT_FLOATS("(\"n + 3\", 4)", one_node(10, "Pad", {"n", 4}, {}, {attr("pads", {1, 0, 2, 0})}));
+  EXPECT_FLOATS("(\"n + 3\", 4)", one_node(13, "Pad", {"n", 4}, {{1, 0, 2, 0}}));
+  EXPECT_FLOATS("(n, 4)", one_node(10, "Clip", {"n", 4}, {}, {float_attr("max", 6)}));
+}
+
+TEST(OnnxImport, ReductionsWithoutAxes) {
+  EXPECT_FLOATS("(1, 1)", one_node(18, "ReduceSum", {"n", 4}));
+  EXPECT_FLOATS("(n, 4)",
+                one_node(18, "ReduceSum", {"n", 4}, {}, {attr("noop_with_empty_axes", 1)}));
+}
+
+TEST(OnnxImport, OldSoftmaxNormalisesRows) {
+  EXPECT_EQ(operators(*import(one_node(11, "Softmax", {"n", 3, 4}))),
+            (std::vector<std::string>{"reshape", "nn.softmax", "reshape"}));
+  EXPECT_EQ(operators(*import(one_node(13, "Softmax", {"n", 3, 4}))),
+            (std::vector<std::string>{"nn.softmax"}));
+}
+
+TEST(OnnxImport, CastsStandWhereDtypesDiffer) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).input("e", int64, {"n"}).output("y").add("Pow", {"x", "e"}, {"y"});
+  EXPECT_EQ(operators(*import(w)), (std::vector<std::string>{"astype", "power"}));
+}
+
+TEST(OnnxImport, OperatorSetsOutsideAreRefused) {
+  EXPECT_NE(errors(one_node(6, "Relu", {"n"})).find("operator set 6"), std::string::npos);
+  EXPECT_NE(errors(one_node(29, "Relu", {"n"})).find("[unsupported-feature]"), std::string::npos);
+  EXPECT_NE(errors(one_node(0, "Relu", {"n"})).find("[bad-model]"), std::string::npos);
+  EXPECT_TRUE(find_operator("Slice", 9) && find_operator("Slice", 10));
+  EXPECT_NE(find_operator("Slice", 9), find_operator("Slice", 10));
+  EXPECT_EQ(find_operator("Gelu", 19), nullptr);
+}
+
+// ---- Names
+// ---------------------------------------------------------------------------------------
+
+TEST(OnnxImport, NamesOfDimensions) {
+  ModelWriter w;
+  w.input("/a/b", float32, {"p2o.DynamicDimension.0", "", "?"});
+  w.input("cache", float32, {"past + new", "new", "past"});
+  w.add("Relu", {"/a/b"}, {"y:0"}).output("y:0");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const graph::Function f = imported->main();
+  ASSERT_EQ(f->params.size(), 2u);
+  EXPECT_EQ(f->params[0]->name, "_a_b");
+  EXPECT_EQ(to_string(f->params[1]->type),
+            "R.Tensor((\"new + past\", new, past), dtype=\"float32\")");
+  EXPECT_EQ(*f->attrs.find("input_names"), Attr(AttrList{"/a/b", "cache"}));
+  EXPECT_EQ(*f->attrs.find("output_names"), Attr(AttrList{"y:0"}));
+  EXPECT_EQ(*f->attrs.find("symbol_names"),
+            Attr(AttrDict{{"p2o_DynamicDimension_0", "p2o.DynamicDimension.0"},
+                          {"_a_b_1", "/a/b_1"},
+                          {"_", "?"},
+                          {"new", "new"},
+                          {"past", "past"}}));
+}
+
+TEST(OnnxImport, WordsOfTheTextAreNoIdentifiers) {
+  EXPECT_EQ(identifier("for"), "for_");
+  EXPECT_EQ(identifier("T"), "T_");
+  EXPECT_EQ(identifier("0x"), "v0x");
+  EXPECT_EQ(identifier(""), "v");
+  Identifiers names;
+  EXPECT_EQ(names.fresh("a.b"), "a_b");
+  EXPECT_EQ(names.fresh("a/b"), "a_b_1");
+}
+
+TEST(OnnxImport, DeclaredRanges) {
+  ModelWriter w = one_node(17, "Relu", {"batch", "seq", ""});
+  Interval seq;
+  seq.lower = 1;
+  seq.upper = 512;
+  seq.divisor = 8;
+  Interval two;
+  two.lower = two.upper = 2;
+  auto imported = import(w, {.dims = {{"seq", seq}, {"x_2", two}}});
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const graph::Function f = imported->main();
+  EXPECT_EQ(to_string(f->result_type), "R.Tensor((batch, seq, 2), dtype=\"float32\")");
+  EXPECT_EQ(*f->attrs.find("tir_var_upper_bound"), Attr(AttrDict{{"seq", 512}}));
+  // The least multiple of 8 from 1 on.
+  EXPECT_EQ(*f->attrs.find("tir_var_lower_bound"), Attr(AttrDict{{"seq", 8}}));
+  EXPECT_EQ(*f->attrs.find("tir_var_divisor"), Attr(AttrDict{{"seq", 8}}));
+
+  EXPECT_NE(errors(w, {.dims = {{"sequence", seq}}}).find("[bad-usage]"), std::string::npos);
+  Interval empty;
+  empty.lower = 5;
+  empty.upper = 4;
+  EXPECT_NE(errors(w, {.dims = {{"seq", empty}}}).find("[bad-range]"), std::string::npos);
+}
+
+TEST(OnnxImport, DeclaredRangesOfSums) {
+  Interval most;
+  most.lower = 0;
+  most.upper = 4096;
+  auto imported = import(one_node(17, "Relu", {"past", "new"}), {.dims = {{"past+new", most}}});
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(checks(*imported), (std::vector<std::string>{"new + past <= 4096"}));
+}
+
+TEST(OnnxImport, EqualNamesAreOneSymbol) {
+  ModelWriter w;
+  w.input("x", float32, {"a", 4}).input("y", float32, {"b", 4}).output("z");
+  w.input("u", float32, {"a", 8}).input("v", float32, {"b", 8}).output("c");
+  w.add("Concat", {"x", "u"}, {"xu"}, {attr("axis", 1)});
+  w.add("Concat", {"y", "v"}, {"yv"}, {attr("axis", 1)});
+  w.add("Concat", {"xu", "yv"}, {"z"}, {attr("axis", 1)}).add("Relu", {"v"}, {"c"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->result_type),
+            "R.Tuple(R.Tensor((a, 24), dtype=\"float32\"), R.Tensor((a, 8), dtype=\"float32\"))");
+  EXPECT_TRUE(checks(*imported).empty());
+  EXPECT_EQ(*imported->main()->attrs.find("symbol_names"), Attr(AttrDict{{"a", "a"}}));
+
+  ImportOptions strictly;
+  strictly.strict_dims = true;
+  const std::string strict = errors(w, strictly);
+  EXPECT_NE(strict.find("`a` and `b`"), std::string::npos) << strict;
+  EXPECT_NE(strict.find("[shape-mismatch]"), std::string::npos);
+}
+
+TEST(OnnxImport, HintsThatAreRefutedWarn) {
+  ModelWriter w;
+  w.input("x", float32, {"n", 4}).output("y", float32, {"m", 5}).output("z", float32, {4});
+  w.add("Relu", {"x"}, {"y"}).add("Relu", {"x"}, {"z"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  ASSERT_EQ(imported->warnings.size(), 2u);
+  EXPECT_NE(imported->warnings[0].text.find("declared as `5`, but is `4`"), std::string::npos);
+  EXPECT_NE(imported->warnings[1].text.find("rank 1"), std::string::npos);
+}
+
+// ---- Files as they are
+// ---------------------------------------------------------------------------
+
+TEST(OnnxImport, OutputsThatAreInputsOrConstants) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).input("unused", float32, {"m"}).ints("c", {1, 2});
+  w.add("Relu", {"x"}, {"y"});
+  w.output("x").output("c").output("y").output("y");
+  EXPECT_EQ(result_type(w),
+            "R.Tuple(R.Tensor((n,), dtype=\"float32\"), R.Tensor((2,), dtype=\"int64\"), "
+            "R.Tensor((n,), dtype=\"float32\"), R.Tensor((n,), dtype=\"float32\"))");
+  EXPECT_EQ(import(w)->main()->params.size(), 2u);
+}
+
+TEST(OnnxImport, InitializersThatAreInputsAreConstants) {
+  ModelWriter w;
+  w.input("x", float32, {"n", 4}).input("w", float32, {4}).floats("w", {4}).output("y");
+  w.add("Add", {"x", "w"}, {"y"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(imported->main()->params.size(), 1u);
+}
+
+TEST(OnnxImport, WeightsAreNotCopied) {
+  ModelWriter w;
+  const std::string raw(4 * sizeof(float), '\1');
+  const std::string tensor = message([&](pbf_writer& t) {
+    t.add_int64(1, 4);
+    t.add_int32(2, float32);
+    t.add_string(8, "the/weight");
+    t.add_bytes(9, raw);
+  });
+  const std::string graph = message([&](pbf_writer& g) {
+    g.add_message(1, node("Add", {"x", "the/weight"}, {"y"}));
+    g.add_message(5, tensor);
+    g.add_message(11, value_info("x", float32, {"n", 4}));
+    g.add_message(12, message([](pbf_writer& o) { o.add_string(1, "y"); }));
+  });
+  auto imported = import_bytes(message([&](pbf_writer& m) {
+    m.add_int64(1, 9);
+    m.add_message(7, graph);
+    m.add_message(8, opset_import(17));
+  }));
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const graph::ConstantNode* weight = nullptr;
+  graph::visit_bindings(imported->main()->body, true, [&](const graph::Binding& b) {
+    if (const auto* call = graph::as<graph::CallNode>(b.value)) {
+      weight = graph::as<graph::ConstantNode>(call->args[1]);
+    }
+  });
+  ASSERT_NE(weight, nullptr);
+  EXPECT_EQ(weight->weight_name, "the/weight");
+  const char* at = reinterpret_cast<const char*>(weight->data->bytes);
+  EXPECT_GE(at, imported->bytes.data());
+  EXPECT_LT(at, imported->bytes.data() + imported->bytes.size());
+}
+
+TEST(OnnxImport, NodesInAnyOrder) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).output("z");
+  w.add("Exp", {"y"}, {"z"}).add("Relu", {"x"}, {"y"});
+  EXPECT_EQ(operators(*import(w)), (std::vector<std::string>{"nn.relu", "exp"}));
+}
+
+TEST(OnnxImport, OmittedOperands) {
+  ModelWriter w(13);
+  w.input("x", float32, {"n"}).floats("high", {}).output("y");
+  w.add("Clip", {"x", "", "high"}, {"y"});
+  EXPECT_EQ(operators(*import(w)), (std::vector<std::string>{"minimum"}));
+}
+
+TEST(OnnxImport, NodesLendTheirNamesToErrors) {
+  ModelWriter w;
+  w.input("x", float32, {2}).input("y", float32, {3}).output("z");
+  w.add("Add", {"x", "y"}, {"z"}, {}, "", "/layer/Add");
+  EXPECT_NE(errors(w).find("node `/layer/Add` (Add, node 0)"), std::string::npos) << errors(w);
+}
+
+// ---- Functions and branches
+// ----------------------------------------------------------------------
+
+TEST(OnnxImport, FunctionsAreInlined) {
+  ModelWriter w;
+  w.function("Scale", {"a", "b"}, {"r"},
+             {node("Softmax", {"a"}, {"s"}, {attr_reference("axis", "where", 2)}),
+              node("Clip", {"s", "b"}, {"r"})},
+             {"where"});
+  w.function("Twice", {"a"}, {"r"},
+             {node("Scale", {"a"}, {"t"}, {attr_reference("where", "axis", 2)}, "local"),
+              node("Scale", {"t", ""}, {"r"}, {attr("where", 0)}, "local")},
+             {}, {attr("axis", 1)});
+  w.input("x", float32, {"n", 4}).output("y").add("Twice", {"x"}, {"y"}, {}, "local");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(operators(*imported), (std::vector<std::string>{"nn.softmax", "nn.softmax"}));
+  std::vector<int64_t> axes;
+  graph::visit_bindings(imported->main()->body, true, [&](const graph::Binding& b) {
+    if (const auto* call = graph::as<graph::CallNode>(b.value)) {
+      axes.push_back(call->attrs.get_int("axis"));
+    }
+  });
+  EXPECT_EQ(axes, (std::vector<int64_t>{1, 0}));
+}
+
+TEST(OnnxImport, FunctionsThatCallThemselves) {
+  ModelWriter w;
+  w.function("F", {"a"}, {"r"}, {node("F", {"a"}, {"r"}, {}, "local")});
+  w.input("x", float32, {"n"}).output("y").add("F", {"x"}, {"y"}, {}, "local");
+  EXPECT_NE(errors(w).find("[nesting-too-deep]"), std::string::npos) << errors(w);
+}
+
+TEST(OnnxImport, FunctionsThatGrowWithoutEnd) {
+  ModelWriter w;
+  for (int i = 0; i < 40; ++i) {
+    const std::string callee = "F" + std::to_string(i + 1);
+    w.function("F" + std::to_string(i), {"a"}, {"r"},
+               {node(callee, {"a"}, {"t"}, {}, "local"), node(callee, {"t"}, {"r"}, {}, "local")});
+  }
+  w.function("F40", {"a"}, {"r"}, {node("Identity", {"a"}, {"r"})});
+  w.input("x", float32, {"n"}).output("y").add("F0", {"x"}, {"y"}, {}, "local");
+  EXPECT_NE(errors(w).find("[too-large]"), std::string::npos) << errors(w);
+}
+
+ModelWriter branches(const std::string& condition) {
+  ModelWriter yes, no;
+  yes.output("r").add("Relu", {"x"}, {"r"});
+  no.output("r").add("Exp", {"x"}, {"r"});
+  ModelWriter w;
+  w.input("x", float32, {"n", 4}).input("c", boolean, {}).output("y").scalar("three", 3);
+  w.add("Size", {"x"}, {"size"}).add("Less", {"size", "three"}, {"unknown"});
+  w.add("Less", {"three", "three"}, {"known"});
+  w.add("If", {condition}, {"y"},
+        {graph_attr("then_branch", yes.graph()), graph_attr("else_branch", no.graph())});
+  return w;
+}
+
+TEST(OnnxImport, BranchesWithAKnownCondition) {
+  EXPECT_EQ(operators(*import(branches("known"))).back(), "exp");
+  EXPECT_NE(errors(branches("c")).find("[unsupported-operator]"), std::string::npos);
+  EXPECT_NE(errors(branches("unknown")).find("[unsupported-operator]"), std::string::npos);
+}
+
+// ---- Errors
+// --------------------------------------------------------------------------------------
+
+TEST(OnnxImport, AllUnsupportedOperatorsAreListed) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).output("z");
+  w.add("Frobnicate", {"x"}, {"a"}, {}, "", "first");
+  w.add("Relu", {"a"}, {"b"});
+  w.add("Conjure", {"b"}, {"c"}, {}, "com.acme", "second").add("Relu", {"c"}, {"z"});
+  auto imported = import(w);
+  ASSERT_FALSE(imported->module.ok());
+  const Diagnostics& all = imported->module.errors();
+  ASSERT_EQ(all.size(), 2u) << to_string(all);
+  EXPECT_EQ(all[0].to_string(),
+            "node `first` (Frobnicate, node 0): error: operator `Frobnicate` of operator set 17 is "
+            "not supported [unsupported-operator]\n");
+  EXPECT_NE(all[1].to_string().find("node `second` (Conjure, node 2)"), std::string::npos);
+  EXPECT_NE(all[1].to_string().find("`com.acme.Conjure`"), std::string::npos);
+}
+
+TEST(OnnxImport, Cycles) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).output("b");
+  w.add("Add", {"x", "b"}, {"a"}, {}, "", "one").add("Relu", {"a"}, {"b"}, {}, "", "two");
+  EXPECT_EQ(errors(w),
+            "node `one` (Add, node 0): error: the nodes `one`, `two` form a cycle [bad-model]\n");
+}
+
+TEST(OnnxImport, NamesThatDontFit) {
+  ModelWriter missing;
+  missing.input("x", float32, {"n"}).output("y").add("Add", {"x", "weight"}, {"y"});
+  EXPECT_EQ(errors(missing),
+            "node `y` (Add, node 0): error: value `weight` is used, but nothing produces it "
+            "[missing-value]\n");
+  ModelWriter no_output;
+  no_output.input("x", float32, {"n"}).output("z").add("Relu", {"x"}, {"y"});
+  EXPECT_NE(errors(no_output).find("output `z` is produced by nothing [missing-value]"),
+            std::string::npos);
+  ModelWriter twice;
+  twice.input("x", float32, {"n"}).output("y").add("Relu", {"x"}, {"y"}).add("Exp", {"x"}, {"y"});
+  EXPECT_NE(errors(twice).find("`y` is produced twice [bad-model]"), std::string::npos);
+  ModelWriter same_input;
+  same_input.input("x", float32, {"n"}).input("x", float32, {"n"}).output("x");
+  EXPECT_NE(errors(same_input).find("input `x` is there twice"), std::string::npos);
+  ModelWriter same_weight;
+  same_weight.ints("w", {1}).ints("w", {1}).output("w");
+  EXPECT_NE(errors(same_weight).find("initializer `w` is there twice"), std::string::npos);
+}
+
+TEST(OnnxImport, DtypesThatDiffer) {
+  ModelWriter w;
+  w.input("x", float32, {"n"}).input("y", int64, {"n"}).output("z").add("Add", {"x", "y"}, {"z"});
+  EXPECT_NE(errors(w).find("[dtype-mismatch]"), std::string::npos);
+  ModelWriter declared;
+  declared.input("x", float32, {"n"}).output("y", int64, {"n"}).add("Relu", {"x"}, {"y"});
+  EXPECT_NE(errors(declared).find("[dtype-mismatch]"), std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Relu", {"n"}, {}, {}, 17)).find("[unsupported-dtype]"),
+            std::string::npos);
+}
+
+TEST(OnnxImport, SizesThatNothingHolds) {
+  EXPECT_NE(errors(one_node(17, "Relu", {-2})).find("[bad-model]"), std::string::npos);
+  const int64_t huge = int64_t{1} << 40;
+  EXPECT_NE(errors(one_node(17, "Relu", {huge, huge, "n"})).find("[too-large]"), std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Expand", {1}, {{int64_t{1} << 60}})).find("[too-large]"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Expand", {1}, {{huge, huge, huge, huge}})).find("[too-large]"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Unsqueeze", {1}, {std::vector<int64_t>(64, 0)})).find("error"),
+            std::string::npos);
+}
+
+TEST(OnnxImport, AttributesThatDontFit) {
+  EXPECT_NE(errors(one_node(17, "Concat", {"n"})).find("attribute `axis` is missing"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Softmax", {"n"}, {}, {text_attr("axis", "last")}))
+                .find("attribute `axis` is of kind `string`, expected `int`"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "Softmax", {"n"}, {}, {attr("axis", 3)})).find("[bad-attribute]"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(17, "MatMul", {"n"})).find("operand 1 is missing [wrong-arity]"),
+            std::string::npos);
+  ModelWriter unknown_axes;
+  unknown_axes.input("x", float32, {"n", 1}).input("axes", int64, {1}).output("y");
+  unknown_axes.add("Squeeze", {"x", "axes"}, {"y"});
+  EXPECT_NE(errors(unknown_axes).find("`axes` is not known when the model is compiled"),
+            std::string::npos);
+}
+
+// Mutated models give a module or an error, whatever they hold.
+TEST(OnnxImport, MutationsNeverCrash) {
+  ModelWriter w;
+  w.input("x", float32, {"b", 3, "h", "past + new"}).input("p", float32, {"past", "new"});
+  w.floats("k", {4, 3, 3, 3}).ints("shape", {0, -1}).ints("pads", {0, 1, 0, 1}).output("y");
+  w.function("F", {"a"}, {"r"}, {node("Relu", {"a"}, {"r"})});
+  w.add("Conv", {"x", "k"}, {"c"}, {attr("pads", {1, 1, 1, 1})});
+  w.add("F", {"c"}, {"f"}, {}, "local").add("Reshape", {"f", "shape"}, {"r"});
+  w.add("Pad", {"r", "pads"}, {"q"}).add("Shape", {"q"}, {"s"});
+  w.add("ReduceSum", {"q"}, {"t"}).add("Expand", {"t", "s"}, {"y"});
+  const std::string valid = w.model();
+  ASSERT_EQ(errors(w), "no error");
+  std::mt19937 random(7);
+  for (int round = 0; round < 3000; ++round) {
+    std::string bytes = valid;
+    for (unsigned i = 0; i <= random() % 3; ++i) {
+      bytes[random() % bytes.size()] = static_cast<char>(random() % (round % 2 ? 256 : 16));
+    }
+    auto model = read_model(std::as_bytes(std::span(bytes)));
+    if (!model.ok()) continue;
+    auto module = import_onnx(*model, standard_ops());
+    if (!module.ok()) {
+      EXPECT_FALSE(to_string(module.errors()).empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace repose::onnx::test

@@ -1,0 +1,18 @@
+// `--dim` for modules from text: declared ranges of dimension symbols.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/diagnostic.h"
+#include "expr/facts.h"
+#include "ir/module.h"
+
+namespace repose::cli {
+
+// Narrows the symbols of the public graph functions' parameters: by name (that of the model where
+// text gives one, else the symbol's) or as `<input>_<axis>`. A name that no function has is an
+// error, and so is a range that leaves no size.
+Result<Module> declare_dims(const Module& module, const std::map<std::string, Interval>& dims);
+
+}  // namespace repose::cli

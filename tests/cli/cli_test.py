@@ -379,11 +379,11 @@ class Text(CommandLine):
         # A chain of functions, each of which calls the next: no recursion in the compiler.
         functions = "".join(
             f'    @R.function(private=True)\n    def f{i}(x: R.Tensor((2,), "float32")):\n'
-            f"        y = Module.f{i + 1}(x)\n        return y\n" for i in range(2000))
+            f"        y = Module.f{i + 1}(x)\n        return y\n" for i in range(200))
         text = ("@I.ir_module\nclass Module:\n"
                 '    @R.function\n    def main(x: R.Tensor((2,), "float32")):\n'
                 "        y = Module.f0(x)\n        return y\n" + functions +
-                '    @R.function(private=True)\n    def f2000(x: R.Tensor((2,), "float32")):\n'
+                '    @R.function(private=True)\n    def f200(x: R.Tensor((2,), "float32")):\n'
                 "        y = R.nn.relu(x)\n        return y\n")
         path = self.write("chain.relax", text)
         self.assertIn(self.repose("compile", path, "-o", "chain.so"), (OK, MALFORMED), self.err)

@@ -135,6 +135,12 @@ class ProgramRun {
       case ExprKind::logical_or:
         return eval(e->args[0]).i ? Scalar::of_int(1, e->dtype) : eval(e->args[1]);
       case ExprKind::call: {
+        if (as<CallNode>(e)->intrinsic == Intrinsic::check_index) {
+          const Scalar index = eval(e->args[0]);
+          EXPECT_GE(index.i, 0);
+          EXPECT_LT(index.i, eval(e->args[1]).i);
+          return index;
+        }
         std::vector<Scalar> args;
         for (const Expr& a : e->args) args.push_back(eval(a));
         return *eval_intrinsic(as<CallNode>(e)->intrinsic, e->dtype, args.data(),

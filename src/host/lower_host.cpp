@@ -488,22 +488,6 @@ class HostLowering {
     joined_[b.var.get()] = std::move(data);
   }
 
-  void match_symbols(const Type& join, const Type& branch, VarMap& values) {
-    auto match = [&](const Dims& want, const Dims& have) {
-      for (size_t i = 0; i < want.size() && i < have.size(); ++i) {
-        if (const auto* v = as<VarNode>(want[i])) values.emplace(v, have[i]);
-      }
-    };
-    if (const auto *j = as<TensorTypeNode>(join), *o = as<TensorTypeNode>(branch); j && o) {
-      if (j->shape && o->shape) match(*j->shape, *o->shape);
-    } else if (const auto* j = as<ShapeTypeNode>(join), *o = as<ShapeTypeNode>(branch); j && o) {
-      if (j->dims && o->dims) match(*j->dims, *o->dims);
-    } else if (const auto* j = as<TupleTypeNode>(join), *o = as<TupleTypeNode>(branch); j && o) {
-      for (size_t i = 0; i < j->fields.size(); ++i)
-        match_symbols(j->fields[i], o->fields[i], values);
-    }
-  }
-
   void finish_results(const Value& result) {
     std::vector<Expr> sources = places(result);
     for (size_t r = 0; r < plan_.copied_results.size(); ++r) {

@@ -48,25 +48,6 @@ std::unordered_set<std::string> recursive_functions(const Module& module) {
   return result;
 }
 
-void bind_symbols(const Type& param, const Type& arg, VarMap& symbols) {
-  auto match = [&](const Dims& a, const Dims& b) {
-    for (size_t i = 0; i < a.size() && i < b.size(); ++i) {
-      if (const auto* v = as<VarNode>(a[i])) symbols.emplace(v, b[i]);
-    }
-  };
-  if (const auto *p = as<TensorTypeNode>(param), *a = as<TensorTypeNode>(arg); p && a) {
-    if (p->shape && a->shape) match(*p->shape, *a->shape);
-  } else if (const auto* p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
-    if (p->dims && a->dims) match(*p->dims, *a->dims);
-  } else if (const auto* p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
-    if (p->value && a->value) match({p->value}, {a->value});
-  } else if (const auto* p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
-    for (size_t i = 0; i < p->fields.size() && i < a->fields.size(); ++i) {
-      bind_symbols(p->fields[i], a->fields[i], symbols);
-    }
-  }
-}
-
 class Inliner {
  public:
   Inliner(const Module& module) : module_(module), recursive_(recursive_functions(module)) {}
@@ -88,7 +69,7 @@ class Inliner {
         return Value();  // the Builder reports it
       }
       values.emplace(f->params[i].get(), arg);
-      bind_symbols(f->params[i]->type, arg->type, symbols);
+      match_symbols(f->params[i]->type, arg->type, symbols);
     }
     return body(b, f->body, values, symbols);
   }
@@ -112,7 +93,7 @@ class Inliner {
         if (!bound.ok()) return bound.errors();
         values[x.var.get()] = *bound;
         // Symbols that this binding introduced are fresh in each call.
-        bind_symbols(x.var->type, (*bound)->type, symbols);
+        match_symbols(x.var->type, (*bound)->type, symbols);
       }
     }
     return graph::substitute(source->result, values, symbols);

@@ -232,9 +232,35 @@ TEST(OnnxImport, NamesOfDimensions) {
   EXPECT_EQ(*f->attrs.find("symbol_names"),
             Attr(AttrDict{{"p2o_DynamicDimension_0", "p2o.DynamicDimension.0"},
                           {"_a_b_1", "/a/b_1"},
-                          {"_", "?"},
+                          {"_a_b_2", "/a/b_2"},
                           {"new", "new"},
                           {"past", "past"}}));
+}
+
+TEST(OnnxImport, QuestionMarksAreSymbolsOfTheirOwn) {
+  ModelWriter w;
+  w.input("x", float32, {"?", "?"}).add("Relu", {"x"}, {"y"}).output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->params[0]->type),
+            "R.Tensor((x_0, x_1), dtype=\"float32\")");
+}
+
+TEST(OnnxImport, SymbolsMadeOneSayByWhichNode) {
+  ModelWriter w;
+  w.input("x", float32, {"m", 4}).input("w", float32, {"k", 4});
+  w.add("Add", {"x", "w"}, {"s"}).output("s");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(imported->main()->attrs.find("symbol_aliases"), nullptr);  // 1 may stand beside n
+  ModelWriter concat;
+  concat.input("x", float32, {"m", 4}).input("w", float32, {"k", 4});
+  concat.add("Concat", {"x", "w"}, {"s"}, {attr("axis", 1)}, "", "/join").output("s");
+  auto joined = import(concat);
+  ASSERT_TRUE(joined->module.ok()) << to_string(joined->module.errors());
+  const Attr* aliases = joined->main()->attrs.find("symbol_aliases");
+  ASSERT_NE(aliases, nullptr);
+  EXPECT_EQ(*aliases, Attr(AttrDict{{"k", Attr(AttrList{"m", "node `/join` (Concat, node 0)"})}}));
 }
 
 TEST(OnnxImport, WordsOfTheTextAreNoIdentifiers) {

@@ -91,7 +91,7 @@ Result<void> print_results(const LoadedModel& model, int function,
     if (folder.empty()) continue;
     std::string name = value.name;
     std::replace(name.begin(), name.end(), '/', '_');
-    auto written = write_npy(folder + "/" + name + ".npy", *results[i]);
+    auto written = write_npy(fmt::format("{}/{}.npy", folder, name), *results[i]);
     if (!written.ok()) return written;
   }
   return {};

@@ -79,6 +79,16 @@ std::string quoted(const std::string& text) {
   return out + "`";
 }
 
+// Where something comes from, without the folder that its file lies in: an artifact's bytes don't
+// depend on that.
+std::string place_text(const Span& span) {
+  if (!span || span.source->kind == Source::Kind::node) return span.to_string();
+  const std::string& path = span.source->name;
+  Span bare = span;
+  bare.source = make_text_source(path.substr(path.rfind('/') + 1), "");
+  return bare.to_string();
+}
+
 std::string range_text(const Interval& r) {
   std::string out = r.lower == Interval::minus_infinity ? ".." : std::to_string(r.lower) + "..";
   if (r.upper != Interval::plus_infinity) out += std::to_string(r.upper);
@@ -344,7 +354,7 @@ class HostLowering {
       }
     }
     for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
-    if (b.span) operands.push_back(make_string(b.span.to_string()));
+    if (b.span) operands.push_back(make_string(place_text(b.span)));
     out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 
@@ -356,7 +366,7 @@ class HostLowering {
     std::string message = c.attrs.get_string("message");
     if (b.span) {
       std::string place;
-      for (char c : b.span.to_string())
+      for (char c : place_text(b.span))
         place += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
       message += " (in " + place + ")";
     }

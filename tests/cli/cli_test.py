@@ -6,10 +6,7 @@
 import json
 import os
 import random
-import shutil
-import subprocess
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -17,9 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-ROOT = Path(__file__).resolve().parents[2]
-REPOSE = os.environ.get("REPOSE", str(ROOT / "build/release/bin/repose"))
-OK, MISMATCH, USAGE, UNSUPPORTED, MALFORMED, INTERNAL, IO, REFUSED = range(8)
+from command_line import (INTERNAL, IO, MALFORMED, MISMATCH, OK, REFUSED, UNSUPPORTED, USAGE,
+                          CommandLine)
 
 TEXT = """
 @R.function
@@ -78,46 +74,14 @@ def nested_ifs(depth):
     return varint(1 << 3) + varint(8) + opset + field(7, b"".join(reversed(parts)))
 
 
-class CommandLine(unittest.TestCase):
-    def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="repose-cli-"))
-
-    def tearDown(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def write(self, name, contents):
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
-        return str(path)
-
-    def repose(self, *arguments, timeout=120):
-        done = subprocess.run([REPOSE, *map(str, arguments)], capture_output=True, check=False,
-                              timeout=timeout, cwd=self.folder)
-        self.out = done.stdout.decode(errors="replace")
-        self.err = done.stderr.decode(errors="replace")
-        return done.returncode
-
-    def expect(self, code, *arguments, says=(), **options):
-        """Runs it; `says` are parts of what it prints on stderr."""
-        got = self.repose(*arguments, **options)
-        self.assertEqual(got, code, f"repose {' '.join(map(str, arguments))}\n{self.out}{self.err}")
-        for part in [says] if isinstance(says, str) else says:
-            self.assertIn(part, self.err)
-
-    def expect_malformed(self, model, says=(), code=MALFORMED, name="model.onnx", **options):
-        path = self.write(name, model)
-        before = sorted(os.listdir(self.folder))
-        self.expect(code, "compile", path, "-o", self.folder / "out.so", says=says, **options)
-        self.assertEqual(sorted(os.listdir(self.folder)), before, "no file stays")
-
+class Command(CommandLine):
     def compiled(self, text=TEXT, *options):
         path = self.write("model.relax", text)
         self.expect(OK, "compile", path, "-o", "model.so", *options)
         return str(self.folder / "model.so")
 
 
-class Usage(CommandLine):
+class Usage(Command):
     def test_no_command_and_unknown_ones(self):
         self.expect(USAGE)
         self.expect(USAGE, "translate")
@@ -169,7 +133,7 @@ class Usage(CommandLine):
         self.assertEqual(code, MALFORMED, self.err)
 
 
-class Files(CommandLine):
+class Files(Command):
     def test_what_cannot_be_read(self):
         for command in ("compile", "run", "inspect", "opt", "compare"):
             with self.subTest(command):
@@ -240,7 +204,7 @@ class Files(CommandLine):
         np.testing.assert_array_equal(np.load(written), np.maximum(x + y, 0))
 
 
-class Calls(CommandLine):
+class Calls(Command):
     def test_what_the_model_refuses(self):
         library = self.compiled()
         self.expect(REFUSED, "run", library, "-i", "x=2x5xf32", "-i", "y=4xf32",
@@ -305,7 +269,7 @@ class Calls(CommandLine):
             self.assertIn(part, (self.folder / "m.txt").read_text())
 
 
-class Compare(CommandLine):
+class Compare(Command):
     def test_agreement(self):
         path = self.write("m.relax", TEXT)
         self.expect(OK, "compare", path)
@@ -336,7 +300,7 @@ class Compare(CommandLine):
         self.expect(IO, "compare", path, "nowhere.so", says="nowhere.so")
 
 
-class Text(CommandLine):
+class Text(Command):
     def test_errors_show_the_place(self):
         bad = TEXT.replace("R.add(x, y)", "R.add(x, q)").replace("R.nn.relu", "R.nn.reluu")
         self.expect_malformed(bad, name="m.relax", says=[
@@ -376,17 +340,48 @@ class Text(CommandLine):
     def test_sizes(self):
         for shape in ('("n", -4)', '("n", 99999999999999999999)'):
             self.expect_malformed(TEXT.replace('("n", 4)', shape, 1), name="m.relax")
-        # A chain of functions, each of which calls the next: no recursion in the compiler.
-        functions = "".join(
-            f'    @R.function(private=True)\n    def f{i}(x: R.Tensor((2,), "float32")):\n'
-            f"        y = Module.f{i + 1}(x)\n        return y\n" for i in range(200))
-        text = ("@I.ir_module\nclass Module:\n"
-                '    @R.function\n    def main(x: R.Tensor((2,), "float32")):\n'
-                "        y = Module.f0(x)\n        return y\n" + functions +
-                '    @R.function(private=True)\n    def f200(x: R.Tensor((2,), "float32")):\n'
-                "        y = R.nn.relu(x)\n        return y\n")
-        path = self.write("chain.relax", text)
-        self.assertIn(self.repose("compile", path, "-o", "chain.so"), (OK, MALFORMED), self.err)
+
+    @staticmethod
+    def functions(count, calls):
+        """A module of functions, each of which calls the next one `calls` times in a row."""
+        def function(name, callee, options=""):
+            body = "".join(f"        x = Module.{callee}(x)\n" for _ in range(calls))
+            if callee is None:
+                body = "        x = R.nn.relu(x)\n"
+            return (f"    @R.function{options}\n    def {name}(x: R.Tensor((2,), \"float32\")):\n"
+                    f"{body}        return x\n")
+
+        private = [function(f"f{i}", f"f{i + 1}" if i + 1 < count else None, "(private=True)")
+                   for i in range(count)]
+        return "@I.ir_module\nclass Module:\n" + function("main", "f0") + "".join(private)
+
+    def test_nested_function_calls(self):
+        path = self.write("chain.relax", self.functions(200, 1))
+        self.expect(OK, "compile", path, "-o", "chain.so")
+        self.expect_malformed(self.functions(100_000, 1), name="m.relax",
+                              says="[nesting-too-deep]")
+
+    def test_functions_that_call_each_other_twice(self):
+        path = self.write("double.relax", self.functions(8, 2))
+        self.expect(OK, "compile", path, "-o", "double.so")
+        self.expect(OK, "run", "double.so", "-i", "x=2xf32:ones")
+        self.assertIn("[1, 1]", self.out)
+        self.expect_malformed(self.functions(60, 2), name="m.relax", timeout=20, says="[too-large]")
+
+    def test_mutual_recursion(self):
+        text = """
+@I.ir_module
+class Module:
+    @R.function
+    def main(x: R.Tensor((2,), "float32")) -> R.Tensor((2,), "float32"):
+        y = Module.other(x)
+        return y
+    @R.function(private=True)
+    def other(x: R.Tensor((2,), "float32")) -> R.Tensor((2,), "float32"):
+        y = Module.main(x)
+        return y
+"""
+        self.expect_malformed(text, name="m.relax", code=UNSUPPORTED, says="interpreter only")
 
     def test_what_native_code_does_not_do(self):
         text = """
@@ -401,8 +396,33 @@ def main(c: R.Tensor((), "bool"), x: R.Tensor(("m",), "float32")) -> R.Tensor(("
 """
         self.expect_malformed(text, name="m.relax", code=UNSUPPORTED, says="main")
 
+    def test_loops(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("n",), "float32")):
+    n = T.int64()
 
-class Onnx(CommandLine):
+    @R.function
+    def goes_on(v: R.Tensor((n,), "float32")) -> R.Tensor((), "bool"):
+        return R.less(R.sum(v), R.const(9.0, "float32"))
+
+    @R.function
+    def twice(v: R.Tensor((n,), "float32")) -> R.Tensor((n,), "float32"):
+        return R.add(v, v)
+
+    y = R.while_loop(goes_on, twice, x)
+    return y
+"""
+        path = self.write("loop.relax", text)
+        self.expect_malformed(text, name="m.relax", code=UNSUPPORTED, says="`while_loop`")
+        self.expect(OK, "opt", path)
+        self.assertIn("R.while_loop(goes_on, twice, x)", self.out)
+        printed = self.out
+        self.expect(OK, "opt", self.write("again.relax", printed))
+        self.assertEqual(self.out, printed)
+
+
+class Onnx(Command):
     GOOD = """g (float[batch, 3] x) => (float[batch, 2] y)
         <float[3, 2] w = {1, 2, 3, 4, 5, 6}> { h = MatMul(x, w) y = Relu(h) }"""
 

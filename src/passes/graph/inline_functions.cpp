@@ -1,6 +1,7 @@
 // Puts the bodies of called graph functions in place of the calls.
 #include "passes/graph/inline_functions.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "passes/graph/rebuild.h"
@@ -11,49 +12,119 @@ namespace {
 
 using graph::Value;
 
-void callees(const graph::Body& body, std::unordered_set<std::string>& names) {
-  graph::visit_bindings(body, true, [&](const graph::Binding& b) {
+// What inlining may add up to: nested calls, and bindings in the whole module. Functions that call
+// each other twice double the code with each one.
+constexpr int max_depth = 256;
+constexpr int64_t max_bindings = 100'000;
+
+// The graph functions of a module that each mentions, as positions in `names`.
+struct CallGraph {
+  std::vector<std::string> names;
+  std::vector<std::vector<size_t>> callees;
+};
+
+CallGraph call_graph(const Module& module) {
+  CallGraph g;
+  std::unordered_map<std::string, size_t> positions;
+  for (const std::string& name : module.names()) {
+    if (!module.graph_function(name)) continue;
+    positions.emplace(name, g.names.size());
+    g.names.push_back(name);
+  }
+  g.callees.resize(g.names.size());
+  for (size_t i = 0; i < g.names.size(); ++i) {
+    std::unordered_set<size_t> seen;
     std::function<void(const Value&)> note = [&](const Value& v) {
-      if (const auto* g = graph::as<graph::GlobalNode>(v)) names.insert(g->name);
+      if (const auto* global = graph::as<graph::GlobalNode>(v)) {
+        auto it = positions.find(global->name);
+        if (it != positions.end() && seen.insert(it->second).second) {
+          g.callees[i].push_back(it->second);
+        }
+      }
       graph::visit_operands(v, note);
     };
-    note(b.value);
-    if (const auto* call = graph::as<graph::CallNode>(b.value); call && call->callee)
-      note(call->callee);
-  });
+    graph::visit_bindings(module.graph_function(g.names[i])->body, true,
+                          [&](const graph::Binding& b) { note(b.value); });
+  }
+  return g;
 }
 
-// Functions that can reach themselves.
-std::unordered_set<std::string> recursive_functions(const Module& module) {
-  std::unordered_map<std::string, std::unordered_set<std::string>> reach;
-  for (const std::string& name : module.names()) {
-    if (graph::Function f = module.graph_function(name)) callees(f->body, reach[name]);
+// Tarjan's strongly connected components, without recursion: chains of calls may be long.
+class Components {
+ public:
+  // Functions that can reach themselves.
+  static std::unordered_set<std::string> recursive_functions(const Module& module) {
+    const CallGraph g = call_graph(module);
+    Components c(g);
+    for (size_t i = 0; i < g.names.size(); ++i) c.visit(i);
+    return std::move(c.recursive_);
   }
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (auto& [name, set] : reach) {
-      const std::unordered_set<std::string> direct = set;
-      for (const std::string& callee : direct) {
-        auto it = reach.find(callee);
-        if (it == reach.end()) continue;
-        for (const std::string& further : it->second)
-          changed = set.insert(further).second || changed;
+
+ private:
+  explicit Components(const CallGraph& g)
+      : graph_(g), order_(g.names.size(), 0), low_(g.names.size()), on_stack_(g.names.size()) {}
+
+  void visit(size_t root) {
+    if (order_[root] != 0) return;
+    struct Open {
+      size_t function, next;  // the callee to look at
+    };
+    std::vector<Open> open{{root, 0}};
+    enter(root);
+    while (!open.empty()) {
+      auto& [f, next] = open.back();
+      if (next < graph_.callees[f].size()) {
+        const size_t callee = graph_.callees[f][next++];
+        if (callee == f) recursive_.insert(graph_.names[f]);
+        if (order_[callee] == 0) {
+          enter(callee);
+          open.push_back({callee, 0});
+        } else if (on_stack_[callee]) {
+          low_[f] = std::min(low_[f], order_[callee]);
+        }
+        continue;
       }
+      const size_t done = f;
+      open.pop_back();
+      if (!open.empty())
+        low_[open.back().function] = std::min(low_[open.back().function], low_[done]);
+      if (low_[done] == order_[done]) close(done);
     }
   }
-  std::unordered_set<std::string> result;
-  for (const auto& [name, set] : reach) {
-    if (set.count(name)) result.insert(name);
+
+  void enter(size_t f) {
+    order_[f] = low_[f] = ++count_;
+    on_stack_[f] = true;
+    stack_.push_back(f);
   }
-  return result;
-}
+
+  // Takes the component of `f` from the stack.
+  void close(size_t f) {
+    const bool is_cycle = stack_.back() != f;
+    size_t member = 0;
+    do {
+      member = stack_.back();
+      stack_.pop_back();
+      on_stack_[member] = false;
+      if (is_cycle) recursive_.insert(graph_.names[member]);
+    } while (member != f);
+  }
+
+  const CallGraph& graph_;
+  std::vector<size_t> order_, low_;  // 0: not seen
+  std::vector<bool> on_stack_;
+  std::vector<size_t> stack_;
+  size_t count_ = 0;
+  std::unordered_set<std::string> recursive_;
+};
 
 class Inliner {
  public:
-  Inliner(const Module& module) : module_(module), recursive_(recursive_functions(module)) {}
+  explicit Inliner(const Module& module)
+      : module_(module), recursive_(Components::recursive_functions(module)) {}
 
   // The callee's bindings, in the caller; the result takes the call's place.
-  Result<Value> inline_call(Builder& b, const graph::CallNode& call, const Span&) {
+  Result<Value> inline_call(Builder& b, const graph::CallNode& call, const Span& span) {
     if (call.op) return Value();
     const auto* g = graph::as<graph::GlobalNode>(call.callee);
     graph::Function f = g ? module_.graph_function(g->name) : nullptr;
@@ -71,7 +142,14 @@ class Inliner {
       values.emplace(f->params[i].get(), arg);
       match_symbols(f->params[i]->type, arg->type, symbols);
     }
-    return body(b, f->body, values, symbols);
+    if (depth_ >= max_depth) {
+      return error(DiagnosticKind::nesting_too_deep, span,
+                   "functions call each other more than {} deep", max_depth);
+    }
+    ++depth_;
+    auto result = body(b, f->body, values, symbols);
+    --depth_;
+    return result;
   }
 
  private:
@@ -89,6 +167,11 @@ class Inliner {
                      VarMap symbols) {
     for (const graph::Block& block : source->blocks) {
       for (const graph::Binding& x : block.bindings) {
+        if (++bindings_ > max_bindings) {
+          return error(DiagnosticKind::too_large, x.span,
+                       "the functions that are called come to more than {} operations here",
+                       max_bindings);
+        }
         auto bound = binding(b, x, values, symbols);
         if (!bound.ok()) return bound.errors();
         values[x.var.get()] = *bound;
@@ -129,6 +212,8 @@ class Inliner {
 
   const Module& module_;
   const std::unordered_set<std::string> recursive_;
+  int depth_ = 0;
+  int64_t bindings_ = 0;
 };
 
 }  // namespace

@@ -84,6 +84,10 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
                               {},
                               t->strides});
   }
+  for (const auto& [output, input] : donations(f)) {
+    if (output < result.outputs.size())
+      result.outputs[output].reuses_input = static_cast<int>(input);
+  }
   if (!problems.empty()) return problems;
   for (std::vector<ValueInfo>* list : {&result.inputs, &result.outputs}) {
     for (ValueInfo& v : *list) {

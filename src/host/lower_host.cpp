@@ -2,8 +2,8 @@
 #include "host/lower_host.h"
 
 #include <unordered_set>
+#include <utility>
 
-#include "ir/function_facts.h"
 #include "ir/op.h"
 
 namespace repose {
@@ -120,12 +120,11 @@ class HostLowering {
   Diagnostics problems;
 
   tir::Stmt lower(const graph::Function& f) {
-    facts_ = declared_facts(f);
     handles_.resize(plan_.storages.size());
     region_handles_.resize(plan_.regions.size());
     enter();
-    open_regions();
     body(f->body);
+    begin();
     finish_results(f->body->result);
     return out_->finish();
   }
@@ -173,12 +172,42 @@ class HostLowering {
         out_->check(eq(actual, want), message, {actual, want}, {});
       }
     }
+    for (size_t i = 0; i < interface_.inputs.size(); ++i) check_strides(i);
+  }
+
+  // Strides that are expressions; the runtime compares constant ones. Those of extents 0 and 1, and
+  // of a tensor without elements, don't count.
+  void check_strides(size_t i) {
+    const ValueInfo& input = interface_.inputs[i];
+    const size_t rank = input.dims.size();
+    Expr is_empty = make_bool(false);
+    for (const Expr& d : input.dims) is_empty = logical_or(is_empty, eq(d, make_int(0)));
+    for (size_t axis = 0; axis < input.strides.size(); ++axis) {
+      const Expr& want = input.strides[axis];
+      if (is_constant(want)) continue;
+      Var actual = make_var(fmt::format("stride_{}_{}", i, axis), dtypes::index, VarRole::let);
+      out_->let(actual, call(Intrinsic::input_dim, dtypes::index,
+                             {make_int(static_cast<int64_t>(i)),
+                              make_int(static_cast<int64_t>(rank + axis))}));
+      const Expr ignored = logical_or(is_empty, le(input.dims[axis], make_int(1)));
+      out_->check(logical_or(ignored, eq(actual, want)),
+                  fmt::format("input {}: stride {} is {{0}}, expected {} = {{1}}",
+                              quoted(input.name), axis, quoted(dim_text(want, interface_.symbols))),
+                  {actual, want}, {});
+    }
+  }
+
+  // Takes the arena once the checks at the head have passed: the plan may rely on them.
+  void begin() {
+    if (!std::exchange(has_begun_, true)) open_regions();
   }
 
   void open_regions() {
+    if (!has_begun_) return;
     for (size_t r = 0; r < plan_.regions.size(); ++r) {
       const Region& region = plan_.regions[r];
-      if (region.position != position_ || region_handles_[r]) continue;
+      const bool at_entry = region.position == 0;
+      if ((region.position != position_ && !at_entry) || region_handles_[r]) continue;
       if (is_const_int(region.bytes, 0)) continue;
       Var bytes = make_var(fmt::format("arena_bytes_{}", r), dtypes::index, VarRole::let);
       out_->let(bytes, region.bytes);
@@ -260,7 +289,13 @@ class HostLowering {
         error(DiagnosticKind::unsupported_feature, span, "{} runs in the interpreter only", what));
   }
 
+  static bool is_check(const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    return call && call->op && call->op->name == "check";
+  }
+
   void binding(const graph::Binding& b) {
+    if (!is_check(b)) begin();
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       lower_if(b, *choice);
       open_regions();
@@ -500,8 +535,33 @@ class HostLowering {
 
   void finish_results(const Value& result) {
     std::vector<Expr> sources = places(result);
+    check_donations(result);
+    // Donated ones last: their memory may be an input's, which the others may still read.
+    for (const bool donated : {false, true}) copy_results(sources, donated);
+  }
+
+  // A result that is an input must not be overwritten before it is copied.
+  void check_donations(const Value& result) {
+    const Places& places = plan_.live.places.at(result.get());
+    for (size_t r = 0; r < places.size(); ++r) {
+      if (interface_.outputs[r].reuses_input < 0) continue;
+      for (int s : places[r]) {
+        const Storage& storage = plan_.live.storages[s];
+        if (storage.kind != Storage::Kind::input) continue;
+        for (size_t other = 0; other < places.size(); ++other) {
+          if (other == r || interface_.outputs[other].reuses_input != storage.input) continue;
+          problems.push_back(error(DiagnosticKind::unsupported_feature, {},
+                                   "result {} is input {}, whose memory is donated to result {}", r,
+                                   quoted(interface_.inputs[storage.input].name), other));
+        }
+      }
+    }
+  }
+
+  void copy_results(const std::vector<Expr>& sources, bool donated) {
     for (size_t r = 0; r < plan_.copied_results.size(); ++r) {
       if (!plan_.copied_results[r]) continue;
+      if ((interface_.outputs[r].reuses_input >= 0) != donated) continue;
       const ValueInfo& info = interface_.outputs[r];
       Expr data = result_handle(static_cast<int>(r), "result");
       Expr bytes = make_int(info.dtype.size_bytes());
@@ -514,10 +574,10 @@ class HostLowering {
   const MemoryPlan& plan_;
   WeightTable& weights_;
   const FunctionInterface& interface_;
-  Facts facts_;
   Statements root_;
   Statements* out_ = &root_;
   int position_ = 0;
+  bool has_begun_ = false;            // the checks at the head are behind
   std::vector<Expr> handles_;         // per storage
   std::vector<Expr> region_handles_;  // per region
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;

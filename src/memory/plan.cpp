@@ -148,7 +148,8 @@ MemoryPlan plan_memory(const graph::Function& f, const Facts& facts, const PlanO
   // it.
   const Places& results = plan.live.places.at(f->body->result.get());
   for (size_t r = 0; r < results.size(); ++r) {
-    bool direct = results[r].size() == 1;
+    const bool donated = r < options.donated_results.size() && options.donated_results[r];
+    bool direct = results[r].size() == 1 && !donated;
     if (direct) {
       const int s = results[r][0];
       direct = plan.live.storages[s].kind == Storage::Kind::computed && plan.storages[s].result < 0;

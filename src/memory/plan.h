@@ -35,6 +35,9 @@ struct MemoryPlan {
 
 struct PlanOptions {
   bool reuse = true;  // false: every storage has bytes of its own
+  // Results whose buffers may be the memory of an input (by position; shorter: none): they are
+  // copied there at the end, when nothing reads inputs any more.
+  std::vector<bool> donated_results = {};
 };
 
 // Requires: `f` as liveness.h says, with known shapes. `facts`: ranges of the function's symbols.

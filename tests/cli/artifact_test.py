@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from command_line import OK, REPOSE, ROOT, CommandLine
+from command_line import OK, REPOSE, ROOT, UNSUPPORTED, CommandLine
 
 sys.path.insert(0, str(ROOT / "tests/python"))
 from repose_c import Model, Refused  # noqa: E402
@@ -264,6 +264,183 @@ def main(b: R.Tensor(("m", 224), "float32")):
             for m in (0, 1, 3):
                 b = np.arange(m * 224, dtype=np.float32).reshape(m, 224)
                 np.testing.assert_array_equal(model([b])[0], b.reshape(-1))
+
+
+class Strides(CommandLine):
+    """Parameters with declared strides: a cache with more room than it has entries."""
+
+    def compiled(self, text):
+        path = self.write("m.relax", text)
+        self.expect(OK, "compile", path, "-o", "m.so", "--verify")
+        self.expect(OK, "compare", path, "--verify")
+        return Model(self.folder / "m.so")
+
+    def test_constants(self):
+        with self.compiled("""
+@R.function
+def main(cache: R.Tensor(("h", "past", 4), "float32", strides=[40, 4, 1]), new: R.Tensor(("h", 1, 4), "float32")):
+    h, past = T.int64(), T.int64()
+    a = R.concat((cache, new), axis=1)
+    f = R.reshape(cache, R.shape([h * past, 4]))
+    return (a, f)
+""") as model:
+            room = np.arange(120, dtype=np.float32).reshape(3, 10, 4)
+            new = -np.ones((3, 1, 4), np.float32)
+            for past in (0, 1, 2, 7, 10):
+                cache = room[:, :past]
+                a, f = model([cache, new])
+                np.testing.assert_array_equal(a, np.concatenate([cache, new], axis=1))
+                np.testing.assert_array_equal(f, cache.reshape(-1, 4))
+            with self.assertRaisesRegex(Refused, r"input `cache`: strides are \(20, 4, 1\), expected "
+                                                 r"\(40, 4, 1\)"):
+                model([room.reshape(6, 5, 4)[:3, :3], new])
+
+    CACHE = """
+@R.function
+def main(cache: R.Tensor(("past", 4), "float32", strides=["cap * 2", 1]), room: R.Tensor(("cap",), "float32")):
+    past, cap = T.int64(), T.int64()
+    y = R.multiply(cache, R.const(2.0, "float32"))
+    z = R.sum(cache, axis=[1])
+    return (y, z)
+"""
+
+    def test_expressions(self):
+        with self.compiled(self.CACHE) as model:
+            for past, cap in ((0, 4), (1, 4), (3, 2), (3, 8), (7, 5)):
+                cache = np.random.default_rng(past).standard_normal((past, 2 * cap), np.float32)[:, :4]
+                y, z = model([cache, np.zeros(cap, np.float32)])
+                np.testing.assert_array_equal(y, cache * 2)
+                np.testing.assert_allclose(z, cache.sum(axis=1), rtol=1e-5, atol=1e-6)
+            wide = np.zeros((3, 12), np.float32)[:, :4]
+            with self.assertRaisesRegex(Refused, "input `cache`: stride 0 is 12, expected `2 \\* cap` "
+                                                 "= 10|input `cache`: stride 0 is 12, expected "
+                                                 "`cap \\* 2` = 10"):
+                model([wide, np.zeros(5, np.float32)])
+            # Strides of one row, and of none, don't count.
+            model([wide[:1], np.zeros(5, np.float32)])
+            model([wide[:0], np.zeros(5, np.float32)])
+            backwards = np.zeros((3, 8), np.float32)[::-1, :4]
+            with self.assertRaisesRegex(Refused, "input `cache`: stride 0 is -8, expected at least 0"):
+                model([backwards, np.zeros(4, np.float32)])
+
+    def test_a_transposed_matrix(self):
+        with self.compiled("""
+@R.function
+def main(a: R.Tensor(("m", "k"), "float32"), b: R.Tensor(("k", "n"), "float32", strides=[1, "k"])):
+    y = R.matmul(a, b)
+    return y
+""") as model:
+            random = np.random.default_rng(1)
+            for m, k, n in ((1, 1, 1), (3, 5, 7), (16, 33, 20)):
+                a = random.standard_normal((m, k), np.float32)
+                b = random.standard_normal((n, k), np.float32)
+                np.testing.assert_allclose(model([a, b.T])[0], a @ b.T, rtol=1e-4, atol=1e-5)
+
+    def test_they_are_described(self):
+        self.compiled(self.CACHE).close()
+        self.expect(OK, "inspect", "m.so")
+        self.assertRegex(self.out, r"cache: float32 \(past, 4\), strides \((2 \* cap|cap \* 2), 1\)")
+        path = self.write("m.relax", self.CACHE)
+        self.expect(OK, "opt", path)
+        self.assertIn('strides=["cap * 2", 1]', self.out)
+
+    def test_what_is_not_native(self):
+        strided = 'R.Tensor(("n", 4), "float32", strides=[8, 1])'
+        self.expect_malformed(f"""
+@R.function
+def main(x: {strided}):
+    n = T.int64()
+    return x
+""", name="m.relax", code=UNSUPPORTED, says="the result of `main` has declared strides")
+
+    def test_unbound_symbols(self):
+        self.expect_malformed("""
+@R.function
+def main(x: R.Tensor(("n", 4), "float32", strides=["s", 1])):
+    y = R.add(x, x)
+    return y
+""", name="m.relax", says="unknown name `s`")
+
+
+class Donation(CommandLine):
+    """`donate`: the caller may give an input's memory for an output."""
+
+    def compiled(self, body, donate="{0: 1}"):
+        path = self.write("m.relax", f"""
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor(("n", 4), "float32")):
+    R.func_attr({{"donate": {donate}}})
+{body}
+""")
+        self.expect(OK, "compile", path, "-o", "m.so", "--verify")
+        return Model(self.folder / "m.so")
+
+    # y is read by several kernels, the last of which makes the result that replaces it; and it is
+    # a result itself.
+    SUM = """
+    a = R.add(x, y)
+    b = R.cumsum(y, axis=0)
+    c = R.add(R.add(a, b), R.sum(y))
+    return (c, y)
+"""
+
+    def test_the_same_memory(self):
+        with self.compiled(self.SUM) as model:
+            for n in (0, 1, 3, 50):
+                random = np.random.default_rng(n)
+                x, y = (random.standard_normal((n, 4), np.float32) for _ in range(2))
+                before = y.copy()
+                expected = x + y + np.cumsum(y, axis=0) + y.sum()
+                for memory in (np.empty_like(y), y):  # memory of its own, then that of y
+                    other = np.empty_like(y)
+                    model([x, y], [memory, other])
+                    np.testing.assert_allclose(memory, expected, rtol=1e-4, atol=1e-5)
+                    np.testing.assert_array_equal(other, before)
+
+    def test_other_overlaps_stay_errors(self):
+        with self.compiled(self.SUM) as model:
+            x, y = np.ones((3, 4), np.float32), np.ones((3, 4), np.float32)
+            other = np.empty_like(x)
+            for outputs in ([x, other], [other, y], [y, y]):
+                with self.assertRaisesRegex(Refused, "overlaps"):
+                    model([x, y], outputs)
+            with self.assertRaisesRegex(Refused, "overlaps input `x`"):
+                model([y, y], [y, other])
+
+    def test_it_is_described(self):
+        self.compiled(self.SUM).close()
+        self.expect(OK, "inspect", "m.so")
+        self.assertIn("output_0: float32 (n, 4), may reuse y\n", self.out)
+        self.expect(OK, "opt", "m.relax")
+        self.assertIn('R.func_attr({"donate": {0: 1}})', self.out)
+
+    def test_a_returned_parameter(self):
+        with self.compiled("    return (y, x)\n") as model:  # its own memory: nothing moves
+            x, y = np.ones((3, 4), np.float32), np.full((3, 4), 2, np.float32)
+            other = np.empty_like(x)
+            model([x, y], [y, other])
+            np.testing.assert_array_equal(y, np.full((3, 4), 2))
+            np.testing.assert_array_equal(other, np.ones((3, 4)))
+
+    def test_an_exchange_is_refused(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor(("n", 4), "float32")):
+    R.func_attr({"donate": {0: 0, 1: 1}})
+    return (y, x)
+"""
+        self.expect_malformed(text, name="m.relax", code=UNSUPPORTED,
+                              says="result 0 is input `y`, whose memory is donated to result 1")
+
+    def test_bad_ones(self):
+        body = "    return (R.add(x, y), R.sum(x))\n"
+        for donate in ("{0: 2}", "{2: 0}", "{-1: 0}", "3", '{"y": 0}', "{0: 0, 1: 0}", "{1: 0}"):
+            with self.subTest(donate):
+                self.expect_malformed(f"""
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor(("n", 4), "float32")):
+    R.func_attr({{"donate": {donate}}})
+{body}""", name="m.relax", says=["`donate`", "[bad-attribute]"])
 
 
 if __name__ == "__main__":

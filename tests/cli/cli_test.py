@@ -219,6 +219,36 @@ class Calls(Command):
         for n in (0, 1, 3, 10):
             self.expect(REFUSED, "run", library, "-i", f"x={n}x4xf32", "-i", "y=4xf32", says="`x`")
 
+    def test_ranges_of_sums(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")):
+    a = R.concat((x, y), axis=0)
+    b = R.strided_slice(a, axes=[0], begin=[0], end=[16])
+    return R.cumsum(R.nn.softmax(b), axis=0)
+"""
+        model = model_of("""g (float[past, 4] x, float[new, 4] y) => (float[n, 4] z)
+            <int64[1] from = {0}, int64[1] to = {16}>
+            { a = Concat<axis = 0>(x, y) b = Slice(a, from, to) z = Softmax(b) }""")
+        for name, contents in (("m.relax", text), ("m.onnx", model)):
+            with self.subTest(name):
+                path = self.write(name, contents)
+                self.expect(OK, "compile", path, "-o", "m.so", "--dim", "past+new=2..16")
+                self.expect(OK, "run", "m.so", "-i", "x=10x4xf32", "-i", "y=6x4xf32")
+                for sizes in (("10x4", "7x4"), ("0x4", "1x4")):
+                    self.expect(REFUSED, "run", "m.so", "-i", f"x={sizes[0]}xf32", "-i",
+                                f"y={sizes[1]}xf32", says="`past+new` is")
+                self.expect(OK, "compile", path, "-o", "free.so")
+                needs = []
+                for library in ("m.so", "free.so"):
+                    self.expect(OK, "inspect", library, "--json")
+                    needs.append(json.loads(self.out)["functions"][0]["arena_bytes"])
+                self.assertNotIn("T.min", str(needs[0]))  # the range has sharpened the formula
+                if name == "m.relax":
+                    self.assertIn("T.min", str(needs[1]))
+                self.expect(USAGE, "compile", path, "-o", "m.so", "--dim", "past+other=2..16",
+                            says="past+other")
+
     def test_integers_are_0_or_1_unless_bounded(self):
         library = self.compiled(INTEGERS)
         self.expect(OK, "run", library, "-i", "x=200xi64", "--output", "a")

@@ -306,6 +306,24 @@ TEST(OnnxImport, DeclaredRangesOfSums) {
   EXPECT_EQ(checks(*imported), (std::vector<std::string>{"new + past <= 4096"}));
 }
 
+// The first 4096 of the positions are all of them, where that is declared.
+TEST(OnnxImport, DeclaredRangesOfSumsSharpenProofs) {
+  ModelWriter w;
+  w.input("x", float32, {"past + new", 3}).input("p", float32, {"past", "new"}).output("y");
+  w.ints("from", {0}).ints("to", {4096}).add("Slice", {"x", "from", "to"}, {"y"});
+  Interval most;
+  most.lower = 0;
+  most.upper = 4096;
+  auto result_type = [&](const ImportOptions& options) {
+    auto imported = import(w, options);
+    EXPECT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+    return to_string(imported->module->graph_function("main")->result_type);
+  };
+  EXPECT_NE(result_type({}).find("T.min("), std::string::npos);
+  EXPECT_EQ(result_type({.dims = {{"past+new", most}}}),
+            "R.Tensor((\"new + past\", 3), dtype=\"float32\")");
+}
+
 TEST(OnnxImport, EqualNamesAreOneSymbol) {
   ModelWriter w;
   w.input("x", float32, {"a", 4}).input("y", float32, {"b", 4}).output("z");

@@ -42,8 +42,15 @@ void print_text(const Json& root) {
     for (const char* kind : {"inputs", "outputs"}) {
       std::printf("  %s\n", kind);
       for (const Json& v : f[kind]) {
-        std::printf("    %s: %s %s\n", v["name"].get<std::string>().c_str(),
-                    v["dtype"].get<std::string>().c_str(), shape_text(v["shape"]).c_str());
+        std::string more;
+        if (v.contains("strides")) more += ", strides " + shape_text(v["strides"]);
+        if (v.contains("reuses_input")) {
+          const auto input = v["reuses_input"].get<size_t>();
+          more += ", may reuse " + f["inputs"][input]["name"].get<std::string>();
+        }
+        std::printf("    %s: %s %s%s\n", v["name"].get<std::string>().c_str(),
+                    v["dtype"].get<std::string>().c_str(), shape_text(v["shape"]).c_str(),
+                    more.c_str());
       }
     }
     std::printf("  symbols\n");

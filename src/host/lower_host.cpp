@@ -388,9 +388,37 @@ class HostLowering {
         if (const auto* v = as<VarNode>(p.buffer->shape[d])) symbols.emplace(v, (*t->shape)[d]);
       }
     }
+    check_shapes(b, program, *f, *args, buffers, symbols);
     for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
     if (b.span) operands.push_back(make_string(place_text(b.span)));
     out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
+  }
+
+  // Dimensions that may differ from what the program says of its buffers (in modules written by
+  // hand).
+  void check_shapes(const graph::Binding& b, const std::string& program, const tir::PrimFuncNode& f,
+                    const graph::TupleNode& args, const std::vector<const TensorTypeNode*>& buffers,
+                    VarMap symbols) {
+    size_t arg = 0;
+    for (const tir::Param& p : f.params) {
+      const Value value = arg < args.fields.size() ? args.fields[arg++] : nullptr;
+      const auto* scalar = value ? graph::as<graph::PrimValueNode>(value) : nullptr;
+      if (scalar && !p.buffer) symbols.emplace(p.var.get(), scalar->value);
+    }
+    size_t next = 0;
+    for (const tir::Param& p : f.params) {
+      if (!p.buffer) continue;
+      const Dims& have = *buffers[next++]->shape;
+      for (size_t d = 0; d < have.size(); ++d) {
+        const Expr want = canonical(substitute(p.buffer->shape[d], symbols));
+        if (prove_equal(have[d], want) == Truth::yes) continue;
+        out_->check(eq(have[d], want),
+                    fmt::format("{}: dimension {} of buffer {} is {{0}}, expected {} = {{1}}",
+                                quoted(program), d, quoted(p.buffer->name),
+                                quoted(dim_text(want, interface_.symbols))),
+                    {have[d], want}, b.span);
+      }
+    }
   }
 
   void lower_check(const graph::Binding& b, const graph::CallNode& c) {

@@ -340,6 +340,45 @@ class Text(Command):
         path = self.write("m.relax", TEXT.replace('-> R.Tensor(("n", 4)', '-> R.Tensor(("k", 4)'))
         self.expect(OK, "compare", path)
 
+    def test_a_result_that_may_differ_from_its_annotation(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor(("m", 4), "float32")) -> R.Tensor(("n", 4), "float32"):
+    z = R.add(y, y)
+    return z
+"""
+        path = self.write("m.relax", text)
+        self.expect(OK, "compile", path, "-o", "m.so")
+        self.expect(OK, "run", "m.so", "-i", "x=3x4xf32", "-i", "y=3x4xf32")
+        for n, m in ((3, 2), (0, 5), (5, 0), (1, 100_000)):
+            self.expect(REFUSED, "run", "m.so", "-i", f"x={n}x4xf32", "-i", f"y={m}x4xf32",
+                        says=f"a dimension of its result is {m}, its annotation says `n` = {n}")
+        self.expect(OK, "compare", path)
+        self.expect_malformed(text.replace('-> R.Tensor(("n", 4)', '-> R.Tensor(("n", 5)'),
+                              name="m.relax", says="its annotation says")
+
+    def test_a_program_whose_buffers_may_differ(self):
+        text = """
+@I.ir_module
+class Module:
+    @T.prim_func(private=True)
+    def twice(a: T.Buffer(("n",), "float32"), b: T.Buffer(("n * 2",), "float32")):
+        n = T.int64()
+        for i in range(n * 2):
+            b[i] = a[i // 2]
+    @R.function
+    def main(x: R.Tensor(("n",), "float32"), like: R.Tensor(("m",), "float32")):
+        n, m = T.int64(), T.int64()
+        y = R.call_tir(Module.twice, (x,), out_sinfo=R.Tensor((m,), "float32"))
+        return y
+"""
+        path = self.write("m.relax", text)
+        self.expect(OK, "compile", path, "-o", "m.so")
+        self.expect(OK, "run", "m.so", "-i", "x=3xf32", "-i", "like=6xf32")
+        for n, m in ((3, 5), (3, 0), (100_000, 7)):
+            self.expect(REFUSED, "run", "m.so", "-i", f"x={n}xf32", "-i", f"like={m}xf32",
+                        says=["`twice`", "`b`", str(m), str(2 * n)])
+
     def test_kinds_of_errors(self):
         for kind, old, new in (
             ("syntax", "R.add(x, y)", "R.add(x, y"),

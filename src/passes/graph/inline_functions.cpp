@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/function_facts.h"
 #include "passes/graph/rebuild.h"
 
 namespace repose {
@@ -142,6 +143,8 @@ class Inliner {
       values.emplace(f->params[i].get(), arg);
       match_symbols(f->params[i]->type, arg->type, symbols);
     }
+    auto required = require_ranges(b, g->name, f, symbols, span);
+    if (!required.ok()) return required.errors();
     if (depth_ >= max_depth) {
       return error(DiagnosticKind::nesting_too_deep, span,
                    "functions call each other more than {} deep", max_depth);
@@ -153,6 +156,35 @@ class Inliner {
   }
 
  private:
+  // What the entry of the function checks: the ranges that it declares of its symbols.
+  static Result<void> require_ranges(Builder& b, const std::string& name, const graph::Function& f,
+                                     const VarMap& symbols, const Span& span) {
+    const Facts facts = declared_facts(f);
+    for (const graph::Variable& p : f->params) {
+      for (const Var& v : binding_symbols(p->type)) {
+        auto value = symbols.find(v.get());
+        if (value == symbols.end()) continue;
+        const Interval range = facts.range_of(v);
+        Expr holds = make_bool(true);
+        if (range.lower != Interval::minus_infinity) {
+          holds = logical_and(holds, le(make_int(range.lower), value->second));
+        }
+        if (range.upper != Interval::plus_infinity) {
+          holds = logical_and(holds, le(value->second, make_int(range.upper)));
+        }
+        if (range.divisor != 1) {
+          holds = logical_and(holds, eq(floor_mod(value->second, make_int(range.divisor)),
+                                        make_int(range.remainder)));
+        }
+        auto done = b.require(
+            holds, fmt::format("`{}`: `{}` is {{0}}, outside of its range", name, v->name),
+            {value->second}, span);
+        if (!done.ok()) return done;
+      }
+    }
+    return {};
+  }
+
   static bool has_symbols(const Type& t) { return !free_vars(t).empty(); }
 
   static bool is_straight(const graph::Body& body) {

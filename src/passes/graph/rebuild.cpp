@@ -80,14 +80,19 @@ class Rebuilder {
       REPOSE_TRY(replaced, rewrite_(builder_, *call, b.span));
       if (replaced) value = replaced;
     }
-    if (value->kind == graph::ValueKind::variable &&
-        (b.var->is_dataflow || !builder_.in_dataflow())) {
+    const bool is_output = builder_.in_dataflow() && !b.var->is_dataflow;
+    const bool needs_no_binding =
+        value->kind == graph::ValueKind::variable || value->kind == graph::ValueKind::constant;
+    if (needs_no_binding && !is_output) {
       values_[b.var.get()] = value;
       match_symbols(b.var->type, value->type);
       return {};
     }
-    REPOSE_TRY(var, builder_.emit(value, b.var->name, b.span));
-    return define(b, var);
+    REPOSE_TRY(var, is_output ? builder_.emit_binding(value, b.var->name, b.span, true)
+                              : builder_.emit(value, b.var->name, b.span));
+    values_[b.var.get()] = var;
+    match_symbols(b.var->type, var->type);
+    return {};
   }
 
   // A variable that is visible after its dataflow block stays so.

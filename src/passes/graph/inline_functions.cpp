@@ -226,6 +226,9 @@ class Inliner {
       REPOSE_TRY(joined, b.end_if(else_leaf, x.var->name));
       return Value(joined);
     }
+    if (const auto* f = graph::as<graph::FunctionNode>(x.value)) {
+      return closure(b, x, *f, values, symbols);
+    }
     Value value = graph::substitute(x.value, values, symbols);
     if (x.cast) {
       for (const Var& v : binding_symbols(x.cast)) {
@@ -240,6 +243,34 @@ class Inliner {
     }
     REPOSE_TRY(var, b.emit(value, x.var->name, x.span));
     return Value(var);
+  }
+
+  // Each call has a closure of its own, with parameters and symbols of its own.
+  Result<Value> closure(Builder& b, const graph::Binding& x, const graph::FunctionNode& f,
+                        graph::ValueMap values, VarMap symbols) {
+    graph::Variable self =
+        graph::make_variable(x.var->name, substitute(x.var->type, symbols), b.in_dataflow());
+    values[x.var.get()] = self;  // its own body may call it
+    std::vector<graph::Variable> params;
+    for (const graph::Variable& p : f.params) {
+      for (const Var& v : binding_symbols(p->type)) {
+        if (!symbols.count(v.get())) symbols.emplace(v.get(), make_var(v->name, v->dtype, v->role));
+      }
+    }
+    for (const graph::Variable& p : f.params) {
+      params.push_back(graph::make_variable(p->name, substitute(p->type, symbols)));
+      values[p.get()] = params.back();
+    }
+    b.begin_function(x.var->name, std::move(params), {}, f.span);
+    REPOSE_TRY(result, body(b, f.body, std::move(values), symbols));
+    FunctionOptions options;
+    options.result_type = substitute(f.result_type, symbols);
+    options.is_pure = f.is_pure;
+    options.is_private = f.is_private;
+    options.attrs = f.attrs;
+    REPOSE_TRY(made, b.end_function(result, options));
+    b.emit_closure(self, made, x.span);
+    return Value(self);
   }
 
   const Module& module_;

@@ -66,9 +66,13 @@ class Rebuilder {
       return define(b, joined);
     }
     if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+      // Its own body may call it.
+      graph::Variable self =
+          graph::make_variable(b.var->name, substitute(b.var->type, symbols_), b.var->is_dataflow);
+      values_[b.var.get()] = self;
       REPOSE_TRY(value, function(b.var->name, graph::Function(closure)));
-      REPOSE_TRY(var, builder_.emit(value, b.var->name, b.span));
-      return define(b, var);
+      builder_.emit_closure(self, value, b.span);
+      return {};
     }
     Value value = map(b.value);
     if (b.cast) {

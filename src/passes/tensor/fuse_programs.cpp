@@ -22,7 +22,23 @@ struct Group {
   std::string name;
   bool is_view = false;  // a reshape that costs nothing while it stands alone
   bool changed = false;
+  int barrier = 0;                      // calls in place that stand before it
+  const graph::Block* block = nullptr;  // in which it stands
 };
+
+// Does it overwrite an argument?
+bool overwrites(const Value& v) {
+  if (const auto* choice = graph::as<graph::IfNode>(v)) {
+    bool found = false;
+    for (const graph::Body* body : {&choice->then_body, &choice->else_body}) {
+      graph::visit_bindings(*body, true,
+                            [&](const Binding& b) { found = found || overwrites(b.value); });
+    }
+    return found;
+  }
+  const auto* call = graph::as<graph::CallNode>(v);
+  return call && call->op && call->op->name == "call_tir_inplace";
+}
 
 // The call's program with the caller's symbols and values put in; nothing if it has several results
 // or is not in stage form.
@@ -259,6 +275,7 @@ class Fuser {
     std::unordered_set<const graph::ValueNode*> absorbed;
     bool changed = false;
     std::unordered_map<const graph::ValueNode*, Value> nested;
+    int barrier = 0;
     for (const graph::Block& block : body->blocks) {
       for (const Binding& b : block.bindings) {
         if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
@@ -268,12 +285,15 @@ class Fuser {
             nested[b.var.get()] = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
           }
         }
+        if (overwrites(b.value)) ++barrier;
         const auto* call = graph::as<graph::CallNode>(b.value);
         if (!call || !call->op || b.cast) continue;
         std::optional<Group> group;
         if (call->op->name == "call_tir") group = instantiate(result_, b, *call);
         if (call->op->name == "reshape") group = view_group(b, *call);
         if (!group) continue;
+        group->barrier = barrier;
+        group->block = &block;
         absorb(*group, groups, absorbed);
         changed = changed || group->changed;
         groups.emplace(b.var.get(), std::move(*group));
@@ -315,9 +335,21 @@ class Fuser {
     }
   }
 
+  // The producer's operands have to be there, and as they were, where the consumer stands.
+  static bool may_move(const Group& producer, const Group& consumer) {
+    if (producer.barrier != consumer.barrier) return false;
+    return producer.block == consumer.block ||
+           std::none_of(producer.inputs.begin(), producer.inputs.end(), [](const auto& in) {
+             const auto* v = graph::as<graph::VariableNode>(in.second);
+             return v && v->is_dataflow;
+           });
+  }
+
   std::optional<Group> merge(const Group& producer, const Group& consumer, size_t input) {
-    if (consumer.is_view) return std::nullopt;
+    if (consumer.is_view || !may_move(producer, consumer)) return std::nullopt;
     Group merged;
+    merged.barrier = consumer.barrier;
+    merged.block = consumer.block;
     merged.changed = true;
     merged.output = consumer.output;
     merged.program.attrs = consumer.program.attrs;

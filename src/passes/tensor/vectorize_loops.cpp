@@ -159,11 +159,18 @@ class Lanes {
   }
 
   Stmt branch(const tir::IfNode& s, const Stmt& original) {
-    Expr condition = substitute_wide(s.condition);
+    Expr condition = vectorize(s.condition);
     if (!condition->dtype.is_vector()) {
       Stmt t = run(s.then_body);
       Stmt e = s.else_body ? run(s.else_body) : nullptr;
       return tir::make<tir::IfNode>(condition, std::move(t), std::move(e), original->span);
+    }
+    // What the branches store must not change which lanes take them.
+    const Expr value = condition;
+    Var kept;
+    if (reads_memory(value)) {
+      kept = make_var("mask", value->dtype, VarRole::let);
+      condition = kept;
     }
     const Expr outer = mask_;
     mask_ = outer ? logical_and(outer, condition) : condition;
@@ -174,7 +181,16 @@ class Lanes {
       result = tir::make_seq({std::move(t), run(s.else_body)});
     }
     mask_ = outer;
-    return result;
+    return kept ? tir::make<tir::LetNode>(kept, value, std::move(result)) : result;
+  }
+
+  static bool reads_memory(const Expr& e) {
+    bool found = false;
+    visit(e, [&](const Expr& node) {
+      found = found || node->kind == ExprKind::load;
+      return !found;
+    });
+    return found;
   }
 
   const int lanes_;

@@ -44,7 +44,9 @@ class TextTest : public testing::Test {
   void TestBody() override {
     const TextFile& file = loaded_.file;
     const TextCase& c = file.cases[number_];
-    const CaseResult result = run_case(file, c, is_blessing());
+    RunOptions options;
+    options.is_blessing = is_blessing();
+    const CaseResult result = run_case(file, c, options);
     for (const std::string& text : result.failures) {
       ADD_FAILURE_AT(loaded_.full_path.c_str(), c.line) << text;
     }

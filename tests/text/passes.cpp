@@ -116,11 +116,4 @@ const std::vector<PassUnderTest>& passes_under_test() {
   return all;
 }
 
-const PassUnderTest* find_pass_under_test(const std::string& name) {
-  for (const PassUnderTest& p : passes_under_test()) {
-    if (p.name == name) return &p;
-  }
-  return nullptr;
-}
-
 }  // namespace repose::testing_text

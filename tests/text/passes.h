@@ -19,6 +19,5 @@ struct PassUnderTest {
 };
 
 const std::vector<PassUnderTest>& passes_under_test();
-const PassUnderTest* find_pass_under_test(const std::string& name);
 
 }  // namespace repose::testing_text

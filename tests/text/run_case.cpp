@@ -11,7 +11,6 @@
 #include "script/printer.h"
 #include "text/inputs.h"
 #include "text/native.h"
-#include "text/passes.h"
 #include "text/run_line.h"
 
 namespace repose::testing_text {
@@ -70,8 +69,8 @@ bool is_same(const Module& a, const Module& b) {
 
 class CaseRunner {
  public:
-  CaseRunner(const TextFile& file, const TextCase& c, bool is_blessing)
-      : file_(file), case_(c), is_blessing_(is_blessing) {}
+  CaseRunner(const TextFile& file, const TextCase& c, const RunOptions& options)
+      : file_(file), case_(c), options_(options) {}
 
   CaseResult run() {
     Diagnostics messages;
@@ -88,7 +87,7 @@ class CaseRunner {
  private:
   const TextFile& file_;
   const TextCase& case_;
-  const bool is_blessing_;
+  const RunOptions& options_;
   CaseResult result_;
 
   template <class... Args>
@@ -99,19 +98,24 @@ class CaseRunner {
     to.insert(to.end(), more.begin(), more.end());
   }
 
+  const PassUnderTest* find_pass(const std::string& name) const {
+    for (const PassUnderTest& p : options_.passes) {
+      if (p.name == name) return &p;
+    }
+    return nullptr;
+  }
+
   // The module that the command gives; nothing where `messages` has an error.
   std::optional<Module> run_command(const Module& module, Diagnostics& messages) {
     const Diagnostics problems = verify(module, standard_ops());
     add(messages, problems);
     if (!problems.empty()) return std::nullopt;
     round_trip("input", module);
-    if (file_.command != "pass") {
-      if (file_.command == "run") compare_with_native(module);
-      return module;
-    }
+    if (file_.command == "run") compare_with_native(module);
+    if (file_.command != "pass") return module;
     Module current = module;
     for (const std::string& name : file_.arguments) {
-      const PassUnderTest* pass = find_pass_under_test(name);
+      const PassUnderTest* pass = find_pass(name);
       if (!pass) {
         fail("no pass is called `{}`", name);
         return std::nullopt;
@@ -277,8 +281,8 @@ class CaseRunner {
   void finish(const Module& input, const Module& output) {
     run_lines(input, output);
     const bool is_printed =
-        std::none_of(file_.arguments.begin(), file_.arguments.end(), [](const std::string& name) {
-          const PassUnderTest* pass = find_pass_under_test(name);
+        std::none_of(file_.arguments.begin(), file_.arguments.end(), [&](const std::string& name) {
+          const PassUnderTest* pass = find_pass(name);
           return pass && pass->not_printed;
         });
     if (is_printed) result_.output = text_of(output);
@@ -288,7 +292,7 @@ class CaseRunner {
     if ((case_.expected || !case_.checks.empty()) && !is_printed) {
       return fail("the output isn't printed: nothing of it can be expected");
     }
-    if (case_.expected && !is_blessing_ && *case_.expected != *result_.output) {
+    if (case_.expected && !options_.is_blessing && *case_.expected != *result_.output) {
       fail("another output than expected:{}", text_difference(*case_.expected, *result_.output));
     }
     if (!case_.checks.empty()) {
@@ -359,8 +363,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 }  // namespace
 
-CaseResult run_case(const TextFile& file, const TextCase& c, bool is_blessing) {
-  return CaseRunner(file, c, is_blessing).run();
+CaseResult run_case(const TextFile& file, const TextCase& c, const RunOptions& options) {
+  return CaseRunner(file, c, options).run();
 }
 
 std::string text_difference(const std::string& expected, const std::string& actual) {

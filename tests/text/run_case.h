@@ -1,6 +1,7 @@
 // Runs a case of a text test: its command, and everything that the case says.
 #pragma once
 
+#include "text/passes.h"
 #include "text/text_file.h"
 
 namespace repose::testing_text {
@@ -10,8 +11,11 @@ struct CaseResult {
   std::optional<std::string> output;  // what may stand after `# ==>`
 };
 
-// With `is_blessing` the output may be another than expected.
-CaseResult run_case(const TextFile& file, const TextCase& c, bool is_blessing = false);
+struct RunOptions {
+  bool is_blessing = false;  // the output may be another than expected
+  const std::vector<PassUnderTest>& passes = passes_under_test();
+};
+CaseResult run_case(const TextFile& file, const TextCase& c, const RunOptions& options = {});
 
 // "" where they are the same, else the lines around the first difference.
 std::string text_difference(const std::string& expected, const std::string& actual);

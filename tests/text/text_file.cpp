@@ -104,6 +104,10 @@ class FileReader {
     const std::string text = file_.lines[0].substr(prefix.size());
     const size_t space = text.find(' ');
     file_.command = text.substr(0, space);
+    if (file_.command != "pass" && file_.command != "parse" && file_.command != "verify" &&
+        file_.command != "run") {
+      mistake(1, fmt::format("`{}` is no command", file_.command));
+    }
     if (space != std::string::npos) {
       file_.arguments = split_outside_brackets(text.substr(space), ',');
     }

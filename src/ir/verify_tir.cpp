@@ -272,6 +272,9 @@ class ProgramVerifier {
                  let->var->name, let->var->dtype.to_string(), let->value->dtype.to_string());
         }
         bind(let->var);
+        if (let->var->dtype == dtypes::index && let->value->dtype == dtypes::index) {
+          return check_assuming(eq(let->var, let->value), let->body);
+        }
         return check(let->body);
       }
       case StmtKind::if_: {

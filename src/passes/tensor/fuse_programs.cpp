@@ -18,6 +18,7 @@ using graph::Value;
 struct Group {
   StagedProgram program;                         // params: unused; `inputs` and `output` instead
   std::vector<std::pair<Buffer, Value>> inputs;  // each value once
+  std::unordered_map<const graph::ValueNode*, int> readers;  // calls of the group, by input
   Buffer output;
   std::string name;
   bool is_view = false;  // a reshape that costs nothing while it stands alone
@@ -292,6 +293,7 @@ class Fuser {
         if (call->op->name == "call_tir") group = instantiate(result_, b, *call);
         if (call->op->name == "reshape") group = view_group(b, *call);
         if (!group) continue;
+        for (const auto& [buffer, value] : group->inputs) group->readers[value.get()] = 1;
         group->barrier = barrier;
         group->block = &block;
         absorb(*group, groups, absorbed);
@@ -317,7 +319,7 @@ class Fuser {
     return make_ref<graph::BodyNode>(std::move(blocks), body->result);
   }
 
-  // Takes producers that only this group uses into it, as long as that is worth it.
+  // Takes producers that only this group reads into it, as long as that is worth it.
   void absorb(Group& group, const std::unordered_map<const graph::ValueNode*, Group>& groups,
               std::unordered_set<const graph::ValueNode*>& absorbed) {
     for (bool again = true; again;) {
@@ -325,7 +327,7 @@ class Fuser {
       for (size_t i = 0; i < group.inputs.size() && !again; ++i) {
         const Value v = group.inputs[i].second;
         auto it = groups.find(v.get());
-        if (it == groups.end() || uses_[v.get()] != 1) continue;
+        if (it == groups.end() || uses_[v.get()] != group.readers[v.get()]) continue;
         std::optional<Group> merged = merge(it->second, group, i);
         if (!merged) continue;
         absorbed.insert(v.get());
@@ -354,6 +356,10 @@ class Fuser {
     merged.output = consumer.output;
     merged.program.attrs = consumer.program.attrs;
     merged.inputs = producer.inputs;
+    merged.readers = producer.readers;
+    for (const auto& [value, count] : consumer.readers) {
+      if (value != consumer.inputs[input].second.get()) merged.readers[value] += count;
+    }
     // Each call's program was instantiated on its own: the same value has two buffers by now.
     tir::BufferMap same{{consumer.inputs[input].first.get(), producer.output}};
     for (size_t i = 0; i < consumer.inputs.size(); ++i) {

@@ -10,8 +10,8 @@ namespace repose::testing_text {
 
 namespace {
 
-constexpr int64_t max_elements = 20000;
-constexpr size_t max_assignments = 40;
+constexpr int64_t max_elements = 10000;
+constexpr size_t max_assignments = 25;
 
 void add_symbol(std::vector<Var>& symbols, const Var& v) {
   if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);

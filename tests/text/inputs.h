@@ -31,7 +31,7 @@ enum class Contents {
 };
 
 // Nothing where a parameter has a type that no argument can be made for (a function, an object), an
-// extent that the symbols don't decide, or more than 20000 elements.
+// extent that the symbols don't decide, or more than 10000 elements.
 std::optional<std::vector<HostValue>> random_arguments(const Signature& f,
                                                        const Assignment& symbols, Contents contents,
                                                        uint32_t seed);

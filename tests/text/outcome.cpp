@@ -9,7 +9,7 @@ namespace repose::testing_text {
 
 namespace {
 
-constexpr int64_t max_steps = 400000;
+constexpr int64_t max_steps = 200000;
 
 Outcome outcome_of(const Diagnostics& errors) {
   Outcome o;

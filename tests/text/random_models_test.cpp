@@ -153,7 +153,7 @@ class ModelGrower {
 
 int number_of_models() {
   const char* value = std::getenv("REPOSE_RANDOM_MODELS");
-  return value ? std::atoi(value) : 30;
+  return value ? std::atoi(value) : 20;
 }
 
 TEST(RandomModels, EveryPassKeepsWhatTheyCompute) {

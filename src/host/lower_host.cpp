@@ -72,11 +72,16 @@ Var handle_var(std::string name) {
   return make_var(std::move(name), dtypes::handle, VarRole::handle);
 }
 
-// A name in a message; braces in it are no places for values.
-std::string quoted(const std::string& text) {
-  std::string out = "`";
+// Text inside a message: braces stand for themselves.
+std::string escaped(const std::string& text) {
+  std::string out;
   for (char c : text) out += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
-  return out + "`";
+  return out;
+}
+
+// A name in a message.
+std::string quoted(const std::string& text) {
+  return "`" + escaped(text) + "`";
 }
 
 // Where something comes from, without the folder that its file lies in: an artifact's bytes don't
@@ -421,20 +426,24 @@ class HostLowering {
     }
   }
 
+  // The message says which node it is about, and what the dimensions are that decide it.
   void lower_check(const graph::Binding& b, const graph::CallNode& c) {
+    const Expr condition = graph::as<graph::PrimValueNode>(c.args[0])->value;
     std::vector<Expr> values;
     for (size_t i = 1; i < c.args.size(); ++i) {
       values.push_back(graph::as<graph::PrimValueNode>(c.args[i])->value);
     }
+    std::string place = b.span ? "in " + escaped(place_text(b.span)) : "";
     std::string message = c.attrs.get_string("message");
-    if (b.span) {
-      std::string place;
-      for (char c : place_text(b.span))
-        place += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
-      message += " (in " + place + ")";
+    for (const Var& v : free_vars(condition)) {
+      const SymbolInfo* s = parameter_symbol(v.get());
+      if (!s) continue;
+      place +=
+          fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s->name), values.size());
+      values.push_back(v);
     }
-    out_->check(graph::as<graph::PrimValueNode>(c.args[0])->value, message, std::move(values),
-                b.span);
+    if (!place.empty()) message += " (" + place + ")";
+    out_->check(condition, message, std::move(values), b.span);
   }
 
   // Reads the members of a shape from memory.
@@ -491,12 +500,13 @@ class HostLowering {
     }
   }
 
-  bool is_parameter_symbol(const VarNode* v) const {
+  const SymbolInfo* parameter_symbol(const VarNode* v) const {
     for (const SymbolInfo& s : interface_.symbols) {
-      if (s.symbol.get() == v) return true;
+      if (s.symbol.get() == v) return &s;
     }
-    return false;
+    return nullptr;
   }
+  bool is_parameter_symbol(const VarNode* v) const { return parameter_symbol(v) != nullptr; }
 
   // Branches leave handles of their results, and dimensions that only they know, in cells.
   void lower_if(const graph::Binding& b, const graph::IfNode& choice) {

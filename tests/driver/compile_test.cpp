@@ -11,6 +11,7 @@
 #include "codegen/llvm/target_llvm.h"
 #include "ops/ops.h"
 #include "repose/repose.h"
+#include "script/parser.h"
 #include "te/te.h"
 
 namespace repose {
@@ -212,6 +213,27 @@ TEST(Compile, SoftmaxOfBatchedProduct) {
       }
     }
   }
+}
+
+// A window that is larger than what it slides over, by an amount that only a call tells.
+TEST(Compile, AFailingCheckNamesTheDimensionsThatDecideIt) {
+  auto module = parse_module(make_text_source("pool.relax", R"(
+@R.function
+def main(x: R.Tensor(("b", 1, "height", 8), "float32")):
+    with R.dataflow():
+        y = R.nn.avg_pool2d(x, pool_size=[3, 3])
+        R.output(y)
+    return y
+)"),
+                             standard_ops(), {});
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  Compiled model(*module);
+  ASSERT_NE(model.model_, nullptr);
+  EXPECT_EQ(model.call({Floats({1, 1, 3, 8})}).size(), 6u);
+  std::string refused;
+  model.call({Floats({1, 1, 2, 8})}, nullptr, &refused);
+  EXPECT_NE(refused.find("`nn.avg_pool2d`"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("(in pool.relax:5:9, `height` = 2)"), std::string::npos) << refused;
 }
 
 }  // namespace

@@ -9,16 +9,20 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/link.h"
 #include "ir/function_facts.h"
+#include "ir/op.h"
 
 namespace repose {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t max_counted_functions = 256;  // as deep as calls of functions nest
 
 class Timer {
  public:
@@ -71,6 +75,23 @@ std::vector<std::string> kernel_calls(const tir::PrimFunc& f) {
   return names;
 }
 
+// The operators that a function calls, those of functions that it mentions included.
+void count_operators(const Module& module, const std::string& name, std::set<std::string>& seen,
+                     std::map<std::string, int>& counts) {
+  const graph::Function f = module.graph_function(name);
+  if (!f || !seen.insert(name).second) return;
+  std::vector<std::string> mentioned;
+  graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (call && call->op && call->op->name != "check") ++counts[std::string(call->op->name)];
+    graph::visit_operands(b.value, [&](const graph::Value& v) {
+      if (const auto* g = graph::as<graph::GlobalNode>(v)) mentioned.push_back(g->name);
+    });
+  });
+  if (seen.size() >= max_counted_functions) return;
+  for (const std::string& next : mentioned) count_operators(module, next, seen, counts);
+}
+
 std::string make_metadata(const CompiledModel& model) {
   Json root;
   root["format"] = 1;
@@ -98,6 +119,7 @@ std::string make_metadata(const CompiledModel& model) {
              {"inputs", describe_values(interface.inputs, interface.symbols)},
              {"outputs", describe_values(interface.outputs, interface.symbols)},
              {"symbols", symbols},
+             {"operators", f.operators},
              {"arena_bytes", memory},
              {"kernels", kernel_calls(f.host.run)}});
   }
@@ -188,7 +210,10 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
         problems.insert(problems.end(), host.errors().begin(), host.errors().end());
         continue;
       }
-      model.functions.push_back({std::move(*host), std::move(plan)});
+      std::map<std::string, int> operators;
+      std::set<std::string> seen;
+      count_operators(module, name, seen, operators);
+      model.functions.push_back({std::move(*host), std::move(plan), std::move(operators)});
     }
   }
   if (!problems.empty()) return problems;

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include "codegen/llvm/target_llvm.h"
@@ -234,6 +236,41 @@ def main(x: R.Tensor(("b", 1, "height", 8), "float32")):
   model.call({Floats({1, 1, 2, 8})}, nullptr, &refused);
   EXPECT_NE(refused.find("`nn.avg_pool2d`"), std::string::npos) << refused;
   EXPECT_NE(refused.find("(in pool.relax:5:9, `height` = 2)"), std::string::npos) << refused;
+}
+
+// Softmax, a cumulative sum and a product, so that there are several parts to generate code for.
+TEST(Compile, ThreadsOfTheCompilerDoNotChangeTheBytes) {
+  Builder b(standard_ops());
+  Var m = make_var("m");
+  auto x = graph::make_variable("x", tensor_type({m, make_int(33)}, dtypes::float32));
+  auto w = graph::make_variable("w", tensor_type({make_int(33), make_int(20)}, dtypes::float32));
+  b.begin_function("main", {x, w});
+  auto soft = b.emit(graph::make_op_call(op("nn.softmax"), {x}));
+  ASSERT_TRUE(soft.ok());
+  auto sums = b.emit(graph::make_op_call(op("cumsum"), {*soft}, Attrs{{"axis", Attr(0)}}));
+  ASSERT_TRUE(sums.ok()) << to_string(sums.errors());
+  auto product = b.emit(graph::make_op_call(op("matmul"), {*sums, w}));
+  ASSERT_TRUE(product.ok());
+  ASSERT_TRUE(b.end_function(*product).ok());
+  for (const Emit kind : {Emit::shared, Emit::object, Emit::assembly}) {
+    std::vector<std::string> bytes;
+    for (const int threads : {1, 2, 5}) {
+      CompileOptions options;
+      options.pipeline.target = *host_target();
+      options.threads = threads;
+      auto model = compile(b.module(), standard_ops(), options);
+      ASSERT_TRUE(model.ok()) << to_string(model.errors());
+      char path[] = "/tmp/repose-test-XXXXXX";
+      close(mkstemp(path));
+      auto written = write_artifact(*model, kind, path);
+      ASSERT_TRUE(written.ok()) << to_string(written.errors());
+      std::ifstream file(path, std::ios::binary);
+      bytes.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+      std::remove(path);
+    }
+    EXPECT_GT(bytes[0].size(), 1000u);
+    EXPECT_TRUE(bytes[0] == bytes[1] && bytes[0] == bytes[2]);
+  }
 }
 
 }  // namespace

@@ -64,6 +64,10 @@ void print_text(const Json& root) {
     }
     std::printf("  arena bytes\n");
     for (const Json& m : f["arena_bytes"]) std::printf("    %s\n", m.get<std::string>().c_str());
+    std::printf("  operators\n");
+    for (const auto& [name, count] : f["operators"].items()) {
+      std::printf("    %4d  %s\n", count.get<int>(), name.c_str());
+    }
     std::map<std::string, int> calls;
     for (const Json& k : f["kernels"]) ++calls[k.get<std::string>()];
     std::printf("  kernels (%zu calls of %zu programs)\n", f["kernels"].size(), calls.size());

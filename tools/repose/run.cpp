@@ -1,6 +1,4 @@
 // repose run: calls an artifact, or a model that is compiled first.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -97,19 +95,14 @@ Result<void> print_results(const LoadedModel& model, int function,
   return {};
 }
 
+Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
+  if (is_artifact(o.model.path)) return LoadedModel::load(o.model.path, o.threads);
+  REPOSE_TRY(compiled, compile_model(o.model));
+  return LoadedModel::load(compiled, o.threads);
+}
+
 int run(const Options& o) {
-  std::string path = o.model.path, temporary;
-  if (!is_artifact(path)) {
-    auto compiled = compile_model(o.model);
-    if (!compiled.ok()) return report(compiled.errors());
-    temporary =
-        (std::filesystem::temp_directory_path() / fmt::format("repose-{}.so", getpid())).string();
-    auto written = write_artifact(*compiled, Emit::shared, temporary);
-    if (!written.ok()) return report(written.errors());
-    path = temporary;
-  }
-  auto model = LoadedModel::load(path, o.threads);
-  if (!temporary.empty()) std::remove(temporary.c_str());
+  auto model = load(o);
   if (!model.ok()) return report(model.errors());
   auto function = (*model)->function(o.function);
   if (!function.ok()) return report(function.errors());

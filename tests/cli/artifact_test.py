@@ -336,6 +336,29 @@ def main(a: R.Tensor(("m", "k"), "float32"), b: R.Tensor(("k", "n"), "float32", 
                 b = random.standard_normal((n, k), np.float32)
                 np.testing.assert_allclose(model([a, b.T])[0], a @ b.T, rtol=1e-4, atol=1e-5)
 
+    def test_programs_that_know_the_strides(self):
+        path = self.write("m.relax", """
+@I.ir_module
+class Module:
+    @T.prim_func(private=True)
+    def f(x: T.Buffer(("n", 4), "float32", strides=["s", 1]), y: T.Buffer(("n", 4), "float32")):
+        n, s = T.int64(), T.int64()
+        for i, j in T.grid(n, 4):
+            y[i, j] = x[i, j] * T.float32(2)
+    @R.function
+    def main(x: R.Tensor(("n", 4), "float32", strides=[8, 1])):
+        n = T.int64()
+        y = R.call_tir(Module.f, (x,), out_sinfo=R.Tensor((n, 4), "float32"))
+        z = R.flatten(x)
+        return (y, z)
+""")
+        self.expect(OK, "compile", path, "-o", "m.so", "--verify")
+        with Model(self.folder / "m.so") as model:
+            x = np.random.default_rng(1).standard_normal((5, 8), np.float32)[:, :4]
+            y, z = model([x])
+            np.testing.assert_array_equal(y, x * 2)
+            np.testing.assert_array_equal(z, x.reshape(-1))
+
     def test_they_are_described(self):
         self.compiled(self.CACHE).close()
         self.expect(OK, "inspect", "m.so")

@@ -1,7 +1,10 @@
 // Copies parameters with declared strides, so that everything else is compact.
 #include "passes/lower/compact_parameters.h"
 
+#include <algorithm>
+
 #include "ops/loops.h"
+#include "passes/graph/rewrite_calls.h"
 
 namespace repose {
 
@@ -40,23 +43,30 @@ Diagnostics find_strides(const graph::Function& f, const std::string& name) {
   return problems;
 }
 
-// The compact copy of a parameter, as a binding.
+// The binding of the compact copy of a parameter.
 graph::Binding compact_copy(Module& module, const OpTable& ops, const graph::Variable& param,
-                            const Span& span) {
+                            const graph::Variable& copy, const Span& span) {
   const auto* t = as<TensorTypeNode>(param->type);
   const Buffer source = make_buffer("x", *t->shape, t->dtype, Scope::global, t->strides);
   const Buffer target = make_buffer("y", *t->shape, t->dtype);
   const te::Program program =
       te::close_program({tir::buffer_param(source)}, {tir::buffer_param(target)},
                         copy_nest("compact", source, target));
-  const Type type = tensor_type(*t->shape, t->dtype, {}, t->device);
   const std::string name = module.add_prim_func("compact", program.func);
-  const graph::Value call = make_call_tir(ops, name, {param}, {type}, program.symbols);
+  const graph::Value call = make_call_tir(ops, name, {param}, {copy->type}, program.symbols);
   const auto* node = graph::as<graph::CallNode>(call);
-  return {
-      graph::make_variable(param->name, type),
-      make_ref<graph::CallNode>(node->op, nullptr, node->args, node->attrs, node->type_args, type),
-      nullptr, span};
+  return {copy,
+          make_ref<graph::CallNode>(node->op, nullptr, node->args, node->attrs, node->type_args,
+                                    copy->type),
+          nullptr, span};
+}
+
+// Programs that are called with the parameter itself know its strides: they keep it.
+graph::Body keep_in_programs(const graph::Body& body, const graph::ValueMap& originals) {
+  return rewrite_calls(body, [&](const graph::CallNode& call, const Type&) -> graph::Value {
+    if (!call.op || !call.op->name.starts_with("call_tir")) return nullptr;
+    return graph::substitute(graph::Value(&call), originals, {});
+  });
 }
 
 }  // namespace
@@ -71,15 +81,20 @@ Result<Module> compact_parameters(const Module& module, const OpTable& ops) {
     problems.insert(problems.end(), found.begin(), found.end());
     if (!found.empty()) continue;
     graph::Block copies;
-    graph::ValueMap replaced;
+    graph::Body body = f->body;
     for (const graph::Variable& p : f->params) {
       const auto* t = as<TensorTypeNode>(p->type);
       if (!t || t->strides.empty() || !t->shape || !t->dtype) continue;
-      copies.bindings.push_back(compact_copy(result, ops, p, f->span));
-      replaced.emplace(p.get(), copies.bindings.back().var);
+      const graph::Variable copy =
+          graph::make_variable(p->name, tensor_type(*t->shape, t->dtype, {}, t->device));
+      graph::Body changed =
+          keep_in_programs(graph::substitute(body, {{p.get(), copy}}, {}), {{copy.get(), p}});
+      const std::vector<graph::Variable> used = graph::free_variables(changed);
+      if (std::find(used.begin(), used.end(), copy) == used.end()) continue;
+      copies.bindings.push_back(compact_copy(result, ops, p, copy, f->span));
+      body = std::move(changed);
     }
-    if (replaced.empty()) continue;
-    const graph::Body body = graph::substitute(f->body, replaced, {});
+    if (copies.bindings.empty()) continue;
     std::vector<graph::Block> blocks{std::move(copies)};
     blocks.insert(blocks.end(), body->blocks.begin(), body->blocks.end());
     result.set(name, make_ref<graph::FunctionNode>(

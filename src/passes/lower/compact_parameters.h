@@ -4,8 +4,9 @@
 // after:   x_1 = R.call_tir(cls.compact, (x,), out_sinfo=R.Tensor((n, 64), "float32"))
 //          y = R.flatten(x_1)
 // requires: normal form, calls inlined
-// ensures: parameters alone have strides, and only programs made here read them. (The interpreter
-// refuses those: its arrays are compact.)
+// ensures: parameters alone have strides, and only programs read them: those made here, and those
+// that were called with them. (The interpreter, whose arrays are compact, runs these where the
+// declared strides are compact.)
 // error: unsupported_feature where another value, or a result, has declared strides
 #pragma once
 

@@ -67,6 +67,11 @@ VarMap symbol_values(const tir::PrimFunc& f, const graph::CallNode& call, const 
     for (size_t d = 0; d < p.buffer->shape.size(); ++d) {
       if (const auto* v = as<VarNode>(p.buffer->shape[d])) values.emplace(v, (*t->shape)[d]);
     }
+    Expr compact = make_int(1);
+    for (size_t d = p.buffer->strides.size(); d-- > 0; compact = compact * (*t->shape)[d]) {
+      const auto* v = as<VarNode>(p.buffer->strides[d]);
+      if (v) values.emplace(v, t->strides.empty() ? canonical(compact) : t->strides[d]);
+    }
   }
   return values;
 }

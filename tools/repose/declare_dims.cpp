@@ -59,9 +59,10 @@ graph::Function with_check(const graph::Function& f, const std::string& text, co
       standard_ops().find("check"), nullptr,
       std::vector<graph::Value>{graph::make_prim(canonical(holds)), graph::make_prim(value)}, attrs,
       std::vector<Type>{}, void_type());
-  graph::Block head{false, {{graph::make_variable("check", void_type()), call, nullptr, f->span}}};
-  std::vector<graph::Block> blocks{std::move(head)};
-  blocks.insert(blocks.end(), f->body->blocks.begin(), f->body->blocks.end());
+  const graph::Binding check{graph::make_variable("check", void_type()), call, nullptr, f->span};
+  std::vector<graph::Block> blocks = f->body->blocks;
+  if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), graph::Block{});
+  blocks[0].bindings.insert(blocks[0].bindings.begin(), check);
   return make_ref<graph::FunctionNode>(
       f->params, make_ref<graph::BodyNode>(std::move(blocks), f->body->result), f->result_type,
       f->is_pure, f->is_private, f->attrs, f->span);

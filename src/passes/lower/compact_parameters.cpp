@@ -95,8 +95,10 @@ Result<Module> compact_parameters(const Module& module, const OpTable& ops) {
       body = std::move(changed);
     }
     if (copies.bindings.empty()) continue;
-    std::vector<graph::Block> blocks{std::move(copies)};
-    blocks.insert(blocks.end(), body->blocks.begin(), body->blocks.end());
+    std::vector<graph::Block> blocks = body->blocks;
+    if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), graph::Block{});
+    blocks[0].bindings.insert(blocks[0].bindings.begin(), copies.bindings.begin(),
+                              copies.bindings.end());
     result.set(name, make_ref<graph::FunctionNode>(
                          f->params, make_ref<graph::BodyNode>(std::move(blocks), body->result),
                          f->result_type, f->is_pure, f->is_private, f->attrs, f->span));

@@ -452,6 +452,24 @@ void flatten_logic(ExprKind kind, const Expr& e, std::vector<Expr>& parts) {
   }
 }
 
+bool is_one_of(const Expr& e, const std::vector<Expr>& list) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const Expr& other) { return structural_equal(e, other); });
+}
+
+// A disjunction is known, all of whose parts are among these.
+bool follows_from_disjunction(const std::vector<Expr>& parts, const Facts& facts) {
+  for (const Expr& known : facts.conditions()) {
+    if (known->kind != ExprKind::logical_or) continue;
+    std::vector<Expr> possible;
+    flatten_logic(ExprKind::logical_or, known, possible);
+    bool covered = std::all_of(possible.begin(), possible.end(),
+                               [&](const Expr& p) { return is_one_of(p, parts); });
+    if (covered) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // The order stays: what comes first may guard a division in what follows.
@@ -471,6 +489,7 @@ Expr Simplifier::logic(const Expr& e) {
     }
     if (!repeats) kept.push_back(part);
   }
+  if (!is_and && kept.size() > 1 && follows_from_disjunction(kept, facts_)) return make_bool(true);
   Expr result;
   for (const Expr& k : kept) result = result ? make_binary(e->kind, result, k) : k;
   return result ? result : make_bool(is_and);

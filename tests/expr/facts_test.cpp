@@ -96,6 +96,38 @@ TEST_F(FactsTest, DisjunctionsShrink) {
   EXPECT_EQ(prove_equal(n, m, facts), Truth::yes);
 }
 
+// What broadcasting requires, of several pairs of dimensions.
+TEST_F(FactsTest, KnownDisjunctionsAreProvenAndLearnedOnce) {
+  std::vector<Expr> known;
+  for (int i = 0; i < 4; ++i) {
+    Var a = make_var("a"), b = make_var("b");
+    known.push_back(logical_or(logical_or(eq(a, b), eq(a, c(1))), eq(b, c(1))));
+    facts.assume(known.back());
+  }
+  const size_t count = facts.conditions().size();
+  EXPECT_EQ(count, 4u);
+  for (const Expr& condition : known) {
+    const Expr& first = condition->args[0];
+    EXPECT_EQ(prove(condition, facts), Truth::yes);
+    EXPECT_EQ(prove(logical_or(condition->args[1], first), facts), Truth::yes);
+    EXPECT_EQ(prove(logical_or(eq(n, m), condition), facts), Truth::yes);
+    EXPECT_EQ(prove(first, facts), Truth::unknown);
+    facts.assume(condition);
+  }
+  EXPECT_EQ(facts.conditions().size(), count);
+}
+
+// A range that a symbol already has says nothing new when the symbol is replaced.
+TEST_F(FactsTest, RangesOfReplacedSymbolsStay) {
+  facts.restrict(m, {2, 64, 2, 0});
+  facts.assume(logical_or(eq(n, s), eq(n, c(1))));
+  facts.assume(eq(m, n + 1));
+  EXPECT_EQ(prove(le(n, c(63)), facts), Truth::yes);
+  EXPECT_EQ(prove(eq(n, s), facts), Truth::unknown);
+  facts.restrict(m, {3, plus, 1, 0});  // so n isn't 1
+  EXPECT_EQ(prove(eq(n, s), facts), Truth::yes);
+}
+
 TEST_F(FactsTest, FalseConditionsContradict) {
   facts.assume(lt(n, c(0)));
   EXPECT_TRUE(facts.is_contradiction());

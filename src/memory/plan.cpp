@@ -53,6 +53,26 @@ std::unordered_map<const VarNode*, int> symbol_positions(const graph::Function& 
   return known;
 }
 
+void collect_tensors(const Type& t, std::vector<const TensorTypeNode*>& tensors) {
+  if (const auto* tensor = as<TensorTypeNode>(t)) tensors.push_back(tensor);
+  if (const auto* tuple = as<TupleTypeNode>(t)) {
+    for (const Type& field : tuple->fields) collect_tensors(field, tensors);
+  }
+}
+
+// Whether the shape is known where a binding at `position` runs. A result that is a view may have a
+// shape whose symbols are bound only after the storage that it views is written.
+bool is_known_before(const TensorTypeNode& t, int position,
+                     const std::unordered_map<const VarNode*, int>& known_at) {
+  for (const Expr& d : *t.shape) {
+    for (const Var& v : free_vars(d)) {
+      auto it = known_at.find(v.get());
+      if (it == known_at.end() || it->second >= position) return false;
+    }
+  }
+  return true;
+}
+
 struct Item {
   int storage;
   int first, last;
@@ -145,20 +165,24 @@ MemoryPlan plan_memory(const graph::Function& f, const Facts& facts, const PlanO
   plan.storages.resize(plan.live.storages.size());
 
   // A computed storage that is a result lives in that result's buffer, unless another result has
-  // it.
+  // it, or the buffer's shape isn't known yet where the storage is written.
+  const auto known_at = symbol_positions(f);
   const Places& results = plan.live.places.at(f->body->result.get());
+  std::vector<const TensorTypeNode*> types;
+  collect_tensors(f->body->result->type, types);
   for (size_t r = 0; r < results.size(); ++r) {
     const bool donated = r < options.donated_results.size() && options.donated_results[r];
     bool direct = results[r].size() == 1 && !donated;
     if (direct) {
       const int s = results[r][0];
-      direct = plan.live.storages[s].kind == Storage::Kind::computed && plan.storages[s].result < 0;
+      const Storage& storage = plan.live.storages[s];
+      direct = storage.kind == Storage::Kind::computed && plan.storages[s].result < 0 &&
+               is_known_before(*types[r], storage.first, known_at);
       if (direct) plan.storages[s].result = static_cast<int>(r);
     }
     plan.copied_results.push_back(!direct);
   }
 
-  const auto known_at = symbol_positions(f);
   std::map<int, std::vector<Item>> regions{{0, {}}};
   for (size_t s = 0; s < plan.live.storages.size(); ++s) {
     const Storage& storage = plan.live.storages[s];

@@ -75,9 +75,31 @@ class Compiled {
   std::vector<float> call(std::vector<Floats> inputs, std::vector<int64_t>* shape = nullptr,
                           std::string* refused = nullptr) {
     std::vector<DLTensor> tensors;
-    std::vector<const DLTensor*> pointers;
     for (Floats& f : inputs) tensors.push_back(f.tensor());
-    for (DLTensor& t : tensors) pointers.push_back(&t);
+    return call_tensors(tensors, shape, refused);
+  }
+
+  // The same with a second input of two int64.
+  std::vector<float> call_with_integers(Floats input, int64_t (&integers)[2],
+                                        std::vector<int64_t>* shape) {
+    int64_t extent = 2;
+    DLTensor second{};
+    second.data = integers;
+    second.device = {kDLCPU, 0};
+    second.ndim = 1;
+    second.dtype = {kDLInt, 64, 1};
+    second.shape = &extent;
+    return call_tensors({input.tensor(), second}, shape, nullptr);
+  }
+
+  CompiledModel compiled_;
+  repose_model* model_ = nullptr;
+
+ private:
+  std::vector<float> call_tensors(const std::vector<DLTensor>& tensors, std::vector<int64_t>* shape,
+                                  std::string* refused) {
+    std::vector<const DLTensor*> pointers;
+    for (const DLTensor& t : tensors) pointers.push_back(&t);
     DLManagedTensorVersioned* result = nullptr;
     const int32_t status = model_->api->call(
         model_, 0, pointers.data(), static_cast<int32_t>(pointers.size()), nullptr, 1, &result);
@@ -96,9 +118,6 @@ class Compiled {
     result->deleter(result);
     return values;
   }
-
-  CompiledModel compiled_;
-  repose_model* model_ = nullptr;
 };
 
 // main(b: (m, 224)) -> relu(flatten(b)): (m * 224,)
@@ -270,6 +289,35 @@ TEST(Compile, ThreadsOfTheCompilerDoNotChangeTheBytes) {
     }
     EXPECT_GT(bytes[0].size(), 1000u);
     EXPECT_TRUE(bytes[0] == bytes[1] && bytes[0] == bytes[2]);
+  }
+}
+
+// A result that is a view of what was written before its shape is known: it is copied.
+TEST(Compile, ResultWhoseShapeIsKnownAfterItsElements) {
+  auto module = parse_module(make_text_source("late", R"(
+@R.function
+def main(x: R.Tensor(("n", 2), "float32"), target: R.Tensor((2,), "int64")):
+    rows = T.int64(is_size_var=True)
+    columns = T.int64(is_size_var=True)
+    with R.dataflow():
+        y = R.add(x, x)
+        s = R.tensor_to_shape(target)
+        t = R.match_cast(s, R.Shape([rows, columns]))
+        z = R.reshape(y, R.shape([rows, columns]))
+        R.output(z)
+    return z
+)"),
+                             standard_ops());
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  Compiled model(*module);
+  ASSERT_NE(model.model_, nullptr);
+  for (int64_t n : {0, 1, 2, 7, 64}) {
+    Floats x({n, 2}, 4);
+    int64_t target[] = {2, n};
+    std::vector<int64_t> shape;
+    std::vector<float> got = model.call_with_integers(x, target, &shape);
+    EXPECT_EQ(shape, (std::vector<int64_t>{2, n}));
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], 2 * x.data[i]);
   }
 }
 

@@ -165,6 +165,58 @@ TEST(OnnxImport, Windows) {
                 one_node(17, "MaxPool", {"b", 3, "l"}, {}, {attr("kernel_shape", {2})}));
 }
 
+// Resize of x: (b, 3, h, w) by the float `scales` that the nodes of `w` compute.
+ModelWriter resize_by_scales(ModelWriter w, const std::vector<std::string>& attributes = {}) {
+  w.output("y").floats("none", {0});
+  w.add("Resize", {"x", "none", "scales"}, {"y"}, attributes);
+  return w;
+}
+
+TEST(OnnxImport, ResizeByScales) {
+  ModelWriter fractions;
+  fractions.input("x", float32, {"b", 3, "h", 10}).ints("over", {1, 1, 3, 7});
+  fractions.ints("under", {1, 1, 2, 10}).add("Cast", {"over"}, {"a"}, {attr("to", float32)});
+  fractions.add("Cast", {"under"}, {"c"}, {attr("to", float32)}).add("Div", {"a", "c"}, {"scales"});
+  EXPECT_FLOATS("(b, 3, \"h + h // 2\", 7)", resize_by_scales(fractions));
+  EXPECT_NE(errors(resize_by_scales(fractions, {text_attr("mode", "linear"), attr("antialias", 1)}))
+                .find("`antialias` is not supported"),
+            std::string::npos);
+  // Wanted extents over those of x: exact, whatever they are.
+  ModelWriter quotients;
+  quotients.input("x", float32, {"b", 3, "h", "w"}).input("like", float32, {"b", 3, "k", "w"});
+  quotients.add("Shape", {"x"}, {"have"}).add("Shape", {"like"}, {"want"});
+  quotients.add("Cast", {"want"}, {"a"}, {attr("to", float32)});
+  quotients.add("Cast", {"have"}, {"c"}, {attr("to", float32)}).add("Div", {"a", "c"}, {"scales"});
+  const ModelWriter resized = resize_by_scales(quotients);
+  auto imported = import(resized);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(std::ranges::count(operators(*imported), "resize"), 1);
+  EXPECT_FLOATS("(b, 3, k, w)", resized);
+}
+
+TEST(OnnxImport, ResizeBySizes) {
+  const std::vector<Dim> x{"b", 3, "h", "w"};
+  auto by_sizes = [&](std::vector<int64_t> sizes, std::vector<std::string> attributes) {
+    ModelWriter w(18);
+    w.input("x", float32, x).output("y").ints("sizes", sizes);
+    w.add("Resize", {"x", "", "", "sizes"}, {"y"}, attributes);
+    return w;
+  };
+  EXPECT_FLOATS("(b, 3, 8, 9)", by_sizes({8, 9}, {attr("axes", {2, 3})}));
+  EXPECT_FLOATS("(b, 3, 9, 8)", by_sizes({8, 9}, {attr("axes", {-1, -2})}));
+  EXPECT_FLOATS(
+      "(b, 9, h, w)",
+      by_sizes({9}, {attr("axes", {1}), text_attr("keep_aspect_ratio_policy", "not_larger")}));
+  EXPECT_NE(errors(by_sizes({8}, {attr("axes", {2, 3})})).find("has 1 elements, expected 2"),
+            std::string::npos);
+  EXPECT_NE(errors(by_sizes({8}, {attr("axes", {2}), text_attr("mode", "area")}))
+                .find("attribute `mode` is \"area\""),
+            std::string::npos);
+  ModelWriter nothing;
+  nothing.input("x", float32, x).output("y").add("Resize", {"x"}, {"y"});
+  EXPECT_NE(errors(nothing).find("neither `scales` nor `sizes`"), std::string::npos);
+}
+
 // ---- Operator sets
 // -------------------------------------------------------------------------------
 

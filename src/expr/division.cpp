@@ -328,6 +328,26 @@ Polynomial Simplifier::floor_mod_const(const Polynomial& given, int64_t c) {
   return quotient_atom(ExprKind::floor_mod, p, Polynomial(c));
 }
 
+namespace {
+
+// k * (x % r) where r is a multiple of q is k * x modulo q.
+Polynomial without_inner_mods(const Polynomial& p, const Polynomial& q) {
+  for (const Term& t : p.terms) {
+    for (size_t i = 0; i < t.factors.size(); ++i) {
+      const Expr& f = t.factors[i];
+      if (f->kind != ExprKind::floor_mod || !is_multiple(polynomial_of(f->args[1]), q)) continue;
+      Factors rest = t.factors;
+      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i));
+      Polynomial out = p;
+      out.add_term(-t.coefficient, t.factors);
+      return out + monomial(t.coefficient, rest) * polynomial_of(f->args[0]);
+    }
+  }
+  return p;
+}
+
+}  // namespace
+
 Polynomial Simplifier::floor_mod_symbolic(Polynomial p, Polynomial q) {
   if (p.failed || q.failed || has_extreme_number(p) || has_extreme_number(q)) {
     p.failed = true;
@@ -335,6 +355,8 @@ Polynomial Simplifier::floor_mod_symbolic(Polynomial p, Polynomial q) {
   }
   if (p.is_zero()) return p;
   if (leads_negative(q)) return negated(floor_mod_symbolic(negated(p), negated(q)));
+  Polynomial flat = without_inner_mods(p, q);
+  if (!(flat == p) && !flat.failed) return floor_mod_of(flat, q);
   Division d = divide(p, q);
   if (is_progress(d, p)) return floor_mod_of(d.remainder, q);
   int64_t g = std::gcd(p.content_with_constant(), q.content_with_constant());

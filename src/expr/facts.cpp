@@ -271,6 +271,7 @@ void Facts::learn_zero(const Expr& condition, int depth) {
   if (residue_of_var(d, &v, &range)) return narrow(v, range);
   // min(a, b) + rest = 0: neither a nor b is below; max: above. One of the two is equal: if not
   // one, then the other.
+  bool learned = false;
   for (const Term& t : d.terms) {
     const Expr* atom = linear_atom(t);
     if (!atom || ((*atom)->kind != ExprKind::min && (*atom)->kind != ExprKind::max)) continue;
@@ -289,9 +290,14 @@ void Facts::learn_zero(const Expr& condition, int depth) {
       if (negate) one.scale(-1);
       if (!one.failed && !has_extreme_number(one)) {
         learn(Simplifier(*this).at_most_zero(one), depth + 1);
+        learned = true;
       }
     }
     if (possible.size() == 1) learn(possible[0], depth + 1);
+  }
+  if (learned) {  // symbols of the condition may have been replaced since it was simplified
+    Expr again = simplify(condition, *this);
+    if (!structural_equal(again, condition)) return learn(again, depth + 1);
   }
   if (learn_substitution(d, depth)) return;
   learn_ranges(d);

@@ -5,6 +5,7 @@
 
 #include "expr/interval.h"
 #include "expr/random_expr.h"
+#include "expr/random_statement.h"
 
 namespace repose {
 namespace {
@@ -176,6 +177,23 @@ TEST_F(FactsTest, RandomBoundsContainEveryValue) {
       ASSERT_EQ(assignments, 0) << scene.to_string();
     }
   }
+}
+
+// Otherwise replacing would never end.
+TEST_F(FactsTest, ReplacementsHaveNoReplacedSymbols) {
+  RandomStatement random(1);
+  int replacements = 0;
+  for (int i = 0; i < 20000; ++i) {
+    Statement s = random.next();
+    for (const auto& [symbol, replacement] : s.facts.equalities()) {
+      for (const Var& v : free_vars(replacement)) {
+        ASSERT_EQ(s.facts.equalities().count(v.get()), 0u)
+            << symbol->name << " is " << to_string(replacement) << " in " << s.to_string();
+      }
+      ++replacements;
+    }
+  }
+  EXPECT_GT(replacements, 100);
 }
 
 TEST_F(FactsTest, RandomIntervalsIntersect) {

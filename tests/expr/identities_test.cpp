@@ -242,7 +242,7 @@ TEST(Identities, AreDecided) {
     }
   }
   printf("%d of %zu identities decided\n", decided, identities().size());
-  EXPECT_GE(decided, 153);
+  EXPECT_GE(decided, 190);
 }
 
 }  // namespace

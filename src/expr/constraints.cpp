@@ -38,16 +38,26 @@ int Constraints::intern_atom(const Expr& e) {
   return index;
 }
 
-int Constraints::intern(const std::vector<int>& atoms) {
-  uint64_t hash = atoms.size();
-  for (int a : atoms) hash = hash * 1000003 + static_cast<uint64_t>(a);
+int Constraints::find(const std::vector<int>& atoms, uint64_t hash) {
   for (int v : monomials_by_hash_[hash]) {
     if (monomial(v).atoms == atoms) return v;
   }
-  if (monomials_.size() >= max_monomials || atoms.size() > max_degree) return -1;
-  for (size_t i = 0; i < atoms.size() && atoms.size() > 1; ++i) {  // their definitions
-    if (intern({atoms[i]}) < 0) return -1;
+  return -1;
+}
+
+int Constraints::intern(const std::vector<int>& atoms) {
+  uint64_t hash = atoms.size();
+  for (int a : atoms) hash = hash * 1000003 + static_cast<uint64_t>(a);
+  if (int known = find(atoms, hash); known >= 0) return known;
+  if (atoms.size() > max_degree) return -1;
+  if (atoms.size() > 1) {
+    for (int a : atoms) {
+      if (intern({a}) < 0) return -1;
+    }
+    // The definition of a quotient has its product with the divisor.
+    if (int known = find(atoms, hash); known >= 0) return known;
   }
+  if (monomials_.size() >= max_monomials) return -1;
   has_products_ = has_products_ || atoms.size() > 1;
   int variable = static_cast<int>(monomials_.size());
   monomials_by_hash_[hash].push_back(variable);

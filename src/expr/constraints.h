@@ -67,6 +67,7 @@ class Constraints {
   bool multiply(const LinearConstraint& row, int z, LinearConstraint* out);
 
  private:
+  int find(const std::vector<int>& atoms, uint64_t hash);
   int intern(const std::vector<int>& atoms);
   int intern_atom(const Expr& e);
   bool convert(const Polynomial& p, bool is_zero, LinearConstraint* out);

@@ -336,7 +336,8 @@ Solvable solve(const std::vector<LinearConstraint>& constraints, int* budget) {
     Row row(s.columns, 0);
     row[0] = c.constant;
     for (const auto& [variable, coefficient] : c.terms) {
-      row[columns[static_cast<size_t>(variable)]] = coefficient;
+      int64_t& k = row[columns[static_cast<size_t>(variable)]];
+      if (__builtin_add_overflow(k, coefficient, &k)) return Solvable::unknown;
     }
     for (int64_t k : row) {
       if (k > max_number || k < -max_number) return Solvable::unknown;

@@ -18,7 +18,7 @@ namespace repose {
 struct LinearConstraint {
   bool is_zero = false;
   int64_t constant = 0;
-  std::vector<std::pair<int, int64_t>> terms;  // variable (from 0), coefficient; each variable once
+  std::vector<std::pair<int, int64_t>> terms;  // variable (from 0), coefficient
 };
 
 enum class Solvable : uint8_t { no, yes, unknown };

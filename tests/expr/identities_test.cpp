@@ -242,7 +242,7 @@ TEST(Identities, AreDecided) {
     }
   }
   printf("%d of %zu identities decided\n", decided, identities().size());
-  EXPECT_GE(decided, 190);
+  EXPECT_EQ(decided, 200);
 }
 
 }  // namespace

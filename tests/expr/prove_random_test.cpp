@@ -3,12 +3,13 @@
 // every assignment (their symbols bounded, so that all were tried) it decides all linear ones and
 // most others.
 //
-// REPOSE_RANDOM_STATEMENTS: how many; REPOSE_RANDOM_SEED: other ones; REPOSE_SHOW_UNDECIDED=1 prints
-// what stays unknown.
+// REPOSE_RANDOM_STATEMENTS: how many; REPOSE_RANDOM_SEED: other ones; REPOSE_SHOW_UNDECIDED=1
+// prints what stays unknown.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
+#include "expr/random_expr.h"
 #include "expr/random_statement.h"
 #include "expr/scalar.h"
 
@@ -86,6 +87,28 @@ TEST(ProveRandom, AnswersHoldAndConstantStatementsAreDecided) {
   EXPECT_GT(other.constant, statements / 20);
   EXPECT_EQ(linear.decided, linear.constant);
   EXPECT_GE(other.percent(), 95);
+}
+
+// Numbers near the ends of int64: what overflows is unknown, never answered.
+TEST(ProveRandom, AnswersHoldWithHugeNumbers) {
+  RandomExpr random(3);
+  random.huge = true;
+  int answered = 0;
+  for (int i = 0; i < 8000; ++i) {
+    Scene scene = random.scene();
+    Expr condition = random.condition(3);
+    Truth answer = prove(condition, scene.facts);
+    if (answer == Truth::unknown) continue;
+    ++answered;
+    random.for_each_assignment(scene, [&](const Assignment& assignment) {
+      auto value = evaluate(condition, assignment);
+      if (!value) return;
+      ASSERT_EQ(value->i != 0, answer == Truth::yes) << to_string(condition) << "\n"
+                                                     << scene.to_string();
+    });
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  EXPECT_GT(answered, 4000);
 }
 
 // The columns above and the evaluator that defines arithmetic agree.

@@ -344,9 +344,25 @@ Expr Simplifier::simplify_node(const Expr& e) {
 
 // ---- Conditions -------------------------------------------------------------------------------
 
+// Without the factors that every term has, where these are known to be above zero (or below, which
+// turns the sign; for an equality, either).
+Polynomial Simplifier::without_known_factors(Polynomial d) {
+  for (const Expr& f : common_factors(d, d)) {
+    Interval range = bounds_of(f, facts_);
+    if (range.contains(0) || is_empty(range)) continue;
+    const bool negative = range.upper < 0;
+    if (!negative && range.lower <= 0) continue;  // its stride alone excludes 0
+    d = divided_by(d, {f}, 1);
+    if (negative) d.scale(-1);
+  }
+  return d;
+}
+
 Expr Simplifier::at_most_zero(Polynomial d) {
   if (d.is_constant()) return make_bool(d.constant <= 0);
   if (has_extreme_number(d)) return le(to_expr(d), make_int(0));
+  d = without_known_factors(std::move(d));
+  if (d.is_constant()) return make_bool(d.constant <= 0);
   int64_t g = d.content();
   if (g > 1) {  // s * g + k <= 0 where s + ceil(k / g) <= 0
     int64_t k = -floor_quotient(-d.constant, g);
@@ -364,6 +380,8 @@ Expr Simplifier::at_most_zero(Polynomial d) {
 Expr Simplifier::equals_zero(Polynomial d) {
   if (d.is_constant()) return make_bool(d.constant == 0);
   if (has_extreme_number(d)) return eq(to_expr(d), make_int(0));
+  d = without_known_factors(std::move(d));
+  if (d.is_constant()) return make_bool(d.constant == 0);
   int64_t g = d.content();
   if (d.constant % g != 0) return make_bool(false);
   d.divide_exactly(g);

@@ -134,6 +134,28 @@ TEST_F(FactsTest, FalseConditionsContradict) {
   EXPECT_TRUE(facts.is_contradiction());
 }
 
+// reshape from (m, n) to (m, n // 8, 8) states that both have as many elements.
+TEST_F(FactsTest, CommonFactorsDivideOut) {
+  Expr elements = eq(Expr(m) * n, Expr(m) * floor_div(n, c(8)) * 8);
+  Facts maybe_empty = facts;
+  maybe_empty.assume(elements);
+  EXPECT_EQ(prove_divisible(n, 8, maybe_empty), Truth::unknown);  // m may be 0
+  facts.restrict(m, {1, plus});
+  facts.assume(elements);
+  EXPECT_EQ(facts.range_of(n), (Interval{0, plus, 8, 0}));
+  EXPECT_EQ(prove_divisible(Expr(n) * 3, 24, facts), Truth::yes);
+  // Heads that the hidden size is split into: the size is their product.
+  Facts heads;
+  heads.restrict(m, {1, plus});
+  Var h = make_var("h", dtypes::index, VarRole::dimension);
+  heads.assume(eq(Expr(m) * n, Expr(m) * (Expr(h) * 64)));
+  EXPECT_EQ(prove_equal(n, Expr(h) * 64, heads), Truth::yes);
+  Facts ordered;
+  ordered.restrict(m, {1, plus});
+  ordered.assume(le(Expr(m) * n, Expr(m) * h));
+  EXPECT_EQ(prove_le(n, h, ordered), Truth::yes);
+}
+
 TEST_F(FactsTest, BoundsOfEveryKind) {
   facts.restrict(n, {4, 20, 4, 0});
   facts.restrict(s, {-3, 5});

@@ -90,24 +90,26 @@ class Omega {
   // yes: none is left.
   Solvable solve_equalities(System& s) {
     while (!s.zeros.empty()) {
-      if (!spend(1)) return Solvable::unknown;
-      // The one with the smallest coefficient, to begin with 1 and -1.
+      if (!spend(1 + s.at_most.size() / 4)) return Solvable::unknown;
+      // The first with a coefficient of 1 or -1, or the one with the smallest.
       size_t row = 0, column = 0;
-      int64_t least = std::numeric_limits<int64_t>::max();
-      for (size_t i = 0; i < s.zeros.size(); ++i) {
+      int64_t least = 0;
+      for (size_t i = 0; i < s.zeros.size() && least != 1;) {
         Row& r = s.zeros[i];
-        int64_t g = content(r);
+        const int64_t g = content(r);
+        if (g == 0 ? r[0] != 0 : r[0] % g != 0) return Solvable::no;
         if (g == 0) {
-          if (r[0] != 0) return Solvable::no;
-          s.zeros.erase(s.zeros.begin() + static_cast<std::ptrdiff_t>(i--));
+          std::swap(r, s.zeros.back());
+          s.zeros.pop_back();
           continue;
         }
-        if (r[0] % g != 0) return Solvable::no;
         r[0] /= g;
-        divide(r, g);
-        for (size_t k = 1; k < r.size(); ++k) {
-          if (r[k] != 0 && std::abs(r[k]) < least) least = std::abs(r[k]), row = i, column = k;
+        if (g > 1) divide(r, g);
+        for (size_t k = 1; k < r.size() && least != 1; ++k) {
+          const int64_t size = std::abs(r[k]);
+          if (size != 0 && (least == 0 || size < least)) least = size, row = i, column = k;
         }
+        ++i;
       }
       if (s.zeros.empty()) break;
       if (!(least == 1 ? substitute(s, row, column) : reduce(s, row, column))) {
@@ -119,8 +121,9 @@ class Omega {
 
   // The variable's coefficient is 1 or -1: adds multiples of the equality to all other rows.
   static bool substitute(System& s, size_t row, size_t column) {
-    Row equality = std::move(s.zeros[row]);
-    s.zeros.erase(s.zeros.begin() + static_cast<std::ptrdiff_t>(row));
+    const Row equality = std::move(s.zeros[row]);
+    if (row + 1 < s.zeros.size()) s.zeros[row] = std::move(s.zeros.back());
+    s.zeros.pop_back();
     Row out;
     for (auto* rows : {&s.zeros, &s.at_most}) {
       for (Row& r : *rows) {

@@ -42,6 +42,7 @@ class Search {
   bool contradicts_itself(Case& c, bool with_new_products) {
     std::vector<LinearConstraint> all = products(constraints_, c, with_new_products);
     all.insert(all.end(), c.rows().begin(), c.rows().end());
+    rows_ -= static_cast<int>(all.size());
     return solve(all, &rows_) == Solvable::no;
   }
 

@@ -19,7 +19,7 @@ struct RefuteOptions {
   // Expressions that aren't 0 wherever the condition has a value (its divisors).
   std::span<const Expr> nonzero;
   int cases = 1000;         // looked at
-  int rows = 6000;          // made by the Omega test
+  int rows = 8000;          // made by the Omega test or for it
   int linear_rows = 60000;  // the same, where nothing is multiplied: there it ends with an answer
 };
 

@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t max_number = int64_t{1} << 60;
 constexpr size_t max_rows = 256;
 constexpr int max_splinters = 64;
+constexpr int64_t max_weight = 1 << 20;  // of a coefficient, in choosing
 
 int64_t floor_quotient(int64_t a, int64_t b) {  // b > 0
   int64_t q = a / b;
@@ -244,7 +245,7 @@ class Omega {
       }
       if (lowers == 0) continue;
       Choice c{k, widest_lower == 1 || widest_upper == 1, lowers * uppers - lowers - uppers};
-      if (!c.exact) c.cost += std::min(widest_lower, widest_upper) * lowers;
+      if (!c.exact) c.cost += std::min({widest_lower, widest_upper, max_weight}) * lowers;
       if (best.column == 0 || (c.exact != best.exact ? c.exact : c.cost < best.cost)) best = c;
     }
     return best;

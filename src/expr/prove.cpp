@@ -348,8 +348,8 @@ class Prover {
 
   // ---- Cases ----
 
-  // The condition of a choice inside, or what decides a minimum or maximum, or a known disjunction.
-  static Expr splitting_condition(const Expr& c, const Facts& facts) {
+  // The condition of a choice inside, or what decides a minimum or maximum.
+  static Expr splitting_condition(const Expr& c) {
     Expr found;
     visit(c, [&](const Expr& e) {
       if (found) return false;
@@ -361,16 +361,12 @@ class Prover {
       }
       return !found;
     });
-    if (found) return found;
-    for (const Expr& known : facts.conditions()) {
-      if (known->kind == ExprKind::logical_or) return known->args[0];
-    }
-    return nullptr;
+    return found;
   }
 
   Truth by_cases(const Expr& c, const Facts& facts) {
     if (cases_ <= 0) return Truth::unknown;
-    Expr condition = splitting_condition(c, facts);
+    Expr condition = splitting_condition(c);
     if (!condition) return Truth::unknown;
     Facts holds = facts, fails = facts;
     holds.assume(condition);

@@ -18,9 +18,9 @@ struct RefuteOptions {
   std::span<const Expr> conditions;
   // Expressions that aren't 0 wherever the condition has a value (its divisors).
   std::span<const Expr> nonzero;
-  int cases = 1000;         // looked at
-  int rows = 8000;          // made by the Omega test or for it
-  int linear_rows = 60000;  // the same, where nothing is multiplied: there it ends with an answer
+  int cases = 3000;          // looked at
+  int rows = 8000;           // made by the Omega test or for it
+  int linear_rows = 150000;  // the same, where nothing is multiplied: there it ends with an answer
 };
 
 // True: no assignment that the facts allow makes `condition` equal to `value`. False: unknown.

@@ -9,6 +9,7 @@
 
 #include <cstdlib>
 
+#include "expr/decide.h"
 #include "expr/random_expr.h"
 #include "expr/random_statement.h"
 #include "expr/scalar.h"
@@ -48,7 +49,7 @@ TEST(ProveRandom, AnswersHoldAndConstantStatementsAreDecided) {
   static const char* const sorts[] = {"any", "extreme", "relation", "rewritten"};
   RandomStatement random(seed());
   const int statements = statement_count();
-  Count linear, other, by_sort[2][4];
+  Count linear, other, by_sort[2][4], hard[2];
   int answered = 0;
   for (int i = 0; i < statements; ++i) {
     Statement s = random.next();
@@ -67,6 +68,10 @@ TEST(ProveRandom, AnswersHoldAndConstantStatementsAreDecided) {
       c->constant++;
       c->decided += answer != Truth::unknown;
     }
+    if (prove_quickly(s.condition, s.facts) == Truth::unknown) {
+      hard[s.linear].constant++;
+      hard[s.linear].decided += answer != Truth::unknown;
+    }
     if (answer == Truth::unknown && getenv("REPOSE_SHOW_UNDECIDED")) {
       printf("%s %s: %s\n", s.linear ? "linear" : "other", sorts[static_cast<size_t>(s.sort)],
              s.to_string().c_str());
@@ -81,12 +86,14 @@ TEST(ProveRandom, AnswersHoldAndConstantStatementsAreDecided) {
       printf("%s%s %.1f %% of %d", k ? ", " : "", sorts[k], by_sort[l][k].percent(),
              by_sort[l][k].constant);
     }
-    printf(")\n");
+    printf(")\n  %-6s %6d of these need more than canonical forms and ranges: %.2f %% decided\n",
+           "", hard[l].constant, hard[l].percent());
   }
   EXPECT_GT(linear.constant, statements / 20);
   EXPECT_GT(other.constant, statements / 20);
   EXPECT_EQ(linear.decided, linear.constant);
   EXPECT_GE(other.percent(), 95);
+  EXPECT_GE(hard[0].percent(), 80);
 }
 
 // Numbers near the ends of int64: what overflows is unknown, never answered.

@@ -30,31 +30,46 @@ struct Place {
   Expr expr;
 };
 
-// Known elements of every operand, and what is known at the end of the function.
+// Known elements of every operand, and what is known outside of branches.
 struct Knowledge {
   Module module;
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
   Facts facts;
 };
 
-// The function with calls of others inlined, and what is known of its values.
+// Declared ranges, and what the checks and casts outside of branches make sure of.
+Facts facts_at_end(const graph::Function& f) {
+  Facts facts = declared_facts(f);
+  graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (call && call->op && call->op->name == "check") {
+      const auto* condition = graph::as<graph::PrimValueNode>(call->args[0]);
+      if (condition) facts.assume(condition->value);
+    }
+    const auto *want = as<TensorTypeNode>(b.cast), *have = as<TensorTypeNode>(b.value->type);
+    if (!want || !have || !want->shape || !have->shape) return;
+    for (size_t i = 0; i < want->shape->size() && i < have->shape->size(); ++i) {
+      facts.assume(eq((*want->shape)[i], (*have->shape)[i]));
+    }
+  });
+  return facts;
+}
+
+// The module with calls of its functions inlined, and what is known of the values of `function`.
 Result<Knowledge> learn(const Module& module, const OpTable& ops, const std::string& function) {
   Knowledge known;
   REPOSE_TRY(flat, inline_functions(module, ops));
-  for (const std::string& name : std::vector<std::string>(flat.names())) {
-    if (name != function && flat.graph_function(name)) flat.erase(name);
-  }
   auto visit = [&](Builder& b, const graph::CallNode& call, const Span&) -> Result<Value> {
     std::function<void(const Value&)> note = [&](const Value& v) {
       if (const auto* elements = b.elements_of(v)) known.elements[v.get()] = *elements;
       if (v->kind == graph::ValueKind::tuple) graph::visit_operands(v, note);
     };
     for (const Value& arg : call.args) note(arg);
-    known.facts = b.facts();
     return Value();
   };
   REPOSE_TRY(rebuilt, rebuild_functions(flat, ops, visit));
   known.module = std::move(rebuilt);
+  known.facts = facts_at_end(known.module.graph_function(function));
   return known;
 }
 
@@ -138,8 +153,10 @@ class Explainer {
     for (const SymbolInfo& s : interface_.symbols) {
       if (s.name == name || s.symbol->name == name) return s.symbol;
     }
-    for (const auto& [alias, real] : aliases()) {
-      if (alias == name) return find_symbol(real);
+    for (const Alias& alias : aliases()) {
+      for (const SymbolInfo& s : interface_.symbols) {
+        if (alias.name == name && s.name == alias.stays) return s.symbol;
+      }
     }
     std::optional<Var> found;
     graph::visit_bindings(f_->body, true, [&](const graph::Binding& b) {
@@ -166,14 +183,19 @@ class Explainer {
   // ---- Symbols
   // -----------------------------------------------------------------------------------
 
-  std::vector<std::pair<std::string, std::string>> aliases() const {
-    std::vector<std::pair<std::string, std::string>> list;
+  // A name that the importer replaced by another one, because a node needs the two equal.
+  struct Alias {
+    std::string name, stays, node;
+  };
+  std::vector<Alias> aliases() const {
+    std::vector<Alias> list;
     const Attr* dict = f_->attrs.find("symbol_aliases");
     if (!dict || !dict->as_dict()) return list;
     for (const auto& [alias, entry] : *dict->as_dict()) {
       const AttrList* pair = entry.as_list();
-      if (!alias.as_string() || !pair || pair->empty() || !(*pair)[0].as_string()) continue;
-      list.emplace_back(*alias.as_string(), *(*pair)[0].as_string());
+      if (!alias.as_string() || !pair || pair->size() != 2) continue;
+      const std::string *stays = (*pair)[0].as_string(), *node = (*pair)[1].as_string();
+      if (stays && node) list.push_back({*alias.as_string(), *stays, *node});
     }
     return list;
   }
@@ -184,9 +206,9 @@ class Explainer {
     std::string low = range.lower == Interval::minus_infinity ? "" : fmt::format("{}", range.lower);
     std::string high = range.upper == Interval::plus_infinity ? "" : fmt::format("{}", range.upper);
     std::string result = low + ".." + high;
-    if (range.divisor != 1 && range.remainder == 0) {
-      result += fmt::format(", a multiple of {}", range.divisor);
-    }
+    if (range.divisor == 1) return result;
+    result += range.remainder == 0 ? fmt::format(", a multiple of {}", range.divisor)
+                                   : fmt::format(", {} modulo {}", range.remainder, range.divisor);
     return result;
   }
 
@@ -218,17 +240,10 @@ class Explainer {
   }
 
   void add_aliases(const std::string& name, Derivation& d) const {
-    const Attr* dict = f_->attrs.find("symbol_aliases");
-    if (!dict || !dict->as_dict()) return;
-    for (const auto& [alias, entry] : *dict->as_dict()) {
-      const AttrList* pair = entry.as_list();
-      if (!pair || pair->size() != 2 || !(*pair)[0].as_string() || !(*pair)[1].as_string()) {
-        continue;
-      }
-      if (*(*pair)[0].as_string() != name) continue;
-      d.from.push_back({fmt::format("stands for `{}` too, which {} needs equal", *alias.as_string(),
-                                    *(*pair)[1].as_string()),
-                        {}});
+    for (const Alias& alias : aliases()) {
+      if (alias.stays != name) continue;
+      d.from.push_back(
+          {fmt::format("stands for `{}` too, which {} needs equal", alias.name, alias.node), {}});
     }
   }
 
@@ -318,8 +333,13 @@ class Explainer {
       places_of(b.value, places);
     } else if (const auto* get = graph::as<graph::TupleGetNode>(b.value)) {
       auto it = bindings_.find(get->tuple.get());
-      if (it != bindings_.end()) return operand_places(*it->second);
-      places_of(get->tuple, places);
+      if (it == bindings_.end()) {
+        places_of(get->tuple, places);
+      } else if (const auto* tuple = graph::as<graph::TupleNode>(it->second->value)) {
+        places_of(tuple->fields[static_cast<size_t>(get->index)], places);
+      } else {
+        return operand_places(*it->second);
+      }
     } else {
       graph::visit_operands(b.value, [&](const Value& v) { places_of(v, places); });
     }

@@ -1,6 +1,6 @@
 // The checks of a function that stay for run time, and why each could not be proven.
 #include <algorithm>
-#include <cstdlib>
+#include <unordered_set>
 
 #include "driver/explain.h"
 #include "expr/scalar.h"
@@ -29,42 +29,75 @@ std::optional<bool> holds(const Expr& condition, const Assignment& values) {
 // Small values of a symbol, those at the ends of its range, and those near `constants`.
 std::vector<int64_t> samples_of(const Interval& range, const std::vector<int64_t>& constants) {
   std::vector<int64_t> samples;
-  auto add = [&](int64_t v) {
-    if (range.contains(v) && std::find(samples.begin(), samples.end(), v) == samples.end()) {
-      samples.push_back(v);
-    }
+  // base + steps * stride, if it is in the range (and in 64 bits)
+  auto add = [&](int64_t base, int64_t steps = 0, int64_t stride = 1) {
+    int64_t distance = 0, v = 0;
+    if (__builtin_mul_overflow(steps, stride, &distance)) return;
+    if (__builtin_add_overflow(base, distance, &v) || !range.contains(v)) return;
+    if (std::find(samples.begin(), samples.end(), v) == samples.end()) samples.push_back(v);
   };
+  const int64_t near = std::min<int64_t>(64, range.divisor) + 2;
   if (range.lower != Interval::minus_infinity) {
-    for (int64_t k = 0; k < 3 * range.divisor && k < 64; ++k) add(range.lower + k);
+    for (int64_t k = 0; k < near; ++k) add(range.lower, k);
+    for (int64_t k = 1; k < 3; ++k) add(range.lower, k, range.divisor);
   }
-  for (int64_t v : {2, 3, 1, 0, 5, 7, 8, 16, 64, -1}) add(v * std::max<int64_t>(1, range.divisor));
+  for (int64_t v : {2, 3, 1, 0, 5, 7, 8, 16, 64, -1}) add(range.remainder, v, range.divisor);
   for (int64_t c : constants) {
-    for (int64_t v : {c - 1, c, c + 1}) add(v);
+    for (int64_t step : {-1, 0, 1}) add(c, step);
   }
   if (range.upper != Interval::plus_infinity) {
-    for (int64_t k = 0; k < range.divisor && k < 64; ++k) add(range.upper - k);
+    for (int64_t k = 0; k < near; ++k) add(range.upper, -k);
   }
   return samples;
 }
 
-// Values that the facts allow and for which the condition fails.
-std::optional<Assignment> counterexample(const Expr& condition, const Facts& facts) {
-  std::vector<Var> symbols = free_vars(condition);
-  if (symbols.empty() || symbols.size() > max_symbols) return std::nullopt;
-  // Facts over these symbols alone can be tested; others don't say anything about an assignment.
+// The condition and the known ones that its symbols are linked to, as far as these have no more
+// than `max_symbols` symbols together.
+struct Scope {
+  std::vector<Var> symbols;
   std::vector<Expr> known;
-  for (const Expr& c : facts.conditions()) {
-    const std::vector<Var> used = free_vars(c);
-    if (std::all_of(used.begin(), used.end(), [&](const Var& v) {
-          return std::find(symbols.begin(), symbols.end(), v) != symbols.end();
-        })) {
-      known.push_back(c);
+  bool is_whole = true;  // nothing that is known of the symbols is left out
+};
+
+Scope scope_of(const Expr& condition, const Facts& facts) {
+  Scope scope{free_vars(condition), {}, true};
+  std::vector<Expr> rest = facts.conditions();
+  for (const auto& [var, value] : facts.equalities()) rest.push_back(eq(Var(var), value));
+  for (bool again = true; again;) {
+    again = false;
+    scope.is_whole = true;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      std::vector<Var> joined = scope.symbols;
+      bool is_linked = false;
+      for (const Var& v : free_vars(rest[i])) {
+        const bool has = std::find(joined.begin(), joined.end(), v) != joined.end();
+        is_linked = is_linked || has;
+        if (!has) joined.push_back(v);
+      }
+      if (!is_linked) continue;
+      if (joined.size() > max_symbols) {
+        scope.is_whole = false;
+        continue;
+      }
+      scope.symbols = std::move(joined);
+      scope.known.push_back(rest[i]);
+      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i--));
+      again = true;
     }
   }
+  return scope;
+}
+
+// Values that what is known allows and for which the condition fails.
+std::optional<Assignment> counterexample(const Expr& condition, const Scope& scope,
+                                         const Facts& facts) {
+  const std::vector<Var>& symbols = scope.symbols;
+  const std::vector<Expr>& known = scope.known;
+  if (symbols.empty() || symbols.size() > max_symbols) return std::nullopt;
   std::vector<int64_t> constants;
   visit(condition, [&](const Expr& e) {
     int64_t c = 0;
-    if (as_const_int(e, &c) && std::abs(c) < (int64_t{1} << 40)) constants.push_back(c);
+    if (as_const_int(e, &c)) constants.push_back(c);
     return true;
   });
   std::vector<std::vector<int64_t>> samples;
@@ -90,7 +123,9 @@ std::optional<Assignment> counterexample(const Expr& condition, const Facts& fac
 class CheckList {
  public:
   CheckList(const graph::Function& f, FunctionInterface interface)
-      : f_(f), interface_(std::move(interface)), facts_(declared_facts(f)) {}
+      : f_(f), interface_(std::move(interface)), facts_(declared_facts(f)) {
+    for (const SymbolInfo& s : interface_.symbols) bound_.insert(s.symbol.get());
+  }
 
   std::vector<RunTimeCheck> run() {
     signature();
@@ -102,20 +137,21 @@ class CheckList {
   std::string text(const Expr& e) const { return dim_text(e, interface_.symbols); }
 
   std::string reason(const Expr& condition) const {
-    auto values = counterexample(condition, facts_);
+    const Scope scope = scope_of(condition, facts_);
+    auto values = counterexample(condition, scope, facts_);
     if (!values) return "not proven; no small values were found for which it fails";
     std::string list;
     for (const Var& v : free_vars(condition)) {
       list += fmt::format("{}{} = {}", list.empty() ? "" : ", ", text(v), values->at(v.get()));
     }
-    return "fails for " + list;
+    return (scope.is_whole ? "fails for " : "may fail for ") + list;
   }
 
   void add(std::string place, const Expr& condition) {
     const Expr left = simplify(condition, facts_);
-    if (prove(left, facts_) != Truth::yes) {
-      checks_.push_back({std::move(place), text(left), reason(left)});
-    }
+    const bool is_known = prove(left, facts_) == Truth::yes;
+    checks_.push_back({std::move(place), text(is_known ? condition : left),
+                       is_known ? "follows from what is checked before" : reason(left)});
     facts_.assume(left);
   }
 
@@ -141,6 +177,10 @@ class CheckList {
         if (binds(i, axis)) continue;
         dims += fmt::format("{}dimension {} == {}", dims.empty() ? "" : ", ", axis,
                             input.dim_texts[axis]);
+      }
+      for (size_t axis = 0; axis < input.strides.size(); ++axis) {
+        dims += fmt::format("{}stride {} == {}", dims.empty() ? "" : ", ", axis,
+                            text(input.strides[axis]));
       }
       if (dims.empty()) continue;
       checks_.push_back(
@@ -190,18 +230,19 @@ class CheckList {
     }
     for (size_t i = 0; i < want->shape->size(); ++i) {
       const Expr &w = (*want->shape)[i], &h = (*have->shape)[i];
-      if (!as<VarNode>(w) || structural_equal(w, h)) continue;
-      facts_.assume(eq(w, h));
-    }
-    for (size_t i = 0; i < want->shape->size(); ++i) {
-      const Expr &w = (*want->shape)[i], &h = (*have->shape)[i];
-      if (!as<VarNode>(w)) add(place, eq(h, w));
+      const auto* symbol = as<VarNode>(w);
+      if (symbol && bound_.insert(symbol).second) {
+        facts_.assume(eq(w, h));
+      } else if (prove_equal(w, h, facts_) != Truth::yes) {
+        add(place, eq(h, w));
+      }
     }
   }
 
   const graph::Function& f_;
   const FunctionInterface interface_;
   Facts facts_;
+  std::unordered_set<const VarNode*> bound_;
   std::vector<RunTimeCheck> checks_;
 };
 

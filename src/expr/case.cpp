@@ -90,7 +90,9 @@ void Case::activate(int variable) {
 // The range as rows.
 void Case::limit(int variable) {
   const Range r = range(variable);
-  if (r.upper != plus_infinity) add(LinearConstraint{false, -r.upper, {{variable, 1}}});
+  const bool has_negative = r.upper != std::numeric_limits<int64_t>::min();
+  if (r.upper != plus_infinity && has_negative)
+    add(LinearConstraint{false, -r.upper, {{variable, 1}}});
   if (r.lower != minus_infinity) add(LinearConstraint{false, r.lower, {{variable, -1}}});
 }
 

@@ -117,9 +117,13 @@ class Witnesses {
     random_ = random_ * 6364136223846793005u + 1442695040888963407u;
     const int64_t reach = attempt < max_tries / 2 ? 3 : 40;
     const int64_t step = attempt == 0 ? 0 : static_cast<int64_t>((random_ >> 33) % reach);
+    int64_t distance = 0, value = 0;
     if (r.lower == Interval::minus_infinity) {
       const int64_t end = r.upper == Interval::plus_infinity ? reach / 2 : r.upper;
-      return end - step * r.divisor - floor_remainder(end - r.remainder, r.divisor);
+      const int64_t last = end - floor_remainder(end - r.remainder, r.divisor);
+      const bool fits = !__builtin_mul_overflow(step, r.divisor, &distance) &&
+                        !__builtin_sub_overflow(last, distance, &value);
+      return fits ? value : last;
     }
     int64_t count = reach;
     if (r.upper != Interval::plus_infinity) {
@@ -128,7 +132,9 @@ class Witnesses {
       const uint64_t steps = width / static_cast<uint64_t>(r.divisor);
       if (steps < static_cast<uint64_t>(reach)) count = static_cast<int64_t>(steps) + 1;
     }
-    return r.lower + step % count * r.divisor;
+    const bool fits = !__builtin_mul_overflow(step % count, r.divisor, &distance) &&
+                      !__builtin_add_overflow(r.lower, distance, &value);
+    return fits ? value : r.lower;
   }
 
   std::function<std::optional<Scalar>(const Var&)> lookup() {

@@ -345,8 +345,9 @@ void Facts::learn_not_zero(const Expr& condition) {
   State& s = change();
   if (!d.failed && d.terms.size() == 1 && linear_atom(d.terms[0])) {
     const auto* v = as<VarNode>(*linear_atom(d.terms[0]));
-    int64_t excluded = -d.constant;
-    if (v && d.terms[0].coefficient == 1) {
+    const bool has_value = d.constant != std::numeric_limits<int64_t>::min();
+    if (v && d.terms[0].coefficient == 1 && has_value) {
+      const int64_t excluded = -d.constant;
       Interval range = range_of(Var(v));
       if (range.lower == excluded) range.lower += range.divisor;
       if (range.upper == excluded) range.upper -= range.divisor;

@@ -15,10 +15,12 @@ std::vector<Scalar> edge_values(DType dtype) {
   std::vector<Scalar> all;
   if (dtype.is_bool()) return {Scalar::of_int(0, dtype), Scalar::of_int(1, dtype)};
   if (!dtype.is_float()) {
-    int64_t top = dtype.bits == 64 ? INT64_MIN : int64_t{1} << (dtype.bits - 1);
-    for (int64_t v :
-         {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{2}, int64_t{3}, int64_t{-7}, int64_t{10},
-          int64_t{100}, top, top + 1, top - 1, int64_t{33}, int64_t{-64}}) {
+    // The numbers around the top bit; of 64 bits, those next to both limits.
+    const bool is_widest = dtype.bits == 64;
+    const int64_t top = is_widest ? INT64_MIN : int64_t{1} << (dtype.bits - 1);
+    const int64_t before = is_widest ? INT64_MAX : top - 1;
+    for (int64_t v : {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{2}, int64_t{3}, int64_t{-7},
+                      int64_t{10}, int64_t{100}, top, top + 1, before, int64_t{33}, int64_t{-64}}) {
       all.push_back(Scalar::of_int(v, dtype));
     }
     return all;

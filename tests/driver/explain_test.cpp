@@ -162,5 +162,76 @@ def main(x: R.Tensor(("m", "n"), "float32")):
   EXPECT_EQ(checks[0].reason, "fails for n = 0");
 }
 
+TEST(RunTimeChecks, MatchCastToABoundSymbolIsOne) {
+  const auto checks = checks_of(R"(
+@R.function
+def main(x: R.Tensor(("m",), "float32"), y: R.Tensor(("n",), "float32")):
+    m, n = T.int64(), T.int64()
+    a = R.match_cast(x, R.Tensor((n,), "float32"))
+    z = R.add(a, y)
+    return z
+)");
+  ASSERT_EQ(checks.size(), 1u);
+  EXPECT_EQ(checks[0].condition, "m == n");
+}
+
+TEST(RunTimeChecks, CounterexamplesKeepToWhatIsKnown) {
+  const auto checks = checks_of(R"(
+@R.function
+def main(x: R.Tensor(("n",), "float32"), y: R.Tensor(("k",), "float32")):
+    n, k = T.int64(), T.int64()
+    R.check(R.prim_value(n < k), message="")
+    R.check(R.prim_value(k < 4), message="")
+    R.check(R.prim_value(n != 2), message="")
+    R.check(R.prim_value(n < 4), message="")
+    return x
+)");
+  ASSERT_EQ(checks.size(), 4u);
+  EXPECT_EQ(checks[2].reason.substr(0, 16), "fails for n = 2") << checks[2].reason;
+  EXPECT_EQ(checks[3].reason, "follows from what is checked before");
+}
+
+TEST(Explain, FunctionsThatALoopCallsStay) {
+  const Module module = parse(R"(
+@R.function(private=True)
+def cond(i: R.Tensor((), "int64"), x: R.Tensor(("n",), "float32")) -> R.Tensor((), "bool"):
+    with R.dataflow():
+        c = R.less(i, R.const(3, "int64"))
+        R.output(c)
+    return c
+
+@R.function(private=True)
+def body(i: R.Tensor((), "int64"), x: R.Tensor(("n",), "float32")) -> R.Tuple(R.Tensor((), "int64"), R.Tensor(("n",), "float32")):
+    with R.dataflow():
+        j = R.add(i, R.const(1, "int64"))
+        y = R.exp(x)
+        R.output(j, y)
+    return (j, y)
+
+@R.function
+def main(x: R.Tensor(("n",), "float32")):
+    r = R.while_loop(cls.cond, cls.body, (R.const(0, "int64"), x))
+    y = r[1]
+    return y
+)");
+  const std::string text = why(module, "0:0");
+  EXPECT_NE(text.find("bound where `while_loop` (test.relax:19:5)"), std::string::npos) << text;
+}
+
+TEST(Explain, ConditionsOfBranchesAreNotKnownOutside) {
+  const Module module = parse(R"(
+@R.function
+def main(c: R.Tensor((), "bool"), x: R.Tensor(("n",), "float32"), y: R.Tensor(("m",), "float32")):
+    if c:
+        z = R.add(R.concat((x, x)), R.concat((y, y)))
+        w = R.sum(z)
+    else:
+        w = R.sum(x)
+    return w
+)");
+  const std::string text = why(module, "n");
+  EXPECT_EQ(text.find("known"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace repose

@@ -36,10 +36,6 @@ def main(x: R.Tensor(("n", 96), "float32")) -> R.Tensor(("n", 32), "float32"):
     return y
 """
 
-# In the empty root a sanitizer finds nothing of what it looks for in /proc.
-ALONE = {"ASAN_OPTIONS": "detect_leaks=0:use_sigaltstack=0"}
-
-
 def mlp_weights():
     random = np.random.default_rng(1)
     shapes = {"w1": (96, 80), "b1": (80,), "w2": (80, 32)}
@@ -75,8 +71,11 @@ class AloneInAFolder(CommandLine):
         super().setUp()
         if os.geteuid() != 0:
             self.skipTest("chroot needs root")
+        libraries = libraries_of(REPOSE)
+        if any("libasan" in path for path in libraries):
+            self.skipTest("the address sanitizer needs /proc")
         self.root = self.folder / "root"
-        for path in libraries_of(REPOSE):
+        for path in libraries:
             copy = self.root / path.lstrip("/")
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(os.path.realpath(path), copy)
@@ -92,7 +91,7 @@ class AloneInAFolder(CommandLine):
             os.chdir("/")
 
         done = subprocess.run(["/repose", *arguments], capture_output=True, text=True, check=False,
-                              timeout=120, env=ALONE, preexec_fn=enter)
+                              timeout=120, env={}, preexec_fn=enter)
         self.assertEqual(done.returncode, OK, done.stdout + done.stderr)
 
     def test_text_with_weights(self):

@@ -195,7 +195,7 @@ TEST(arithmetic, intrinsics_have_the_values_of_the_definition) {
         expect_same(
             "pow", dtype, dtype, dtype, [&](Expr a, Expr b) { return make_call(I::pow, a, b); },
             [&](const Scalar& a, const Scalar& b) -> std::optional<Scalar> {
-              if (std::abs(b.i) > 1000) return std::nullopt;
+              if (b.i > 1000 || b.i < -1000) return std::nullopt;
               Scalar args[] = {a, b};
               return eval_intrinsic(I::pow, dtype, args, 2);
             },

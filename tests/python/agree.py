@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares compiled models with ONNX Runtime: each is compiled once, and run at many dimensions.
 
-    agree.py [--all] [--model NAME] [--repose PATH] [--peer ort] [-v]
+    agree.py [--all] [--tiny] [--model NAME] [--repose PATH] [--peer ort] [-v]
 
 At every listed shape: the same dtypes and shapes, floats within 1e-4 of the output's largest
 magnitude, integers and booleans exact; at batch 0 the shape alone where ONNX Runtime itself
@@ -233,6 +233,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--all", action="store_true", help="the large models too")
+    parser.add_argument("--tiny", action="store_true", help="the tiny models only")
     parser.add_argument("--model", help="this one only")
     parser.add_argument("--repose", type=Path, default=repose_cli.default_repose())
     parser.add_argument("--peer", choices=["ort"], help="check the suite with ONNX Runtime instead")
@@ -240,6 +241,8 @@ def main():
     args = parser.parse_args()
     start, count = time.monotonic(), Count()
     chosen = suites(args.all)
+    if args.tiny:
+        chosen = [suite for suite in QUICK if suite.model.endswith("_tiny")]
     if args.model:
         chosen = [s for s in (*suites(True), *QUICK) if s.model == args.model][:1]
         if not chosen:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs ONNX's operator tests natively: each case compiled by `repose compile`, run, compared.
 
-    conformance.py [--repose PATH] [--op Conv] [--mode bake] [--jobs N] [--peer ort] [-v]
+    conformance.py [--repose PATH] [--op Conv] [--mode bake] [--every N] [--jobs N] [--peer ort] [-v]
 
 Two modes: `bake` (shape-deciding operands are constants) and `symbolic` (and every extent above 1 a
 symbol). A case that the compiler calls unsupported (exit code 3) doesn't count; all others have to
@@ -127,6 +127,7 @@ def main():
     parser.add_argument("--mode", choices=MODES, help="one of the two (default: both)")
     parser.add_argument("--op", help="only the cases with this operator")
     parser.add_argument("--case", help="only the cases with this in their names")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth case only")
     parser.add_argument("--jobs", type=int, help="processes at once (default: one per CPU)")
     parser.add_argument("--peer", choices=["ort"], help="check the suite with ONNX Runtime instead")
     parser.add_argument("-v", "--verbose", action="store_true", help="the outcome of every case")
@@ -145,7 +146,7 @@ def main():
             for case in index
             if (args.op is None or args.op in case["ops"])
             and (args.case is None or args.case in case["name"])
-        ]
+        ][:: args.every]
         results = run(chosen, mode, args)
         total += report(results, mode, args.verbose)
         wrong += judge(results, mode, exempt)

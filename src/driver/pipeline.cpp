@@ -13,6 +13,7 @@
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
 #include "passes/tensor/expand_math.h"
+#include "passes/tensor/find_sharing.h"
 #include "passes/tensor/fuse_programs.h"
 #include "passes/tensor/lower_blocks.h"
 #include "passes/tensor/vectorize_loops.h"
@@ -57,6 +58,10 @@ const Pass passes[] = {
     {{"expose_symbols", "passes every symbol of a program as a scalar", true},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return expose_symbols(m);
+     }},
+    {{"find_sharing", "finds views, and results that may lie in operands' memory", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return find_sharing(m, ops);
      }},
     {{"schedule_programs", "tiles, vectorizes, parallelizes; packs constant operands", false},
      [](const Module& m, const OpTable&, const PipelineOptions& o) -> Result<Module> {

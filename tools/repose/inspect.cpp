@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "inspect_memory.h"
 #include "loaded_model.h"
 
 namespace repose::cli {
@@ -13,6 +14,8 @@ namespace {
 struct Options {
   ModelOptions model;
   bool json = false;
+  bool memory = false;
+  std::vector<std::string> at;  // "batch=8,seq=512"
 };
 
 using Json = nlohmann::ordered_json;
@@ -62,6 +65,7 @@ int run(const Options& o) {
   if (is_artifact(o.model.path)) {
     auto model = LoadedModel::load(o.model.path, 1);
     if (!model.ok()) return report(model.errors());
+    if (o.memory) return print_memory(**model, o.at, o.json);
     repose_info info{};
     info.struct_size = sizeof info;
     (*model)->handle()->api->get_info((*model)->handle(), &info);
@@ -69,6 +73,7 @@ int run(const Options& o) {
   } else {
     auto compiled = compile_model(o.model);
     if (!compiled.ok()) return report(compiled.errors());
+    if (o.memory) return print_memory(*compiled, o.at, o.json);
     metadata = compiled->metadata;
   }
   const Json root = Json::parse(metadata);
@@ -88,7 +93,17 @@ void add_inspect(CLI::App& app, int& exit_code) {
       "inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
   add_model_options(*command, options->model);
   command->add_flag("--json", options->json, "As JSON");
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  CLI::Option* memory =
+      command
+          ->add_option(
+              "--memory", options->at,
+              "Only the memory: the bytes of the arena as an expression, and their value at "
+              "each of batch=8,seq=512 …")
+          ->expected(0, -1);
+  command->callback([options, memory, &exit_code] {
+    options->memory = memory->count() > 0;
+    exit_code = run(*options);
+  });
 }
 
 }  // namespace repose::cli

@@ -1,0 +1,352 @@
+// Which storages share bytes.
+#include "memory/alias.h"
+
+#include <algorithm>
+
+#include "ir/op.h"
+#include "memory/bytes.h"
+#include "passes/tensor/find_sharing.h"
+
+namespace repose {
+
+namespace {
+
+// Merges that may cost memory are tried on every sample; this many at most.
+constexpr int max_trials = 400;
+
+class Aliases {
+ public:
+  Aliases(const Module& module, const Liveness& live, const Facts& facts)
+      : module_(module), live_(live), facts_(facts), same_bytes_(facts) {
+    std::vector<Var> symbols;
+    for (size_t s = 0; s < live.storages.size(); ++s) add_block(static_cast<int>(s), symbols);
+    for (size_t s = 0; s < live.storages.size(); ++s) {
+      if (live.storages[s].kind == Storage::Kind::view) place_view(static_cast<int>(s));
+    }
+    samples_ = sample_values(symbols, facts);
+  }
+
+  Aliasing result;
+
+  void take_results(const graph::Function& f) {
+    const Places& places = live_.places.at(f->body->result.get());
+    for (size_t r = 0; r < places.size(); ++r) {
+      bool direct = places[r].size() == 1;
+      if (direct) {
+        const int s = places[r][0];
+        Block& block = block_of(s);
+        direct = block.in_arena() && live_.storages[s].kind == Storage::Kind::computed;
+        if (direct) block.result = static_cast<int>(r);
+      }
+      result.copied_results.push_back(!direct);
+    }
+  }
+
+  // The results of both branches in the same bytes.
+  void join_branches() {
+    for (const BranchJoin& join : live_.joins) {
+      for (const auto& [then_storages, else_storages] : join.leaves) {
+        if (then_storages.size() != 1 || else_storages.size() != 1) continue;
+        const int a = then_storages[0], b = else_storages[0];
+        if (!whole(a) || !whole(b) || !made_within(block_of(a), join.then_begin, join.then_end) ||
+            !made_within(block_of(b), join.else_begin, join.else_end)) {
+          continue;
+        }
+        const Expr &x = block_of(a).bytes, &y = block_of(b).bytes;
+        if (known_at(x) != 0 || known_at(y) != 0) continue;
+        const Expr larger = same_bytes_(x, y) ? x : simplify(max(x, y), facts_);
+        merge(block_index(b), block_index(a), make_int(0));
+        block_of(a).bytes = larger;
+      }
+    }
+  }
+
+  // Parts of concatenations where they belong.
+  void concatenate() {
+    for (const KernelCall& call : live_.calls) {
+      const Sharing sharing = sharing_of(*program(call));
+      if (sharing.concatenation.empty()) continue;
+      const auto& args = arguments(call);
+      const std::vector<int>& place = live_.places.at(call.result).at(0);
+      if (place.size() != 1) continue;
+      std::vector<size_t> left;
+      Expr begin = make_int(0);
+      for (size_t p : sharing.concatenation) {
+        if (!put_part(args.at(p), place[0], begin)) left.push_back(p);
+        begin = canonical(begin + size_bytes(*graph::tensor_of(args.at(p))));
+      }
+      if (left.size() < sharing.concatenation.size()) {
+        result.parts_to_copy.emplace(call.call, std::move(left));
+      }
+    }
+  }
+
+  // Results over operands that die.
+  void write_in_place() {
+    for (const KernelCall& call : live_.calls) {
+      const Sharing sharing = sharing_of(*program(call));
+      const Places& places = live_.places.at(call.result);
+      std::set<size_t> done;
+      for (const auto& [result_param, operand_param] : sharing.in_place) {
+        const size_t leaf = result_param - arguments(call).size();
+        if (done.contains(leaf) || leaf >= places.size()) continue;
+        if (write_over(call, sharing, result_param, operand_param, places[leaf].at(0))) {
+          done.insert(leaf);
+          auto& overlapping =
+              result.overlapping_params[graph::as<graph::GlobalNode>(call.call->args[0])->name];
+          overlapping.insert(result_param);
+          overlapping.insert(operand_param);
+          for (size_t p : same_storage_params(call, sharing, result_param, operand_param)) {
+            overlapping.insert(p);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  void add_block(int s, std::vector<Var>& symbols) {
+    const Storage& storage = live_.storages[s];
+    result.begin_bytes.push_back(make_int(0));
+    if (storage.kind == Storage::Kind::view) {
+      result.block_of.push_back(-1);
+      return;
+    }
+    result.block_of.push_back(static_cast<int>(result.blocks.size()));
+    Block block;
+    block.kind = storage.kind;
+    block.bytes = storage.bytes;
+    block.live = storage.live;
+    block.members.push_back(s);
+    result.blocks.push_back(std::move(block));
+    if (!storage.bytes) return;
+    for (const Var& v : free_vars(storage.bytes)) {
+      if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);
+    }
+  }
+
+  void place_view(int s) {
+    const Storage& view = live_.storages[s];
+    result.block_of[s] = result.block_of[view.base];
+    result.begin_bytes[s] = view.offset_bytes;
+    block_of(s).members.push_back(s);
+  }
+
+  int block_index(int s) const { return result.block_of[s]; }
+  Block& block_of(int s) { return result.blocks[block_index(s)]; }
+
+  const std::vector<graph::Value>& arguments(const KernelCall& call) const {
+    return graph::as<graph::TupleNode>(call.call->args[1])->fields;
+  }
+  tir::PrimFunc program(const KernelCall& call) const {
+    return module_.prim_func(graph::as<graph::GlobalNode>(call.call->args[0])->name);
+  }
+
+  // The position after which every symbol of `e` is known.
+  int known_at(const Expr& e) {
+    auto [it, is_new] = known_at_.emplace(e.get(), 0);
+    if (is_new) {
+      kept_.push_back(e);
+      for (const Var& v : free_vars(e)) {
+        it->second = std::max(it->second, live_.symbol_positions.at(v.get()));
+      }
+    }
+    return it->second;
+  }
+
+  // A computed storage that its block, which is in the arena or a result, consists of.
+  bool whole(int s) {
+    const Storage& storage = live_.storages[s];
+    return storage.kind == Storage::Kind::computed && is_const_int(result.begin_bytes[s], 0) &&
+           same_bytes_(storage.bytes, block_of(s).bytes);
+  }
+
+  bool made_within(const Block& block, int begin, int end) const {
+    return std::all_of(block.members.begin(), block.members.end(), [&](int s) {
+      return live_.storages[s].first >= begin && live_.storages[s].first <= end;
+    });
+  }
+
+  // Where all alternatives of a value lie: one storage of one block, or -1.
+  int only_storage(const graph::Value& v) {
+    auto it = live_.places.find(v.get());
+    if (it == live_.places.end() || it->second.size() != 1) return -1;
+    const std::vector<int>& place = it->second[0];
+    for (int s : place) {
+      if (block_index(s) != block_index(place[0]) ||
+          !structural_equal(result.begin_bytes[s], result.begin_bytes[place[0]])) {
+        return -1;
+      }
+    }
+    return place.empty() ? -1 : place[0];
+  }
+
+  // Everything in block `from` moves into block `into`, at `begin`.
+  void merge(int from, int into, const Expr& begin) {
+    Block& a = result.blocks[from];
+    Block& b = result.blocks[into];
+    for (int s : a.members) {
+      result.block_of[s] = into;
+      if (!is_const_int(begin, 0)) {
+        result.begin_bytes[s] = canonical(result.begin_bytes[s] + begin);
+      }
+      b.members.push_back(s);
+    }
+    b.live = unite(a.live, b.live);
+    a.members.clear();
+    a.live.clear();
+    a.bytes = make_int(0);
+  }
+
+  // Can block `from` lie in `into` from `begin` on, as far as sizes have to be known.
+  bool sizes_known(int from, int into, const Expr& begin) {
+    const int first = result.blocks[from].first();
+    return known_at(result.blocks[into].bytes) < std::max(first, 1) &&
+           known_at(begin) < std::max(first, 1);
+  }
+
+  bool put_part(const graph::Value& part, int whole_storage, const Expr& begin) {
+    const int s = only_storage(part);
+    if (s < 0 || !whole(s) || !block_of(s).in_arena()) return false;
+    const int from = block_index(s), into = block_index(whole_storage);
+    if (from == into) return false;
+    const Expr at = canonical(result.begin_bytes[whole_storage] + begin);
+    if (!sizes_known(from, into, at)) return false;
+    part_of_[s] = whole_storage;
+    if (compatible(from, into, at, -1) &&
+        (!result.blocks[into].in_arena() || is_no_larger(from, into))) {
+      merge(from, into, at);
+      return true;
+    }
+    part_of_.erase(s);
+    return false;
+  }
+
+  // Does `part` hold some of the bytes of `whole` as they are in it.
+  bool is_part_of(int part, int whole) const {
+    for (auto it = part_of_.find(part); it != part_of_.end(); it = part_of_.find(it->second)) {
+      if (it->second == whole) return true;
+    }
+    return false;
+  }
+
+  bool disjoint(const Expr& begin_a, int a, const Expr& begin_b, int b) {
+    return prove_le(begin_a + live_.storages[a].bytes, begin_b, facts_) == Truth::yes ||
+           prove_le(begin_b + live_.storages[b].bytes, begin_a, facts_) == Truth::yes;
+  }
+
+  // Would no member of `from`, moved into `into` at `begin`, lie in bytes of a member of `into`
+  // that live at the same time? `written`: the result that is written over an operand in `from`
+  // which dies there; -1: none.
+  bool compatible(int from, int into, const Expr& begin, int written) {
+    for (int a : result.blocks[from].members) {
+      if (live_.storages[a].kind == Storage::Kind::view) continue;
+      const Expr at = canonical(result.begin_bytes[a] + begin);
+      for (int b : result.blocks[into].members) {
+        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b)) continue;
+        const LiveSet common = intersect(live_.storages[a].live, live_.storages[b].live);
+        if (common.empty()) continue;
+        const int position = live_.storages[b].first;
+        if (b == written && live_.storages[a].first < position &&
+            common == LiveSet{{position, position}}) {
+          continue;
+        }
+        if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
+      }
+    }
+    return true;
+  }
+
+  // Does the lower bound grow at no sample if `from` moves into `into`.
+  bool is_no_larger(int from, int into) {
+    if (++trials_ > max_trials) return false;
+    const LiveSet own = result.blocks[into].live;
+    const LiveSet both = unite(result.blocks[from].live, own);
+    for (const SymbolValues& values : samples_) {
+      auto sizes = arena_sizes(result.blocks, values);
+      if (!sizes) return false;
+      const int64_t before = lower_bound(result.blocks, *sizes, live_.num_positions);
+      (*sizes)[from] = 0;
+      result.blocks[into].live = both;
+      const int64_t after = lower_bound(result.blocks, *sizes, live_.num_positions);
+      result.blocks[into].live = own;
+      if (after > before) return false;
+    }
+    return true;
+  }
+
+  // Other parameters that get the operand's memory; only those that may share it are allowed.
+  std::vector<size_t> same_storage_params(const KernelCall& call, const Sharing& sharing,
+                                          size_t result_param, size_t operand_param,
+                                          bool* allowed = nullptr) {
+    const auto& args = arguments(call);
+    const int block = block_index(only_storage(args[operand_param]));
+    std::vector<size_t> params;
+    for (size_t p = 0; p < args.size(); ++p) {
+      auto it = live_.places.find(args[p].get());
+      if (p == operand_param || it == live_.places.end()) continue;
+      for (const std::vector<int>& place : it->second) {
+        const bool there =
+            std::any_of(place.begin(), place.end(), [&](int s) { return block_index(s) == block; });
+        if (!there) continue;
+        params.push_back(p);
+        const Sharing::InPlace wanted{result_param, p};
+        const bool may = std::find(sharing.in_place.begin(), sharing.in_place.end(), wanted) !=
+                             sharing.in_place.end() &&
+                         only_storage(args[p]) == only_storage(args[operand_param]);
+        if (!may && allowed) *allowed = false;
+      }
+    }
+    return params;
+  }
+
+  // Puts operand x in the bytes of result o, if it can be written over there.
+  bool write_over(const KernelCall& call, const Sharing& sharing, size_t result_param,
+                  size_t operand_param, int o) {
+    const auto& args = arguments(call);
+    if (operand_param >= args.size()) return false;
+    const int x = only_storage(args[operand_param]);
+    if (x < 0 || !block_of(x).in_arena()) return false;
+    const int from = block_index(x), into = block_index(o);
+    if (from == into || live_.storages[x].kind == Storage::Kind::view) return false;
+    const Storage& written = live_.storages[o];
+    if (!is_const_int(result.begin_bytes[x], 0) || !same_bytes_(written.bytes, block_of(x).bytes)) {
+      return false;
+    }
+    bool allowed = true;
+    same_storage_params(call, sharing, result_param, operand_param, &allowed);
+    if (!allowed) return false;
+    if (!compatible(from, into, result.begin_bytes[o], o)) return false;
+    if (!sizes_known(from, into, result.begin_bytes[o])) return false;
+    const bool covers = same_bytes_(written.bytes, block_of(o).bytes);
+    if (!covers && block_of(o).in_arena() && !is_no_larger(from, into)) return false;
+    merge(from, into, result.begin_bytes[o]);
+    return true;
+  }
+
+  const Module& module_;
+  const Liveness& live_;
+  const Facts& facts_;
+  SameBytes same_bytes_;
+  std::vector<SymbolValues> samples_;
+  std::unordered_map<const ExprNode*, int> known_at_;
+  std::vector<Expr> kept_;
+  std::unordered_map<int, int> part_of_;  // parts of concatenations that are in place
+  int trials_ = 0;
+};
+
+}  // namespace
+
+Aliasing find_aliases(const graph::Function& f, const Module& module, const Liveness& live,
+                      const Facts& facts, const AliasOptions& options) {
+  Aliases aliases(module, live, facts);
+  aliases.take_results(f);
+  if (options.in_place) {
+    aliases.join_branches();
+    aliases.concatenate();
+    aliases.write_in_place();
+  }
+  return std::move(aliases.result);
+}
+
+}  // namespace repose

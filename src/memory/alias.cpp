@@ -248,7 +248,7 @@ class Aliases {
         if (common.empty()) continue;
         const int position = live_.storages[b].first;
         if (b == written && live_.storages[a].first < position &&
-            common == LiveSet{{position, position}}) {
+            ends_at(live_.storages[a].live, position) && common == LiveSet{{position, position}}) {
           continue;
         }
         if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
@@ -308,11 +308,8 @@ class Aliases {
     const int x = only_storage(args[operand_param]);
     if (x < 0 || !block_of(x).in_arena()) return false;
     const int from = block_index(x), into = block_index(o);
-    if (from == into || live_.storages[x].kind == Storage::Kind::view) return false;
     const Storage& written = live_.storages[o];
-    if (!is_const_int(result.begin_bytes[x], 0) || !same_bytes_(written.bytes, block_of(x).bytes)) {
-      return false;
-    }
+    if (from == into || !whole(x) || !same_bytes_(written.bytes, block_of(x).bytes)) return false;
     bool allowed = true;
     same_storage_params(call, sharing, result_param, operand_param, &allowed);
     if (!allowed) return false;

@@ -35,6 +35,10 @@ LiveSet intersect(const LiveSet& a, const LiveSet& b) {
   return both;
 }
 
+bool ends_at(const LiveSet& s, int position) {
+  return std::any_of(s.begin(), s.end(), [&](const LiveRange& r) { return r.last == position; });
+}
+
 bool overlap(const LiveSet& a, const LiveSet& b) {
   for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
     if (std::max(a[i].first, b[j].first) <= std::min(a[i].last, b[j].last)) return true;

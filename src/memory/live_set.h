@@ -17,6 +17,8 @@ using LiveSet = std::vector<LiveRange>;
 LiveSet make_live_set(std::vector<LiveRange> ranges);
 LiveSet unite(const LiveSet& a, const LiveSet& b);
 LiveSet intersect(const LiveSet& a, const LiveSet& b);
+// Is `position` the last of a range: what lives up to there is not needed right after.
+bool ends_at(const LiveSet& s, int position);
 bool overlap(const LiveSet& a, const LiveSet& b);
 
 }  // namespace repose

@@ -7,7 +7,19 @@ namespace repose {
 
 namespace {
 
-constexpr size_t max_sums = 16;  // of a maximum; beyond, it is taken as one term
+constexpr size_t max_sums = 16;   // of a maximum; beyond, it is taken as one term
+constexpr size_t max_proof = 10;  // terms of a comparison that the prover is asked for
+
+// Sums, products and divisions: what the prover decides quickly.
+bool is_plain(const Expr& e) {
+  bool plain = true;
+  visit(e, [&](const Expr& node) {
+    plain = plain && node->kind != ExprKind::min && node->kind != ExprKind::max &&
+            node->kind != ExprKind::select && node->kind != ExprKind::if_then_else;
+    return plain;
+  });
+  return plain;
+}
 
 }  // namespace
 
@@ -22,6 +34,7 @@ int MaxPlus::opaque_term(const Expr& e, std::vector<int64_t> values) {
     if (structural_equal(terms_[t], e)) return static_cast<int>(t);
   }
   terms_.push_back(e);
+  is_plain_.push_back(is_plain(e));
   term_values_.push_back(std::move(values));
   return static_cast<int>(terms_.size()) - 1;
 }
@@ -90,7 +103,9 @@ bool MaxPlus::at_most(const Sum& a, const Sum& b) {
     by_terms = by_terms && difference >= 0;
   }
   if (by_terms) return true;
-  if (proofs_left_ == 0) return false;
+  if (proofs_left_ == 0 || !plain(a) || !plain(b) || a.terms.size() + b.terms.size() > max_proof) {
+    return false;
+  }
   --proofs_left_;
   return prove_le(to_expr(a), to_expr(b), facts_) == Truth::yes;
 }
@@ -114,18 +129,24 @@ MaxPlus::Max MaxPlus::larger(Max a, const Max& b) {
   return {Sum{{{t, 1}}, term_values_[static_cast<size_t>(t)]}};
 }
 
+bool MaxPlus::plain(const Sum& s) const {
+  return std::all_of(s.terms.begin(), s.terms.end(),
+                     [&](const auto& term) { return is_plain_[static_cast<size_t>(term.first)]; });
+}
+
+// Extrema within extrema are left as they stand: their canonical form compares all with all.
 Expr MaxPlus::to_expr(const Sum& s) const {
   Expr sum = make_int(0);
   for (const auto& [t, coefficient] : s.terms) {
     sum = sum + terms_[static_cast<size_t>(t)] * coefficient;
   }
-  return canonical(sum);
+  return plain(s) ? canonical(sum) : sum;
 }
 
 Expr MaxPlus::to_expr(const Max& m) const {
   Expr e = to_expr(m[0]);
   for (size_t i = 1; i < m.size(); ++i) e = max(e, to_expr(m[i]));
-  return canonical(e);
+  return e;
 }
 
 }  // namespace repose

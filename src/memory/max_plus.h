@@ -36,13 +36,15 @@ class MaxPlus {
  private:
   int term(const Factors& factors);
   int opaque_term(const Expr& e, std::vector<int64_t> values);
+  bool plain(const Sum& s) const;
   bool at_most(const Sum& a, const Sum& b);
   void insert(Max& m, const Sum& s);
   std::vector<int64_t> values_of(const Expr& e) const;
 
   const Facts& facts_;
   const std::vector<SymbolValues>& samples_;
-  std::vector<Expr> terms_;                        // each >= 0
+  std::vector<Expr> terms_;  // each >= 0
+  std::vector<bool> is_plain_;
   std::vector<std::vector<int64_t>> term_values_;  // per term: at the samples
   int proofs_left_ = 2000;
 };

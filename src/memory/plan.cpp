@@ -89,7 +89,7 @@ class RegionPlanner {
     return most;
   }
 
-  // The peaks as expressions, and the smallest of them; placements that never win are dropped.
+  // The peaks as expressions, and the smallest of them.
   void describe() {
     MaxPlus algebra(facts_, samples_);
     std::unordered_map<const ExprNode*, MaxPlus::Sum> sums;
@@ -98,13 +98,6 @@ class RegionPlanner {
     }
     for (const Orientation& o : region_.placements) {
       region_.peaks.push_back(algebra.to_expr(peak_of(algebra, sums, o)));
-    }
-    for (size_t i = 0; i < region_.peaks.size(); ++i) {
-      for (size_t j = region_.peaks.size(); j-- > i + 1;) {
-        if (prove_le(region_.peaks[i], region_.peaks[j], facts_) != Truth::yes) continue;
-        region_.peaks.erase(region_.peaks.begin() + static_cast<std::ptrdiff_t>(j));
-        region_.placements.erase(region_.placements.begin() + static_cast<std::ptrdiff_t>(j));
-      }
     }
     region_.bytes = region_.peaks[0];
     for (size_t i = 1; i < region_.peaks.size(); ++i) {

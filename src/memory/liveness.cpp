@@ -176,9 +176,11 @@ class Numbering {
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       visit_if(b, *choice);
       know(b.var->type);
+      result.positions.emplace(b.var.get(), position());
       return;
     }
     next();
+    result.positions.emplace(b.var.get(), position());
     graph::visit_operands(b.value, [&](const graph::Value& v) { use(v); });
     const auto* call = graph::as<graph::CallNode>(b.value);
     if (call && is_view(*call)) {

@@ -57,6 +57,8 @@ struct Liveness {
   std::vector<BranchJoin> joins;
   // The position after which a symbol is known; 0: at entry.
   std::unordered_map<const VarNode*, int> symbol_positions;
+  // Of each binding by its variable; of an `if`, that of its join.
+  std::unordered_map<const graph::ValueNode*, int> positions;
   int num_positions = 0;
 
   // The storage that holds the bytes of `s`: itself, or what it is a view of.

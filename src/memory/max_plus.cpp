@@ -68,17 +68,19 @@ MaxPlus::Sum MaxPlus::sum_of(const Expr& size) {
   return sum;
 }
 
-MaxPlus::Sum MaxPlus::add(const Sum& a, const Sum& b) const {
+MaxPlus::Sum MaxPlus::add(const Sum& a, const Sum& b, int64_t scale) const {
   Sum sum;
   for (size_t i = 0, j = 0; i < a.terms.size() || j < b.terms.size();) {
     const int x = i < a.terms.size() ? a.terms[i].first : std::numeric_limits<int>::max();
     const int y = j < b.terms.size() ? b.terms[j].first : std::numeric_limits<int>::max();
     int64_t coefficient = 0;
     if (x <= y) coefficient += a.terms[i++].second;
-    if (y <= x) coefficient += b.terms[j++].second;
+    if (y <= x) coefficient += scale * b.terms[j++].second;
     if (coefficient != 0) sum.terms.emplace_back(std::min(x, y), coefficient);
   }
-  for (size_t s = 0; s < a.values.size(); ++s) sum.values.push_back(a.values[s] + b.values[s]);
+  for (size_t s = 0; s < a.values.size(); ++s) {
+    sum.values.push_back(a.values[s] + scale * b.values[s]);
+  }
   return sum;
 }
 

@@ -26,10 +26,14 @@ class MaxPlus {
   // A size: >= 0, canonical, over symbols that the samples have values for.
   Sum sum_of(const Expr& size);
   Sum zero() const;
-  Sum add(const Sum& a, const Sum& b) const;
+  Sum add(const Sum& a, const Sum& b, int64_t scale = 1) const;  // a + scale * b
   Max add(const Max& a, const Sum& b) const;
   // The larger of the two.
   Max larger(Max a, const Max& b);
+  // Is a <= b for all values of the symbols, as far as can be seen quickly.
+  bool at_most(const Sum& a, const Sum& b);
+  // Adds a sum to a maximum (here also of none).
+  void insert(Max& m, const Sum& s);
   Expr to_expr(const Sum& s) const;
   Expr to_expr(const Max& m) const;
 
@@ -37,8 +41,6 @@ class MaxPlus {
   int term(const Factors& factors);
   int opaque_term(const Expr& e, std::vector<int64_t> values);
   bool plain(const Sum& s) const;
-  bool at_most(const Sum& a, const Sum& b);
-  void insert(Max& m, const Sum& s);
   std::vector<int64_t> values_of(const Expr& e) const;
 
   const Facts& facts_;

@@ -83,22 +83,30 @@ class Aliases {
 
   // Results over operands that die.
   void write_in_place() {
+    for (const KernelCall& call : live_.calls) find_candidates(call);
     for (const KernelCall& call : live_.calls) {
-      const Sharing sharing = sharing_of(*program(call));
+      for (const std::vector<int>& place : live_.places.at(call.result)) {
+        auto it = over_.find(place[0]);
+        if (it == over_.end()) continue;
+        for (int x : it->second) {
+          if (write_over(x, place[0])) break;
+        }
+      }
+    }
+  }
+
+  // Which parameters get overlapping memory.
+  void note_overlaps() {
+    for (const KernelCall& call : live_.calls) {
+      const auto& args = arguments(call);
       const Places& places = live_.places.at(call.result);
-      std::set<size_t> done;
-      for (const auto& [result_param, operand_param] : sharing.in_place) {
-        const size_t leaf = result_param - arguments(call).size();
-        if (done.contains(leaf) || leaf >= places.size()) continue;
-        if (write_over(call, sharing, result_param, operand_param, places[leaf].at(0))) {
-          done.insert(leaf);
-          auto& overlapping =
+      for (size_t r = 0; r < places.size(); ++r) {
+        for (size_t p = 0; p < args.size(); ++p) {
+          if (!may_overlap(args[p], places[r][0])) continue;
+          auto& params =
               result.overlapping_params[graph::as<graph::GlobalNode>(call.call->args[0])->name];
-          overlapping.insert(result_param);
-          overlapping.insert(operand_param);
-          for (size_t p : same_storage_params(call, sharing, result_param, operand_param)) {
-            overlapping.insert(p);
-          }
+          params.insert(p);
+          params.insert(args.size() + r);
         }
       }
     }
@@ -213,7 +221,7 @@ class Aliases {
     const Expr at = canonical(result.begin_bytes[whole_storage] + begin);
     if (!sizes_known(from, into, at)) return false;
     part_of_[s] = whole_storage;
-    if (compatible(from, into, at, -1) &&
+    if (compatible(from, into, at) &&
         (!result.blocks[into].in_arena() || is_no_larger(from, into))) {
       merge(from, into, at);
       return true;
@@ -236,9 +244,8 @@ class Aliases {
   }
 
   // Would no member of `from`, moved into `into` at `begin`, lie in bytes of a member of `into`
-  // that live at the same time? `written`: the result that is written over an operand in `from`
-  // which dies there; -1: none.
-  bool compatible(int from, int into, const Expr& begin, int written) {
+  // that live at the same time?
+  bool compatible(int from, int into, const Expr& begin) {
     for (int a : result.blocks[from].members) {
       if (live_.storages[a].kind == Storage::Kind::view) continue;
       const Expr at = canonical(result.begin_bytes[a] + begin);
@@ -246,15 +253,25 @@ class Aliases {
         if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b)) continue;
         const LiveSet common = intersect(live_.storages[a].live, live_.storages[b].live);
         if (common.empty()) continue;
-        const int position = live_.storages[b].first;
-        if (b == written && live_.storages[a].first < position &&
-            ends_at(live_.storages[a].live, position) && common == LiveSet{{position, position}}) {
-          continue;
-        }
+        const bool over = is_written_over(a, b, common) || is_written_over(b, a, common);
+        if (over && structural_equal(at, result.begin_bytes[b])) continue;
         if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
       }
     }
     return true;
+  }
+
+  // May result o be written over x, which lives up to there; `common`: when both live.
+  bool is_written_over(int x, int o, const LiveSet& common) {
+    const int position = live_.storages[o].first;
+    if (common != LiveSet{{position, position}} || live_.storages[x].first >= position ||
+        !ends_at(live_.storages[x].live, position)) {
+      return false;
+    }
+    auto it = over_.find(o);
+    return it != over_.end() &&
+           std::find(it->second.begin(), it->second.end(), x) != it->second.end() &&
+           same_bytes_(live_.storages[x].bytes, live_.storages[o].bytes);
   }
 
   // Does the lower bound grow at no sample if `from` moves into `into`.
@@ -275,50 +292,75 @@ class Aliases {
     return true;
   }
 
-  // Other parameters that get the operand's memory; only those that may share it are allowed.
-  std::vector<size_t> same_storage_params(const KernelCall& call, const Sharing& sharing,
-                                          size_t result_param, size_t operand_param,
-                                          bool* allowed = nullptr) {
+  // The operands that each result of a call may be written over: computed storages, which no
+  // parameter reads otherwise.
+  void find_candidates(const KernelCall& call) {
+    const Sharing sharing = sharing_of(*program(call));
     const auto& args = arguments(call);
-    const int block = block_index(only_storage(args[operand_param]));
-    std::vector<size_t> params;
-    for (size_t p = 0; p < args.size(); ++p) {
-      auto it = live_.places.find(args[p].get());
-      if (p == operand_param || it == live_.places.end()) continue;
-      for (const std::vector<int>& place : it->second) {
-        const bool there =
-            std::any_of(place.begin(), place.end(), [&](int s) { return block_index(s) == block; });
-        if (!there) continue;
-        params.push_back(p);
-        const Sharing::InPlace wanted{result_param, p};
-        const bool may = std::find(sharing.in_place.begin(), sharing.in_place.end(), wanted) !=
-                             sharing.in_place.end() &&
-                         only_storage(args[p]) == only_storage(args[operand_param]);
-        if (!may && allowed) *allowed = false;
+    const Places& places = live_.places.at(call.result);
+    for (const auto& [result_param, operand] : sharing.in_place) {
+      const size_t leaf = result_param - args.size();
+      if (operand >= args.size() || leaf >= places.size() || only_storage(args[operand]) < 0) {
+        continue;
+      }
+      for (int x : live_.places.at(args[operand].get())[0]) {
+        if (live_.storages[x].kind == Storage::Kind::computed &&
+            only_read_in_place(call, sharing, result_param, x)) {
+          over_[places[leaf][0]].push_back(x);
+        }
       }
     }
-    return params;
+  }
+
+  bool only_read_in_place(const KernelCall& call, const Sharing& sharing, size_t result_param,
+                          int x) const {
+    const auto& args = arguments(call);
+    for (size_t p = 0; p < args.size(); ++p) {
+      auto it = live_.places.find(args[p].get());
+      if (it == live_.places.end()) continue;
+      for (const std::vector<int>& place : it->second) {
+        for (int s : place) {
+          if (live_.root(s) != x) continue;
+          const Sharing::InPlace wanted{result_param, p};
+          if (s != x || std::find(sharing.in_place.begin(), sharing.in_place.end(), wanted) ==
+                            sharing.in_place.end()) {
+            return false;
+          }
+        }
+      }
+    }
+    return true;
   }
 
   // Puts operand x in the bytes of result o, if it can be written over there.
-  bool write_over(const KernelCall& call, const Sharing& sharing, size_t result_param,
-                  size_t operand_param, int o) {
-    const auto& args = arguments(call);
-    if (operand_param >= args.size()) return false;
-    const int x = only_storage(args[operand_param]);
-    if (x < 0 || !block_of(x).in_arena()) return false;
-    const int from = block_index(x), into = block_index(o);
+  bool write_over(int x, int o) {
+    if (!block_of(x).in_arena() || block_index(x) == block_index(o) || !whole(x)) return false;
     const Storage& written = live_.storages[o];
-    if (from == into || !whole(x) || !same_bytes_(written.bytes, block_of(x).bytes)) return false;
-    bool allowed = true;
-    same_storage_params(call, sharing, result_param, operand_param, &allowed);
-    if (!allowed) return false;
-    if (!compatible(from, into, result.begin_bytes[o], o)) return false;
-    if (!sizes_known(from, into, result.begin_bytes[o])) return false;
+    const LiveSet common = intersect(live_.storages[x].live, written.live);
+    const int from = block_index(x), into = block_index(o);
+    const Expr& begin = result.begin_bytes[o];
+    if (!is_written_over(x, o, common) || !compatible(from, into, begin) ||
+        !sizes_known(from, into, begin)) {
+      return false;
+    }
     const bool covers = same_bytes_(written.bytes, block_of(o).bytes);
     if (!covers && block_of(o).in_arena() && !is_no_larger(from, into)) return false;
-    merge(from, into, result.begin_bytes[o]);
+    merge(from, into, begin);
     return true;
+  }
+
+  bool may_overlap(const graph::Value& v, int o) {
+    auto it = live_.places.find(v.get());
+    if (it == live_.places.end()) return false;
+    for (const std::vector<int>& place : it->second) {
+      for (int s : place) {
+        if (block_index(s) == block_index(o) &&
+            !disjoint(result.begin_bytes[s], s, result.begin_bytes[o], o)) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   const Module& module_;
@@ -328,7 +370,8 @@ class Aliases {
   std::vector<SymbolValues> samples_;
   std::unordered_map<const ExprNode*, int> known_at_;
   std::vector<Expr> kept_;
-  std::unordered_map<int, int> part_of_;  // parts of concatenations that are in place
+  std::unordered_map<int, std::vector<int>> over_;  // per result: operands, the first ones first
+  std::unordered_map<int, int> part_of_;            // parts of concatenations that are in place
   int trials_ = 0;
 };
 
@@ -342,6 +385,7 @@ Aliasing find_aliases(const graph::Function& f, const Module& module, const Live
     aliases.join_branches();
     aliases.concatenate();
     aliases.write_in_place();
+    aliases.note_overlaps();
   }
   return std::move(aliases.result);
 }

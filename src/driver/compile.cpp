@@ -177,10 +177,12 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
         problems.insert(problems.end(), interface.errors().begin(), interface.errors().end());
         continue;
       }
+      HostOptions host_options;
+      host_options.debug_memory = options.debug_memory;
       PlanOptions plan_options;
       plan_options.reuse = options.reuse_memory;
       MemoryPlan plan = plan_memory(f, model.module, declared_facts(f), plan_options);
-      auto host = lower_to_host(model.module, name, plan, model.weights);
+      auto host = lower_to_host(model.module, name, plan, model.weights, host_options);
       if (!host.ok()) {
         problems.insert(problems.end(), host.errors().begin(), host.errors().end());
         continue;

@@ -56,8 +56,10 @@ void check_range(Statements& out, const SymbolInfo& s, const std::string& what) 
 class HostLowering {
  public:
   HostLowering(const Module& module, const MemoryPlan& plan, WeightTable& weights,
-               const FunctionInterface& interface)
-      : module_(module), plan_(plan), weights_(weights), interface_(interface) {}
+               const FunctionInterface& interface, const HostOptions& options)
+      : module_(module), plan_(plan), weights_(weights), interface_(interface) {
+    if (options.debug_memory) find_last_uses();
+  }
 
   Diagnostics problems;
 
@@ -128,6 +130,34 @@ class HostLowering {
       out_->let(base, call(Intrinsic::arena_region, dtypes::handle,
                            {make_int(static_cast<int64_t>(r)), regions_[r].placed.bytes}));
       regions_[r].base = base;
+      if (!dead_after_.empty()) fill(base, regions_[r].placed.bytes);
+    }
+  }
+
+  // ---- Debugging of the plan -------------------------------------------------------------------
+
+  void find_last_uses() {
+    dead_after_.resize(static_cast<size_t>(plan_.live.num_positions) + 1);
+    for (size_t b = 0; b < plan_.aliases.blocks.size(); ++b) {
+      if (plan_.region_of[b] < 0) continue;
+      for (const LiveRange& r : plan_.aliases.blocks[b].live) {
+        dead_after_[static_cast<size_t>(r.last)].push_back(static_cast<int>(b));
+      }
+    }
+  }
+
+  void fill(const Expr& data, const Expr& bytes) {
+    out_->evaluate(call(Intrinsic::fill_bytes, dtypes::int32, {data, bytes}));
+  }
+
+  // A range that ends at a binding ends with a use; at the ends of branches, bytes may be needed
+  // after the join.
+  void fill_dead() {
+    if (dead_after_.empty()) return;
+    for (int b : dead_after_[static_cast<size_t>(position_)]) {
+      const Region& region = plan_.regions[plan_.region_of[b]];
+      if (!regions_[plan_.region_of[b]].base) continue;
+      fill(block_handle(b, "dead"), region.sizes[plan_.position_in[b]]);
     }
   }
 
@@ -233,6 +263,7 @@ class HostLowering {
     }
     alias_joined(b);
     if (b.cast) lower_cast(b);
+    fill_dead();
     open_regions();
   }
 
@@ -526,6 +557,7 @@ class HostLowering {
   std::vector<OpenRegion> regions_;
   std::vector<Expr> handles_;        // per storage that doesn't begin where its block does
   std::vector<Expr> block_handles_;  // per block
+  std::vector<std::vector<int>> dead_after_;  // per position: blocks; empty: no debugging
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
@@ -572,13 +604,14 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const Region* regio
 }  // namespace
 
 Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
-                                   const MemoryPlan& plan, WeightTable& weights) {
+                                   const MemoryPlan& plan, WeightTable& weights,
+                                   const HostOptions& options) {
   graph::Function f = module.graph_function(name);
   REPOSE_CHECK(f != nullptr, "a graph function of that name");
   REPOSE_TRY(interface, function_interface(name, f));
   HostFunction result;
   result.interface = interface;
-  HostLowering lowering(module, plan, weights, result.interface);
+  HostLowering lowering(module, plan, weights, result.interface, options);
   tir::Stmt body = lowering.lower(f);
   if (!lowering.problems.empty()) return lowering.problems;
   result.run = tir::make_prim_func({}, std::move(body), false, {}, f->span);

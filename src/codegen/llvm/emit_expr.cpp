@@ -287,6 +287,9 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
       b_.CreateMemCpy(emit(c.args[0]), llvm::MaybeAlign(1), emit(c.args[1]), llvm::MaybeAlign(1),
                       emit(c.args[2]));
       return b_.getInt32(0);
+    case Intrinsic::fill_bytes:
+      b_.CreateMemSet(emit(c.args[0]), b_.getInt8(255), emit(c.args[1]), llvm::MaybeAlign(1));
+      return b_.getInt32(0);
     case Intrinsic::input_dim:
     case Intrinsic::input_data:
     case Intrinsic::output_data:

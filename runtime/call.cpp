@@ -136,7 +136,7 @@ bool may_reuse(const repose_rt_function& function, int32_t i, int32_t j, ByteRan
 ByteRange range_of(const repose_rt_value& value, const DLTensor& tensor) {
   int64_t strides[kMaxRank];
   int64_t bytes = 0;
-  required_strides(value, tensor.shape, strides, &bytes);
+  required_strides(value, tensor.shape, &tensor, strides, &bytes);
   if (bytes == 0) return {0, 0};
   const auto first = reinterpret_cast<uintptr_t>(first_element(tensor));
   return {first, first + static_cast<uint64_t>(bytes)};
@@ -182,9 +182,17 @@ int32_t check_arguments(const repose_rt_function& function, const DLTensor* cons
 
 void fill_arguments(Arguments& arguments, const repose_rt_function& function,
                     const DLTensor* const* inputs) {
+  int64_t* layout = arguments.layouts;
   for (int32_t i = 0; i < function.num_inputs; ++i) {
     arguments.input_data[i] = first_element(*inputs[i]);
     arguments.input_shape[i] = inputs[i]->shape;
+    const repose_rt_value& value = function.inputs[i];
+    if (!has_stride_expressions(value)) continue;
+    for (int32_t k = 0; k < value.rank; ++k) layout[k] = inputs[i]->shape[k];
+    int64_t bytes = 0;
+    required_strides(value, layout, inputs[i], layout + value.rank, &bytes);
+    arguments.input_shape[i] = layout;
+    layout += 2 * value.rank;
   }
   for (int32_t i = 0; i < function.num_outputs; ++i) {
     arguments.output_data[i] = nullptr;

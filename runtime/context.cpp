@@ -16,6 +16,7 @@ T* allocate_array(int32_t count) {
 void free_arguments(Arguments& arguments) {
   free(arguments.input_data);
   free(arguments.input_shape);
+  free(arguments.layouts);
   free(arguments.output_data);
   free(arguments.results);
 }
@@ -23,10 +24,12 @@ void free_arguments(Arguments& arguments) {
 bool allocate_arguments(Arguments& arguments, const ContextLimits& limits) {
   arguments.input_data = allocate_array<void*>(limits.max_inputs);
   arguments.input_shape = allocate_array<const int64_t*>(limits.max_inputs);
+  arguments.layouts = allocate_array<int64_t>(limits.max_layouts);
   arguments.output_data = allocate_array<void*>(limits.max_outputs);
   arguments.results = allocate_array<DLManagedTensorVersioned*>(limits.max_outputs);
   return arguments.input_data != nullptr && arguments.input_shape != nullptr &&
-         arguments.output_data != nullptr && arguments.results != nullptr;
+         arguments.layouts != nullptr && arguments.output_data != nullptr &&
+         arguments.results != nullptr;
 }
 
 Context* make_context(const ContextLimits& limits) {

@@ -20,6 +20,7 @@ struct Workspace {
 struct Arguments {
   void** input_data;
   const int64_t** input_shape;
+  int64_t* layouts;                    // dimensions and strides where strides are expressions
   void** output_data;                  // null until produced
   DLManagedTensorVersioned** results;  // that the library allocated, or null
 };
@@ -44,7 +45,7 @@ struct Context {
 struct ContextLimits {
   int32_t max_contexts;
   repose_when_busy when_busy;
-  int32_t max_inputs, max_outputs;  // of any function
+  int32_t max_inputs, max_outputs, max_layouts;  // of any function; entries of Arguments
 };
 
 class ContextList {

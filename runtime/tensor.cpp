@@ -65,6 +65,13 @@ bool is_empty(const int64_t* dims, int32_t rank) {
 int32_t check_strides(const char* what, const repose_rt_value& value, const DLTensor& tensor,
                       const int64_t* strides, Text& error) {
   if (is_empty(tensor.shape, tensor.ndim)) return REPOSE_OK;
+  // A stride that an expression declares is compared by generated code; here it has to make sense.
+  for (int32_t k = 0; k < tensor.ndim; ++k) {
+    if (strides[k] >= 0) continue;
+    begin(error, what, value) << "stride " << k << " is " << tensor.strides[k]
+                              << ", expected at least 0";
+    return REPOSE_REFUSED;
+  }
   int64_t compact = 1;
   bool same = true;
   for (int32_t k = tensor.ndim - 1; k >= 0; --k) {
@@ -134,15 +141,17 @@ void set_deleter(const repose_allocator& allocator, ResultHeader& header, int64_
 
 }  // namespace
 
-bool required_strides(const repose_rt_value& value, const int64_t* dims, int64_t* strides,
-                      int64_t* bytes) {
+bool required_strides(const repose_rt_value& value, const int64_t* dims, const DLTensor* tensor,
+                      int64_t* strides, int64_t* bytes) {
   const int32_t rank = value.rank;
   int64_t next = 1;   // the compact stride of the dimension at hand
   int64_t reach = 1;  // elements from the first to behind the last
   bool fits = true;
   for (int32_t k = rank - 1; k >= 0; --k) {
     const int64_t declared = value.strides != nullptr ? value.strides[k] : -1;
-    strides[k] = declared >= 0 ? declared : next;
+    const bool takes_own = declared == -2 && tensor != nullptr && tensor->strides != nullptr;
+    strides[k] = declared >= 0 ? declared : takes_own ? tensor->strides[k] : next;
+    if (takes_own && dims[k] <= 1) strides[k] = next;  // it doesn't count
     int64_t far = 0;
     if (dims[k] > 1) fits = fits && !__builtin_mul_overflow(dims[k] - 1, strides[k], &far);
     fits = fits && !__builtin_add_overflow(reach, far, &reach);
@@ -169,7 +178,7 @@ int32_t check_tensor(const char* what, const repose_rt_value& value, const DLTen
   if (status != REPOSE_OK) return status;
   int64_t strides[kMaxRank];
   int64_t bytes = 0;
-  if (!required_strides(value, tensor->shape, strides, &bytes)) {
+  if (!required_strides(value, tensor->shape, tensor, strides, &bytes)) {
     begin(error, what, value) << "its size does not fit in 64 bits";
     return REPOSE_OVERFLOW;
   }
@@ -185,7 +194,7 @@ DLManagedTensorVersioned* make_result(const repose_allocator& allocator,
   int64_t data_bytes = 0;
   int64_t head_bytes = static_cast<int64_t>(sizeof(ResultHeader)) + value.rank * 16;
   int64_t bytes = 0;
-  if (!required_strides(value, dims, strides, &data_bytes) || !align_up(head_bytes) ||
+  if (!required_strides(value, dims, nullptr, strides, &data_bytes) || !align_up(head_bytes) ||
       __builtin_add_overflow(head_bytes, data_bytes, &bytes) || !align_up(bytes)) {
     begin(error, "output", value) << "its size does not fit in 64 bits";
     *status = REPOSE_OVERFLOW;

@@ -16,9 +16,18 @@ struct ByteRange {
 };
 
 // Writes the strides (in elements) that `value` requires for these dimensions into strides[rank],
-// and into *bytes how far they reach from the first element; false: that overflows.
-bool required_strides(const repose_rt_value& value, const int64_t* dims, int64_t* strides,
-                      int64_t* bytes);
+// and into *bytes how far they reach from the first element; false: that overflows. Strides that
+// are expressions are those of `tensor`, or compact where that is null.
+bool required_strides(const repose_rt_value& value, const int64_t* dims, const DLTensor* tensor,
+                      int64_t* strides, int64_t* bytes);
+
+// Does a stride of the declaration depend on symbols?
+inline bool has_stride_expressions(const repose_rt_value& value) {
+  for (int32_t k = 0; value.strides != nullptr && k < value.rank; ++k) {
+    if (value.strides[k] == -2) return true;
+  }
+  return false;
+}
 
 constexpr int32_t kMaxRank = 64;
 

@@ -21,7 +21,7 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 
 def files():
-    tops = [p for p in ROOT.iterdir() if p.is_file() and p.name != "LICENSE"]
+    tops = [p for p in ROOT.iterdir() if p.is_file() and p.name not in ("LICENSE", ".git")]
     below = [p for name in FOLDERS for p in (ROOT / name).rglob("*") if p.is_file()]
     return [p for p in sorted(tops + below) if p.suffix in TEXT and "__pycache__" not in p.parts]
 

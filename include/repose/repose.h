@@ -232,7 +232,9 @@ typedef struct repose_value {
   DLDataType dtype;
   int32_t aliases_input;   // the input whose memory this output may be given; -1: none
   const repose_dim* dims;  // rank entries
-  const int64_t* strides;  // null: compact; else rank entries, -1: compact relative to the next
+  // null: compact; else rank entries. -1: compact relative to the next; -2: an expression over the
+  // symbols (the metadata has its text), which a call checks
+  const int64_t* strides;
 } repose_value;
 
 // A dimension that inputs bind, and its range (inclusive).

@@ -9,16 +9,20 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/link.h"
 #include "ir/function_facts.h"
+#include "ir/op.h"
 
 namespace repose {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t max_counted_functions = 256;  // as deep as calls of functions nest
 
 class Timer {
  public:
@@ -35,19 +39,28 @@ class Timer {
   std::chrono::steady_clock::time_point start_;
 };
 
-Json describe_values(const std::vector<ValueInfo>& values) {
+Json describe_dims(const Dims& dims, const std::vector<SymbolInfo>& symbols) {
+  Json list = Json::array();
+  for (const Expr& d : dims) {
+    int64_t size = 0;
+    if (as_const_int(d, &size)) {
+      list.push_back(size);
+    } else {
+      list.push_back(dim_text(d, symbols));
+    }
+  }
+  return list;
+}
+
+Json describe_values(const std::vector<ValueInfo>& values, const std::vector<SymbolInfo>& symbols) {
   Json list = Json::array();
   for (const ValueInfo& v : values) {
-    Json shape = Json::array();
-    for (size_t i = 0; i < v.dims.size(); ++i) {
-      int64_t size = 0;
-      if (as_const_int(v.dims[i], &size)) {
-        shape.push_back(size);
-      } else {
-        shape.push_back(v.dim_texts[i]);
-      }
-    }
-    list.push_back(Json{{"name", v.name}, {"dtype", v.dtype.to_string()}, {"shape", shape}});
+    Json value{{"name", v.name},
+               {"dtype", v.dtype.to_string()},
+               {"shape", describe_dims(v.dims, symbols)}};
+    if (!v.strides.empty()) value["strides"] = describe_dims(v.strides, symbols);
+    if (v.reuses_input >= 0) value["reuses_input"] = v.reuses_input;
+    list.push_back(std::move(value));
   }
   return list;
 }
@@ -60,6 +73,23 @@ std::vector<std::string> kernel_calls(const tir::PrimFunc& f) {
     if (call && call->intrinsic == Intrinsic::call_program) names.push_back(call->name);
   });
   return names;
+}
+
+// The operators that a function calls, those of functions that it mentions included.
+void count_operators(const Module& module, const std::string& name, std::set<std::string>& seen,
+                     std::map<std::string, int>& counts) {
+  const graph::Function f = module.graph_function(name);
+  if (!f || !seen.insert(name).second) return;
+  std::vector<std::string> mentioned;
+  graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (call && call->op && call->op->name != "check") ++counts[std::string(call->op->name)];
+    graph::visit_operands(b.value, [&](const graph::Value& v) {
+      if (const auto* g = graph::as<graph::GlobalNode>(v)) mentioned.push_back(g->name);
+    });
+  });
+  if (seen.size() >= max_counted_functions) return;
+  for (const std::string& next : mentioned) count_operators(module, next, seen, counts);
 }
 
 std::string make_metadata(const CompiledModel& model) {
@@ -84,12 +114,14 @@ std::string make_metadata(const CompiledModel& model) {
     }
     Json memory = Json::array();
     for (const Region& r : f.plan.regions) memory.push_back(dim_text(r.bytes, interface.symbols));
-    root["functions"].push_back(Json{{"name", interface.name},
-                                     {"inputs", describe_values(interface.inputs)},
-                                     {"outputs", describe_values(interface.outputs)},
-                                     {"symbols", symbols},
-                                     {"arena_bytes", memory},
-                                     {"kernels", kernel_calls(f.host.run)}});
+    root["functions"].push_back(
+        Json{{"name", interface.name},
+             {"inputs", describe_values(interface.inputs, interface.symbols)},
+             {"outputs", describe_values(interface.outputs, interface.symbols)},
+             {"symbols", symbols},
+             {"operators", f.operators},
+             {"arena_bytes", memory},
+             {"kernels", kernel_calls(f.host.run)}});
   }
   return root.dump();
 }
@@ -106,6 +138,12 @@ std::vector<ValueDescriptor> describe(const std::vector<ValueInfo>& values) {
       as_const_int(v.dims[i], &dim.size);
       d.dims.push_back(std::move(dim));
     }
+    for (const Expr& s : v.strides) {
+      int64_t stride = -2;  // an expression, which the host function checks
+      as_const_int(s, &stride);
+      d.strides.push_back(stride);
+    }
+    d.aliases_input = v.reuses_input;
     list.push_back(std::move(d));
   }
   return list;
@@ -181,13 +219,19 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
       host_options.debug_memory = options.debug_memory;
       PlanOptions plan_options;
       plan_options.reuse = options.reuse_memory;
-      MemoryPlan plan = plan_memory(f, model.module, declared_facts(f), plan_options);
+      for (const ValueInfo& output : interface->outputs) {
+        plan_options.donated_results.push_back(output.reuses_input >= 0);
+      }
+      MemoryPlan plan = plan_memory(f, model.module, facts_after_checks(f), plan_options);
       auto host = lower_to_host(model.module, name, plan, model.weights, host_options);
       if (!host.ok()) {
         problems.insert(problems.end(), host.errors().begin(), host.errors().end());
         continue;
       }
-      model.functions.push_back({std::move(*host), std::move(plan)});
+      std::map<std::string, int> operators;
+      std::set<std::string> seen;
+      count_operators(module, name, seen, operators);
+      model.functions.push_back({std::move(*host), std::move(plan), std::move(operators)});
     }
   }
   if (!problems.empty()) return problems;

@@ -1,6 +1,8 @@
 // From a module to an artifact: pipeline, memory plan, host functions, code, link.
 #pragma once
 
+#include <map>
+
 #include "driver/pipeline.h"
 #include "host/lower_host.h"
 
@@ -20,6 +22,7 @@ struct CompileOptions {
 struct CompiledFunction {
   HostFunction host;
   MemoryPlan plan;
+  std::map<std::string, int> operators;  // how often each is called, before the pipeline
 };
 
 struct CompiledModel {

@@ -11,6 +11,7 @@
 #include "passes/graph/eliminate_dead_code.h"
 #include "passes/graph/fold_constants.h"
 #include "passes/graph/inline_functions.h"
+#include "passes/lower/compact_parameters.h"
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
 #include "passes/tensor/expand_math.h"
@@ -33,6 +34,10 @@ const Pass passes[] = {
     {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return inline_functions(m, ops);
+     }},
+    {{"compact_parameters", "copies parameters with declared strides", true},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return compact_parameters(m, ops);
      }},
     {{"fold_constants", "evaluates what has only constant operands", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {

@@ -344,9 +344,25 @@ Expr Simplifier::simplify_node(const Expr& e) {
 
 // ---- Conditions -------------------------------------------------------------------------------
 
+// Without the factors that every term has, where these are known to be above zero (or below, which
+// turns the sign; for an equality, either).
+Polynomial Simplifier::without_known_factors(Polynomial d) {
+  for (const Expr& f : common_factors(d, d)) {
+    Interval range = bounds_of(f, facts_);
+    if (range.contains(0) || is_empty(range)) continue;
+    const bool negative = range.upper < 0;
+    if (!negative && range.lower <= 0) continue;  // its stride alone excludes 0
+    d = divided_by(d, {f}, 1);
+    if (negative) d.scale(-1);
+  }
+  return d;
+}
+
 Expr Simplifier::at_most_zero(Polynomial d) {
   if (d.is_constant()) return make_bool(d.constant <= 0);
   if (has_extreme_number(d)) return le(to_expr(d), make_int(0));
+  d = without_known_factors(std::move(d));
+  if (d.is_constant()) return make_bool(d.constant <= 0);
   int64_t g = d.content();
   if (g > 1) {  // s * g + k <= 0 where s + ceil(k / g) <= 0
     int64_t k = -floor_quotient(-d.constant, g);
@@ -364,6 +380,8 @@ Expr Simplifier::at_most_zero(Polynomial d) {
 Expr Simplifier::equals_zero(Polynomial d) {
   if (d.is_constant()) return make_bool(d.constant == 0);
   if (has_extreme_number(d)) return eq(to_expr(d), make_int(0));
+  d = without_known_factors(std::move(d));
+  if (d.is_constant()) return make_bool(d.constant == 0);
   int64_t g = d.content();
   if (d.constant % g != 0) return make_bool(false);
   d.divide_exactly(g);
@@ -452,6 +470,24 @@ void flatten_logic(ExprKind kind, const Expr& e, std::vector<Expr>& parts) {
   }
 }
 
+bool is_one_of(const Expr& e, const std::vector<Expr>& list) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const Expr& other) { return structural_equal(e, other); });
+}
+
+// A disjunction is known, all of whose parts are among these.
+bool follows_from_disjunction(const std::vector<Expr>& parts, const Facts& facts) {
+  for (const Expr& known : facts.conditions()) {
+    if (known->kind != ExprKind::logical_or) continue;
+    std::vector<Expr> possible;
+    flatten_logic(ExprKind::logical_or, known, possible);
+    bool covered = std::all_of(possible.begin(), possible.end(),
+                               [&](const Expr& p) { return is_one_of(p, parts); });
+    if (covered) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // The order stays: what comes first may guard a division in what follows.
@@ -471,6 +507,7 @@ Expr Simplifier::logic(const Expr& e) {
     }
     if (!repeats) kept.push_back(part);
   }
+  if (!is_and && kept.size() > 1 && follows_from_disjunction(kept, facts_)) return make_bool(true);
   Expr result;
   for (const Expr& k : kept) result = result ? make_binary(e->kind, result, k) : k;
   return result ? result : make_bool(is_and);

@@ -156,39 +156,6 @@ Polynomial Simplifier::floor_div_const(const Polynomial& p, int64_t c) {
 
 namespace {
 
-// What divides every term of both.
-Factors common_factors(const Polynomial& p, const Polynomial& q) {
-  if (p.constant != 0 || q.constant != 0 || p.terms.empty()) return {};
-  Factors common = p.terms[0].factors;
-  auto restrict_to = [&](const Term& t) {
-    Factors kept, rest = t.factors;
-    for (const Expr& f : common) {
-      if (auto r = divide_factors(rest, {f})) {
-        rest = *r;
-        kept.push_back(f);
-      }
-    }
-    common = kept;
-  };
-  for (const Term& t : p.terms) restrict_to(t);
-  for (const Term& t : q.terms) restrict_to(t);
-  return common;
-}
-
-Polynomial divided_by(const Polynomial& p, const Factors& divisor, int64_t g) {
-  Polynomial out;
-  out.constant = p.constant / g;
-  for (const Term& t : p.terms) {
-    Factors rest = *divide_factors(t.factors, divisor);
-    if (rest.empty()) {
-      out.add_constant(t.coefficient / g);
-    } else {
-      out.add_term(t.coefficient / g, std::move(rest));
-    }
-  }
-  return out;
-}
-
 size_t term_count(const Polynomial& p) {
   return p.terms.size() + (p.constant != 0);
 }
@@ -328,6 +295,26 @@ Polynomial Simplifier::floor_mod_const(const Polynomial& given, int64_t c) {
   return quotient_atom(ExprKind::floor_mod, p, Polynomial(c));
 }
 
+namespace {
+
+// k * (x % r) where r is a multiple of q is k * x modulo q.
+Polynomial without_inner_mods(const Polynomial& p, const Polynomial& q) {
+  for (const Term& t : p.terms) {
+    for (size_t i = 0; i < t.factors.size(); ++i) {
+      const Expr& f = t.factors[i];
+      if (f->kind != ExprKind::floor_mod || !is_multiple(polynomial_of(f->args[1]), q)) continue;
+      Factors rest = t.factors;
+      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i));
+      Polynomial out = p;
+      out.add_term(-t.coefficient, t.factors);
+      return out + monomial(t.coefficient, rest) * polynomial_of(f->args[0]);
+    }
+  }
+  return p;
+}
+
+}  // namespace
+
 Polynomial Simplifier::floor_mod_symbolic(Polynomial p, Polynomial q) {
   if (p.failed || q.failed || has_extreme_number(p) || has_extreme_number(q)) {
     p.failed = true;
@@ -335,6 +322,8 @@ Polynomial Simplifier::floor_mod_symbolic(Polynomial p, Polynomial q) {
   }
   if (p.is_zero()) return p;
   if (leads_negative(q)) return negated(floor_mod_symbolic(negated(p), negated(q)));
+  Polynomial flat = without_inner_mods(p, q);
+  if (!(flat == p) && !flat.failed) return floor_mod_of(flat, q);
   Division d = divide(p, q);
   if (is_progress(d, p)) return floor_mod_of(d.remainder, q);
   int64_t g = std::gcd(p.content_with_constant(), q.content_with_constant());

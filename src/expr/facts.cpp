@@ -104,24 +104,36 @@ void Facts::narrow(const Var& v, const Interval& range) {
 
 void Facts::restrict(const Var& v, const Interval& range) {
   REPOSE_CHECK(range.divisor > 0, "a divisor is positive");
+  restrict(v, range, 0);
+  resolve_disjunctions();
+}
+
+void Facts::restrict(const Var& v, const Interval& range, int depth) {
   auto it = equalities().find(v.get());
   if (it == equalities().end()) {
     narrow(v, range);
     // A range of one value is an equality.
     Interval known = range_of(v);
-    if (known.is_point() && v->dtype == dtypes::index) assume(eq(v, make_int(known.lower)));
+    if (known.is_point() && v->dtype == dtypes::index) learn(eq(v, make_int(known.lower)), depth);
     return;
   }
   Expr value = it->second;
-  if (range.lower != Interval::minus_infinity) assume(le(make_int(range.lower), value));
-  if (range.upper != Interval::plus_infinity) assume(le(value, make_int(range.upper)));
+  if (range.lower != Interval::minus_infinity) learn(le(make_int(range.lower), value), depth);
+  if (range.upper != Interval::plus_infinity) learn(le(value, make_int(range.upper)), depth);
   if (range.divisor > 1) {
-    assume(eq(floor_mod(value, make_int(range.divisor)), make_int(range.remainder)));
+    learn(eq(floor_mod(value, make_int(range.divisor)), make_int(range.remainder)), depth);
   }
 }
 
 void Facts::assume(const Expr& condition) {
-  learn(condition, 0);
+  Expr c = simplify(condition, *this);
+  if (is_const_int(c, 1)) return;
+  learn(c, 0);
+  resolve_disjunctions();
+}
+
+// What was learned may refute a side of what is known of others.
+void Facts::resolve_disjunctions() {
   bool has_disjunction = std::any_of(conditions().begin(), conditions().end(),
                                      [](const Expr& c) { return c->kind == ExprKind::logical_or; });
   if (has_disjunction && !is_contradiction()) learn_again(1);
@@ -259,6 +271,7 @@ void Facts::learn_zero(const Expr& condition, int depth) {
   if (residue_of_var(d, &v, &range)) return narrow(v, range);
   // min(a, b) + rest = 0: neither a nor b is below; max: above. One of the two is equal: if not
   // one, then the other.
+  bool learned = false;
   for (const Term& t : d.terms) {
     const Expr* atom = linear_atom(t);
     if (!atom || ((*atom)->kind != ExprKind::min && (*atom)->kind != ExprKind::max)) continue;
@@ -277,9 +290,14 @@ void Facts::learn_zero(const Expr& condition, int depth) {
       if (negate) one.scale(-1);
       if (!one.failed && !has_extreme_number(one)) {
         learn(Simplifier(*this).at_most_zero(one), depth + 1);
+        learned = true;
       }
     }
     if (possible.size() == 1) learn(possible[0], depth + 1);
+  }
+  if (learned) {  // symbols of the condition may have been replaced since it was simplified
+    Expr again = simplify(condition, *this);
+    if (!structural_equal(again, condition)) return learn(again, depth + 1);
   }
   if (learn_substitution(d, depth)) return;
   learn_ranges(d);
@@ -317,7 +335,7 @@ bool Facts::learn_substitution(const Polynomial& zero, int depth) {
       change().equalities[other] = renewed;
     }
   }
-  restrict(v, range);  // now about the replacement
+  restrict(v, range, depth + 1);  // now about the replacement
   learn_again(depth + 1);
   return true;
 }

@@ -58,6 +58,7 @@ class Facts {
   struct State;
   const State& state() const;
   State& change();
+  void restrict(const Var& v, const Interval& range, int depth);
   void learn(const Expr& condition, int depth);
   void learn_disjunction(const Expr& condition, int depth);
   void learn_at_most_zero(const Expr& condition, int depth);
@@ -66,6 +67,7 @@ class Facts {
   void learn_ranges(const Polynomial& at_most_zero);
   bool learn_substitution(const Polynomial& zero, int depth);
   void learn_again(int depth);
+  void resolve_disjunctions();
   void narrow(const Var& v, const Interval& range);
   void contradict();
 

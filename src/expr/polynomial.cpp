@@ -280,6 +280,38 @@ bool is_multiple(const Polynomial& p, const Polynomial& q) {
   return divide(p, q).remainder.is_zero();
 }
 
+Factors common_factors(const Polynomial& p, const Polynomial& q) {
+  if (p.constant != 0 || q.constant != 0 || p.terms.empty()) return {};
+  Factors common = p.terms[0].factors;
+  auto restrict_to = [&](const Term& t) {
+    Factors kept, rest = t.factors;
+    for (const Expr& f : common) {
+      if (auto r = divide_factors(rest, {f})) {
+        rest = *r;
+        kept.push_back(f);
+      }
+    }
+    common = kept;
+  };
+  for (const Term& t : p.terms) restrict_to(t);
+  for (const Term& t : q.terms) restrict_to(t);
+  return common;
+}
+
+Polynomial divided_by(const Polynomial& p, const Factors& divisor, int64_t g) {
+  Polynomial out;
+  out.constant = p.constant / g;
+  for (const Term& t : p.terms) {
+    Factors rest = *divide_factors(t.factors, divisor);
+    if (rest.empty()) {
+      out.add_constant(t.coefficient / g);
+    } else {
+      out.add_term(t.coefficient / g, std::move(rest));
+    }
+  }
+  return out;
+}
+
 namespace {
 
 Polynomial or_atom(Polynomial p, const Expr& e) {

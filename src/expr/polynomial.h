@@ -57,6 +57,11 @@ int compare_factors(const Factors& a, const Factors& b);
 std::optional<Factors> divide_factors(const Factors& factors, const Factors& divisor);
 Factors multiply_factors(const Factors& a, const Factors& b);
 
+// What divides every term of both; nothing where one has a constant.
+Factors common_factors(const Polynomial& p, const Polynomial& q);
+// p without factors and a number that divide it.
+Polynomial divided_by(const Polynomial& p, const Factors& divisor, int64_t g);
+
 // coefficient * factors, which may be empty.
 Polynomial monomial(int64_t coefficient, const Factors& factors);
 // 0 where p has no such term.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "expr/decide.h"
 #include "expr/hypothesis.h"
 #include "expr/interval.h"
 #include "expr/polynomial_bounds.h"
@@ -209,7 +210,7 @@ class Prover {
     return decide(Simplifier(facts).run(e), facts);
   }
 
- private:
+  // Of a simplified condition.
   Truth decide(const Expr& c, const Facts& facts) {
     switch (c->kind) {
       case ExprKind::int_imm:
@@ -235,6 +236,7 @@ class Prover {
     return dtype.is_data_int() && !dtype.is_vector() ? compare_data(c, facts) : Truth::unknown;
   }
 
+ private:
   Truth compare_index(const Expr& c, const Facts& facts) {
     Polynomial d = polynomial_of(c->args[0]) - polynomial_of(c->args[1]);
     if (d.failed) return Truth::unknown;
@@ -346,8 +348,8 @@ class Prover {
 
   // ---- Cases ----
 
-  // The condition of a choice inside, or what decides a minimum or maximum, or a known disjunction.
-  static Expr splitting_condition(const Expr& c, const Facts& facts) {
+  // The condition of a choice inside, or what decides a minimum or maximum.
+  static Expr splitting_condition(const Expr& c) {
     Expr found;
     visit(c, [&](const Expr& e) {
       if (found) return false;
@@ -359,16 +361,12 @@ class Prover {
       }
       return !found;
     });
-    if (found) return found;
-    for (const Expr& known : facts.conditions()) {
-      if (known->kind == ExprKind::logical_or) return known->args[0];
-    }
-    return nullptr;
+    return found;
   }
 
   Truth by_cases(const Expr& c, const Facts& facts) {
     if (cases_ <= 0) return Truth::unknown;
-    Expr condition = splitting_condition(c, facts);
+    Expr condition = splitting_condition(c);
     if (!condition) return Truth::unknown;
     Facts holds = facts, fails = facts;
     holds.assume(condition);
@@ -385,8 +383,15 @@ class Prover {
 
 }  // namespace
 
-Truth prove(const Expr& condition, const Facts& facts) {
+Truth prove_quickly(const Expr& condition, const Facts& facts) {
   return Prover(max_cases).prove(condition, facts);
+}
+
+Truth prove(const Expr& condition, const Facts& facts) {
+  if (facts.is_contradiction()) return Truth::yes;
+  Expr simple = simplify(condition, facts);
+  Truth t = Prover(max_cases).decide(simple, facts);
+  return t == Truth::unknown ? decide_by_cases(condition, simple, facts) : t;
 }
 
 Truth prove_directly(const Expr& condition, const Facts& facts) {

@@ -43,6 +43,7 @@ class Simplifier {
   Expr expression(Polynomial p);
   Polynomial quotient_atom(ExprKind kind, const Polynomial& p, const Polynomial& q);
 
+  Polynomial without_known_factors(Polynomial d);
   Expr compare_index(const Expr& e);
   Expr logic(const Expr& e);
   Expr negation(const Expr& e);

@@ -67,11 +67,13 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
            facts.range_of(Var(v)), static_cast<int>(i), static_cast<int>(axis)});
     }
   }
-  // A symbol that only the result type has is a name for what the body computes.
-  bool is_bound = true;
-  for (const Var& v : free_vars(f->result_type)) is_bound = is_bound && bound.contains(v.get());
+  // What the body computes, where the annotation doesn't say the same: a symbol that only that has
+  // is a name, and dimensions that may differ are compared after the results are there.
+  const Type& computed = f->body->result->type;
+  bool is_same = is_subtype(computed, f->result_type, facts) == Truth::yes;
+  for (const Var& v : free_vars(f->result_type)) is_same = is_same && bound.contains(v.get());
   std::vector<Type> results;
-  collect_results(is_bound ? f->result_type : f->body->result->type, results);
+  collect_results(is_same ? f->result_type : computed, results);
   for (size_t i = 0; i < results.size(); ++i) {
     const auto* t = as<TensorTypeNode>(results[i]);
     if (!t || !t->shape || !t->dtype) {
@@ -83,6 +85,10 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
                               *t->shape,
                               {},
                               t->strides});
+  }
+  for (const auto& [output, input] : donations(f)) {
+    if (output < result.outputs.size())
+      result.outputs[output].reuses_input = static_cast<int>(input);
   }
   if (!problems.empty()) return problems;
   for (std::vector<ValueInfo>* list : {&result.inputs, &result.outputs}) {

@@ -14,6 +14,7 @@ struct ValueInfo {
   Dims dims;                           // constants, or expressions over the function's symbols
   std::vector<std::string> dim_texts;  // as written in messages: original symbol names
   Dims strides;                        // empty: compact
+  int reuses_input = -1;               // of an output: the input whose memory it may be given
 };
 
 struct SymbolInfo {
@@ -30,7 +31,8 @@ struct FunctionInterface {
 };
 
 // Inputs, outputs and symbols of a graph function. Original names come from its attributes
-// (`input_names`, `output_names`: lists; `symbol_names`: dictionary from symbol to original name).
+// (`input_names`, `output_names`: lists; `symbol_names`: dictionary from symbol to original name);
+// `donate` says which outputs may be given the memory of which inputs.
 // An error where a parameter or result is no tensor (tuples of tensors are flattened in results) of
 // known shape.
 Result<FunctionInterface> function_interface(const std::string& name, const graph::Function& f);

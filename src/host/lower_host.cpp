@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "host/place_blocks.h"
-#include "ir/function_facts.h"
 #include "ir/op.h"
 #include "passes/tensor/find_sharing.h"
 
@@ -24,11 +24,26 @@ Var handle_var(std::string name) {
   return make_var(std::move(name), dtypes::handle, VarRole::handle);
 }
 
-// A name in a message; braces in it are no places for values.
-std::string quoted(const std::string& text) {
-  std::string out = "`";
+// Text inside a message: braces stand for themselves.
+std::string escaped(const std::string& text) {
+  std::string out;
   for (char c : text) out += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
-  return out + "`";
+  return out;
+}
+
+// A name in a message.
+std::string quoted(const std::string& text) {
+  return "`" + escaped(text) + "`";
+}
+
+// Where something comes from, without the folder that its file lies in: an artifact's bytes don't
+// depend on that.
+std::string place_text(const Span& span) {
+  if (!span || span.source->kind == Source::Kind::node) return span.to_string();
+  const std::string& path = span.source->name;
+  Span bare = span;
+  bare.source = make_text_source(path.substr(path.rfind('/') + 1), "");
+  return bare.to_string();
 }
 
 std::string range_text(const Interval& r) {
@@ -64,13 +79,12 @@ class HostLowering {
   Diagnostics problems;
 
   tir::Stmt lower(const graph::Function& f) {
-    facts_ = declared_facts(f);
     handles_.resize(plan_.live.storages.size());
     block_handles_.resize(plan_.aliases.blocks.size());
     regions_.resize(plan_.regions.size());
     enter();
-    open_regions();
     body(f->body);
+    begin();
     finish_results(f->body->result);
     return out_->finish();
   }
@@ -118,12 +132,42 @@ class HostLowering {
         out_->check(eq(actual, want), message, {actual, want}, {});
       }
     }
+    for (size_t i = 0; i < interface_.inputs.size(); ++i) check_strides(i);
+  }
+
+  // Strides that are expressions; the runtime compares constant ones. Those of extents 0 and 1, and
+  // of a tensor without elements, don't count.
+  void check_strides(size_t i) {
+    const ValueInfo& input = interface_.inputs[i];
+    const size_t rank = input.dims.size();
+    Expr is_empty = make_bool(false);
+    for (const Expr& d : input.dims) is_empty = logical_or(is_empty, eq(d, make_int(0)));
+    for (size_t axis = 0; axis < input.strides.size(); ++axis) {
+      const Expr& want = input.strides[axis];
+      if (is_constant(want)) continue;
+      Var actual = make_var(fmt::format("stride_{}_{}", i, axis), dtypes::index, VarRole::let);
+      out_->let(actual, call(Intrinsic::input_dim, dtypes::index,
+                             {make_int(static_cast<int64_t>(i)),
+                              make_int(static_cast<int64_t>(rank + axis))}));
+      const Expr ignored = logical_or(is_empty, le(input.dims[axis], make_int(1)));
+      out_->check(logical_or(ignored, eq(actual, want)),
+                  fmt::format("input {}: stride {} is {{0}}, expected {} = {{1}}",
+                              quoted(input.name), axis, quoted(dim_text(want, interface_.symbols))),
+                  {actual, want}, {});
+    }
+  }
+
+  // Takes the arena once the checks at the head have passed: the plan may rely on them.
+  void begin() {
+    if (!std::exchange(has_begun_, true)) open_regions();
   }
 
   void open_regions() {
+    if (!has_begun_) return;
     for (size_t r = 0; r < plan_.regions.size(); ++r) {
       const Region& region = plan_.regions[r];
-      if (region.position != position_ || regions_[r].base) continue;
+      const bool at_entry = region.position == 0;
+      if ((region.position != position_ && !at_entry) || regions_[r].base) continue;
       if (is_const_int(region.bytes, 0)) continue;
       regions_[r].placed = place_blocks(*out_, region, static_cast<int>(r));
       Var base = handle_var(fmt::format("arena_{}", r));
@@ -247,7 +291,13 @@ class HostLowering {
         error(DiagnosticKind::unsupported_feature, span, "{} runs in the interpreter only", what));
   }
 
+  static bool is_check(const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    return call && call->op && call->op->name == "check";
+  }
+
   void binding(const graph::Binding& b) {
+    if (!is_check(b)) begin();
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       lower_if(b, *choice);
       open_regions();
@@ -350,8 +400,9 @@ class HostLowering {
         if (const auto* v = as<VarNode>(p.buffer->shape[d])) symbols.emplace(v, (*t->shape)[d]);
       }
     }
+    check_shapes(b, program, *f, *args, buffers, symbols);
     for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
-    if (b.span) operands.push_back(make_string(b.span.to_string()));
+    if (b.span) operands.push_back(make_string(place_text(b.span)));
     out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 
@@ -372,20 +423,51 @@ class HostLowering {
     }
   }
 
+  // Dimensions that may differ from what the program says of its buffers (in modules written by
+  // hand).
+  void check_shapes(const graph::Binding& b, const std::string& program, const tir::PrimFuncNode& f,
+                    const graph::TupleNode& args, const std::vector<const TensorTypeNode*>& buffers,
+                    VarMap symbols) {
+    size_t arg = 0;
+    for (const tir::Param& p : f.params) {
+      const Value value = arg < args.fields.size() ? args.fields[arg++] : nullptr;
+      const auto* scalar = value ? graph::as<graph::PrimValueNode>(value) : nullptr;
+      if (scalar && !p.buffer) symbols.emplace(p.var.get(), scalar->value);
+    }
+    size_t next = 0;
+    for (const tir::Param& p : f.params) {
+      if (!p.buffer) continue;
+      const Dims& have = *buffers[next++]->shape;
+      for (size_t d = 0; d < have.size(); ++d) {
+        const Expr want = canonical(substitute(p.buffer->shape[d], symbols));
+        if (prove_equal(have[d], want) == Truth::yes) continue;
+        out_->check(eq(have[d], want),
+                    fmt::format("{}: dimension {} of buffer {} is {{0}}, expected {} = {{1}}",
+                                quoted(program), d, quoted(p.buffer->name),
+                                quoted(dim_text(want, interface_.symbols))),
+                    {have[d], want}, b.span);
+      }
+    }
+  }
+
+  // The message says which node it is about, and what the dimensions are that decide it.
   void lower_check(const graph::Binding& b, const graph::CallNode& c) {
+    const Expr condition = graph::as<graph::PrimValueNode>(c.args[0])->value;
     std::vector<Expr> values;
     for (size_t i = 1; i < c.args.size(); ++i) {
       values.push_back(graph::as<graph::PrimValueNode>(c.args[i])->value);
     }
+    std::string place = b.span ? "in " + escaped(place_text(b.span)) : "";
     std::string message = c.attrs.get_string("message");
-    if (b.span) {
-      std::string place;
-      for (char c : b.span.to_string())
-        place += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
-      message += " (in " + place + ")";
+    for (const Var& v : free_vars(condition)) {
+      const SymbolInfo* s = parameter_symbol(v.get());
+      if (!s) continue;
+      place +=
+          fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s->name), values.size());
+      values.push_back(v);
     }
-    out_->check(graph::as<graph::PrimValueNode>(c.args[0])->value, message, std::move(values),
-                b.span);
+    if (!place.empty()) message += " (" + place + ")";
+    out_->check(condition, message, std::move(values), b.span);
   }
 
   // Reads the members of a shape from memory.
@@ -442,12 +524,13 @@ class HostLowering {
     }
   }
 
-  bool is_parameter_symbol(const VarNode* v) const {
+  const SymbolInfo* parameter_symbol(const VarNode* v) const {
     for (const SymbolInfo& s : interface_.symbols) {
-      if (s.symbol.get() == v) return true;
+      if (s.symbol.get() == v) return &s;
     }
-    return false;
+    return nullptr;
   }
+  bool is_parameter_symbol(const VarNode* v) const { return parameter_symbol(v) != nullptr; }
 
   // Branches leave handles of their results, and dimensions that only they know, in cells.
   void lower_if(const graph::Binding& b, const graph::IfNode& choice) {
@@ -532,8 +615,33 @@ class HostLowering {
 
   void finish_results(const Value& result) {
     std::vector<Expr> sources = places(result);
+    check_donations(result);
+    // Donated ones last: their memory may be an input's, which the others may still read.
+    for (const bool donated : {false, true}) copy_results(sources, donated);
+  }
+
+  // A result that is an input must not be overwritten before it is copied.
+  void check_donations(const Value& result) {
+    const Places& places = plan_.live.places.at(result.get());
+    for (size_t r = 0; r < places.size(); ++r) {
+      if (interface_.outputs[r].reuses_input < 0) continue;
+      for (int s : places[r]) {
+        const Storage& storage = plan_.live.storages[s];
+        if (storage.kind != Storage::Kind::input) continue;
+        for (size_t other = 0; other < places.size(); ++other) {
+          if (other == r || interface_.outputs[other].reuses_input != storage.input) continue;
+          problems.push_back(error(DiagnosticKind::unsupported_feature, {},
+                                   "result {} is input {}, whose memory is donated to result {}", r,
+                                   quoted(interface_.inputs[storage.input].name), other));
+        }
+      }
+    }
+  }
+
+  void copy_results(const std::vector<Expr>& sources, bool donated) {
     for (size_t r = 0; r < plan_.aliases.copied_results.size(); ++r) {
       if (!plan_.aliases.copied_results[r]) continue;
+      if ((interface_.outputs[r].reuses_input >= 0) != donated) continue;
       const ValueInfo& info = interface_.outputs[r];
       Expr data = result_handle(static_cast<int>(r), "result");
       Expr bytes = make_int(info.dtype.size_bytes());
@@ -546,17 +654,17 @@ class HostLowering {
   const MemoryPlan& plan_;
   WeightTable& weights_;
   const FunctionInterface& interface_;
-  Facts facts_;
   Statements root_;
   Statements* out_ = &root_;
   int position_ = 0;
+  bool has_begun_ = false;  // the checks at the head are behind
   struct OpenRegion {
     Expr base;  // null: not open, or without bytes
     PlacedBlocks placed;
   };
   std::vector<OpenRegion> regions_;
-  std::vector<Expr> handles_;        // per storage that doesn't begin where its block does
-  std::vector<Expr> block_handles_;  // per block
+  std::vector<Expr> handles_;                 // per storage that doesn't begin where its block does
+  std::vector<Expr> block_handles_;           // per block
   std::vector<std::vector<int>> dead_after_;  // per position: blocks; empty: no debugging
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides

@@ -124,6 +124,33 @@ std::string name_hint(const Value& v) {
 
 }  // namespace
 
+namespace {
+
+// Gives the symbols that `param` binds their values from `arg`, and lists what else must be equal.
+void match_types(const Type& param, const Type& arg, VarMap& symbols,
+                 std::vector<std::pair<Expr, Expr>>& equal) {
+  auto match_dims = [&](const Dims& want, const Dims& have) {
+    for (size_t i = 0; i < want.size() && i < have.size(); ++i) {
+      const auto* v = as<VarNode>(want[i]);
+      if (v && symbols.emplace(v, have[i]).second) continue;
+      equal.emplace_back(want[i], have[i]);
+    }
+  };
+  if (const auto *p = as<TensorTypeNode>(param), *a = as<TensorTypeNode>(arg); p && a) {
+    if (p->shape && a->shape) match_dims(*p->shape, *a->shape);
+  } else if (const auto* p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
+    if (p->dims && a->dims) match_dims(*p->dims, *a->dims);
+  } else if (const auto* p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
+    if (p->value && a->value) match_dims({p->value}, {a->value});
+  } else if (const auto* p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
+    for (size_t i = 0; i < p->fields.size() && i < a->fields.size(); ++i) {
+      match_types(p->fields[i], a->fields[i], symbols, equal);
+    }
+  }
+}
+
+}  // namespace
+
 Builder::Builder(const OpTable& ops, Module base) : ops_(ops), module_(std::move(base)) {}
 Builder::~Builder() = default;
 
@@ -195,6 +222,10 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
                              "`{}` returns `{}`, its annotation says `{}`", state.name,
                              to_string(leaf->type), to_string(type)));
   }
+  if (options.result_type && problems.empty()) {
+    auto required = require_result(type, leaf->type, span);
+    if (!required.ok()) problems = required.errors();
+  }
   const bool force_pure = options.attrs.get_bool("relax.force_pure");
   if (options.is_pure && state.impure && !force_pure) {
     problems.push_back(error(DiagnosticKind::impure_call, state.impure_span,
@@ -209,6 +240,31 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
   if (!problems.empty()) return problems;
   if (functions_.empty()) module_.set(name, f);
   return Value(f);
+}
+
+// Dimensions of a result that may differ from its annotation: checks. Symbols that nothing binds
+// are names for what the result has.
+Result<void> Builder::require_result(const Type& annotation, const Type& derived, Span span) {
+  VarMap symbols;
+  for (const Var& v : free_vars(annotation)) {
+    if (frame().bound.count(v.get())) symbols.emplace(v.get(), v);
+  }
+  std::vector<std::pair<Expr, Expr>> equal;
+  match_types(annotation, derived, symbols, equal);
+  for (const auto& [want, have] : equal) {
+    if (have->dtype != want->dtype || !want->dtype.is_index()) continue;
+    const Expr expected = canonical(substitute(want, symbols));
+    bool is_known = true;
+    for (const Var& v : free_vars(expected)) is_known = is_known && frame().bound.count(v.get());
+    if (!is_known) continue;
+    auto required = require(eq(have, expected),
+                            fmt::format("`{}`: a dimension of its result is {{0}}, its annotation "
+                                        "says `{}` = {{1}}",
+                                        functions_.back()->name, to_string(want)),
+                            {have, expected}, span);
+    if (!required.ok()) return required;
+  }
+  return {};
 }
 
 // ---- Bindings
@@ -357,33 +413,6 @@ Result<Value> Builder::infer(const Value& value, Span span) {
       return value;
   }
 }
-
-namespace {
-
-// Gives the symbols that `param` binds their values from `arg`, and lists what else must be equal.
-void match_types(const Type& param, const Type& arg, VarMap& symbols,
-                 std::vector<std::pair<Expr, Expr>>& equal) {
-  auto match_dims = [&](const Dims& want, const Dims& have) {
-    for (size_t i = 0; i < want.size() && i < have.size(); ++i) {
-      const auto* v = as<VarNode>(want[i]);
-      if (v && symbols.emplace(v, have[i]).second) continue;
-      equal.emplace_back(want[i], have[i]);
-    }
-  };
-  if (const auto *p = as<TensorTypeNode>(param), *a = as<TensorTypeNode>(arg); p && a) {
-    if (p->shape && a->shape) match_dims(*p->shape, *a->shape);
-  } else if (const auto* p = as<ShapeTypeNode>(param), *a = as<ShapeTypeNode>(arg); p && a) {
-    if (p->dims && a->dims) match_dims(*p->dims, *a->dims);
-  } else if (const auto* p = as<PrimTypeNode>(param), *a = as<PrimTypeNode>(arg); p && a) {
-    if (p->value && a->value) match_dims({p->value}, {a->value});
-  } else if (const auto* p = as<TupleTypeNode>(param), *a = as<TupleTypeNode>(arg); p && a) {
-    for (size_t i = 0; i < p->fields.size() && i < a->fields.size(); ++i) {
-      match_types(p->fields[i], a->fields[i], symbols, equal);
-    }
-  }
-}
-
-}  // namespace
 
 Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
   std::vector<Value> args;

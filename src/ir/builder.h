@@ -104,6 +104,7 @@ class Builder {
                        bool force_output);
   Result<graph::Value> infer(const graph::Value& value, Span span);
   Result<graph::Value> infer_call(const graph::CallNode& call, Span span);
+  Result<void> require_result(const Type& annotation, const Type& derived, Span span);
 };
 
 // A call_tir value: the program `name`, arguments, symbols passed explicitly, and result type(s) as

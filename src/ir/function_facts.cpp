@@ -3,6 +3,8 @@
 
 #include <unordered_set>
 
+#include "ir/op.h"
+
 namespace repose {
 
 const Attr* symbol_attr(const Attrs& attrs, const char* key, const std::string& symbol) {
@@ -12,6 +14,31 @@ const Attr* symbol_attr(const Attrs& attrs, const char* key, const std::string& 
     if (name.as_string() && *name.as_string() == symbol) return &value;
   }
   return nullptr;
+}
+
+Facts facts_after_checks(const graph::Function& f) {
+  Facts facts = declared_facts(f);
+  for (const graph::Block& block : f->body->blocks) {
+    for (const graph::Binding& b : block.bindings) {
+      const auto* call = graph::as<graph::CallNode>(b.value);
+      if (!call || !call->op || call->op->name != "check") return facts;
+      if (const auto* p = graph::as<graph::PrimValueNode>(call->args[0])) facts.assume(p->value);
+    }
+  }
+  return facts;
+}
+
+std::vector<std::pair<size_t, size_t>> donations(const graph::Function& f) {
+  std::vector<std::pair<size_t, size_t>> result;
+  const Attr* dict = f->attrs.find("donate");
+  if (!dict || !dict->as_dict()) return result;
+  for (const auto& [output, input] : *dict->as_dict()) {
+    const int64_t *o = output.as_int(), *i = input.as_int();
+    if (o && i && *o >= 0 && *i >= 0) {
+      result.emplace_back(static_cast<size_t>(*o), static_cast<size_t>(*i));
+    }
+  }
+  return result;
 }
 
 Facts declared_facts(const graph::Function& f) {

@@ -10,6 +10,15 @@ namespace repose {
 // facts.
 Facts declared_facts(const graph::Function& f);
 
+// The same, and what the checks at the head of the body say: a declared range of a sum, for
+// example. For what happens after those checks.
+Facts facts_after_checks(const graph::Function& f);
+
+// The attribute `donate` of a function: pairs of a result (tuples flattened) and the parameter
+// whose memory a caller may give for it. Entries that are no such numbers are left out: the
+// verifier reports them.
+std::vector<std::pair<size_t, size_t>> donations(const graph::Function& f);
+
 // The entry of symbol `name` in the dictionary attribute `key`; null if there is none.
 const Attr* symbol_attr(const Attrs& attrs, const char* key, const std::string& name);
 

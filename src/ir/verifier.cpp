@@ -27,6 +27,8 @@
 // G13 call_tir_inplace: every result overwrites one argument of its type, or is new (-1); no value
 // that
 //     shares storage with an overwritten one is used later; constants are not overwritten.
+// G14 The attribute `donate` maps results to parameters, both by position, each parameter once; the
+//     two are tensors of one dtype, shape and layout.
 //
 // Dimensions that may or may not be equal are no violation: a check at run time decides.
 #include "ir/verifier.h"
@@ -100,6 +102,7 @@ class FunctionVerifier {
     span_ = f.span;
     force_pure_ = f.attrs.find("relax.force_pure") && f.attrs.get_bool("relax.force_pure");
     check(f);
+    check_donations(f);
   }
 
  private:
@@ -114,6 +117,45 @@ class FunctionVerifier {
   void report(DiagnosticKind kind, fmt::format_string<Args...> text, Args&&... args) {
     problems_.push_back(
         error(kind, span_, "`{}`: {}", name_, fmt::format(text, std::forward<Args>(args)...)));
+  }
+
+  static void flatten(const Type& t, std::vector<Type>& out) {
+    if (const auto* tuple = as<TupleTypeNode>(t)) {
+      for (const Type& field : tuple->fields) flatten(field, out);
+    } else {
+      out.push_back(t);
+    }
+  }
+
+  void check_donations(const FunctionNode& f) {
+    const Attr* donate = f.attrs.find("donate");
+    if (!donate) return;
+    const AttrDict* entries = donate->as_dict();
+    std::vector<Type> results;
+    if (f.result_type) flatten(f.result_type, results);
+    std::unordered_set<int64_t> taken;
+    for (const auto& [output, input] : entries ? *entries : AttrDict{{Attr(), Attr()}}) {
+      const int64_t *o = output.as_int(), *i = input.as_int();
+      if (!o || !i || *o < 0 || *i < 0 || static_cast<size_t>(*o) >= results.size() ||
+          static_cast<size_t>(*i) >= f.params.size()) {
+        report(DiagnosticKind::bad_attribute,
+               "`donate` is no dictionary from the {} results to the {} parameters, by position",
+               results.size(), f.params.size());
+      } else if (!taken.insert(*i).second) {
+        report(DiagnosticKind::bad_attribute, "`donate` gives parameter `{}` to two results",
+               f.params[*i]->name);
+      } else {
+        check_donation(results[*o], *o, *f.params[*i]);
+      }
+    }
+  }
+
+  void check_donation(const Type& result, int64_t position, const VariableNode& param) {
+    const auto *r = as<TensorTypeNode>(result), *p = as<TensorTypeNode>(param.type);
+    if (r && p && r->dtype == p->dtype && is_subtype(result, param.type) != Truth::no) return;
+    report(DiagnosticKind::bad_attribute,
+           "`donate`: result {} has type `{}`, parameter `{}` has `{}`", position,
+           to_string(result), param.name, to_string(param.type));
   }
 
   // ---- Scopes. What a sequence binds is undone when it ends.

@@ -162,8 +162,10 @@ class ProgramVerifier {
     if (e->kind == ExprKind::if_then_else) {  // only the taken side is evaluated
       check(e->args[0], facts, seen);
       Seen taken, other;
+      const bool outer = std::exchange(is_masked_, is_masked_ || e->args[0]->dtype.is_vector());
       check(e->args[1], assuming(facts, e->args[0]), taken);
       check(e->args[2], assuming(facts, make_not(e->args[0])), other);
+      is_masked_ = outer;
       return;
     }
     const auto* call = as<repose::CallNode>(e);
@@ -172,7 +174,7 @@ class ProgramVerifier {
              call->name);
     }
     for (const Expr& a : e->args) check(a, facts, seen);
-    if (const auto* load = as<LoadNode>(e)) check_access(load->buffer, e->args, facts, true);
+    if (const auto* load = as<LoadNode>(e)) check_access(load->buffer, e->args, facts, !is_masked_);
   }
 
   // Loads are left out: what they read may change.
@@ -270,6 +272,9 @@ class ProgramVerifier {
                  let->var->name, let->var->dtype.to_string(), let->value->dtype.to_string());
         }
         bind(let->var);
+        if (let->var->dtype == dtypes::index && let->value->dtype == dtypes::index) {
+          return check_assuming(eq(let->var, let->value), let->body);
+        }
         return check(let->body);
       }
       case StmtKind::if_: {
@@ -455,6 +460,7 @@ class ProgramVerifier {
   int level_ = 0;
   std::string block_name_;
   Facts facts_;
+  bool is_masked_ = false;  // in a side of an if_then_else that only some lanes take
   std::unordered_map<const VarNode*, Binding> vars_;
   std::vector<const VarNode*> var_stack_;
   std::unordered_set<const BufferNode*> buffers_;

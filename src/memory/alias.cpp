@@ -14,6 +14,13 @@ namespace {
 // Merges that may cost memory are tried on every sample; this many at most.
 constexpr int max_trials = 400;
 
+void collect_tensors(const Type& t, std::vector<const TensorTypeNode*>& tensors) {
+  if (const auto* tensor = as<TensorTypeNode>(t)) tensors.push_back(tensor);
+  if (const auto* tuple = as<TupleTypeNode>(t)) {
+    for (const Type& field : tuple->fields) collect_tensors(field, tensors);
+  }
+}
+
 class Aliases {
  public:
   Aliases(const Module& module, const Liveness& live, const Facts& facts)
@@ -28,14 +35,22 @@ class Aliases {
 
   Aliasing result;
 
-  void take_results(const graph::Function& f) {
+  // A computed storage that is a result lives in that result's buffer, unless another result has
+  // it, or the buffer's shape isn't known yet where the storage is written.
+  void take_results(const graph::Function& f, const std::vector<bool>& donated) {
     const Places& places = live_.places.at(f->body->result.get());
+    std::vector<const TensorTypeNode*> types;
+    collect_tensors(f->body->result->type, types);
     for (size_t r = 0; r < places.size(); ++r) {
-      bool direct = places[r].size() == 1;
+      bool direct = places[r].size() == 1 && !(r < donated.size() && donated[r]);
+      int known = 0;  // the shape
+      for (const Expr& d : *types[r]->shape) known = std::max(known, known_at(d));
+      shape_known_.push_back(known);
       if (direct) {
         const int s = places[r][0];
         Block& block = block_of(s);
-        direct = block.in_arena() && live_.storages[s].kind == Storage::Kind::computed;
+        direct = block.in_arena() && live_.storages[s].kind == Storage::Kind::computed &&
+                 known < std::max(live_.storages[s].first, 1);
         if (direct) block.result = static_cast<int>(r);
       }
       result.copied_results.push_back(!direct);
@@ -64,6 +79,7 @@ class Aliases {
   // Parts of concatenations where they belong.
   void concatenate() {
     for (const KernelCall& call : live_.calls) {
+      if (!program(call)) continue;
       const Sharing sharing = sharing_of(*program(call));
       if (sharing.concatenation.empty()) continue;
       const auto& args = arguments(call);
@@ -83,7 +99,9 @@ class Aliases {
 
   // Results over operands that die.
   void write_in_place() {
-    for (const KernelCall& call : live_.calls) find_candidates(call);
+    for (const KernelCall& call : live_.calls) {
+      if (program(call)) find_candidates(call);
+    }
     for (const KernelCall& call : live_.calls) {
       for (const std::vector<int>& place : live_.places.at(call.result)) {
         auto it = over_.find(place[0]);
@@ -209,6 +227,8 @@ class Aliases {
   // Can block `from` lie in `into` from `begin` on, as far as sizes have to be known.
   bool sizes_known(int from, int into, const Expr& begin) {
     const int first = result.blocks[from].first();
+    const int r = result.blocks[into].result;
+    if (r >= 0 && shape_known_[static_cast<size_t>(r)] >= std::max(first, 1)) return false;
     return known_at(result.blocks[into].bytes) < std::max(first, 1) &&
            known_at(begin) < std::max(first, 1);
   }
@@ -369,6 +389,7 @@ class Aliases {
   SameBytes same_bytes_;
   std::vector<SymbolValues> samples_;
   std::unordered_map<const ExprNode*, int> known_at_;
+  std::vector<int> shape_known_;  // per result: the position after which its buffer can be had
   std::vector<Expr> kept_;
   std::unordered_map<int, std::vector<int>> over_;  // per result: operands, the first ones first
   std::unordered_map<int, int> part_of_;            // parts of concatenations that are in place
@@ -380,7 +401,7 @@ class Aliases {
 Aliasing find_aliases(const graph::Function& f, const Module& module, const Liveness& live,
                       const Facts& facts, const AliasOptions& options) {
   Aliases aliases(module, live, facts);
-  aliases.take_results(f);
+  aliases.take_results(f, options.donated_results);
   if (options.in_place) {
     aliases.join_branches();
     aliases.concatenate();

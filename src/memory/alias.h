@@ -16,6 +16,7 @@ struct Block {
   Storage::Kind kind = Storage::Kind::computed;  // never view
   int result = -1;  // the result of the function whose buffer it is, or -1
   Expr bytes;       // canonical; null for inputs and constants
+  Expr room;        // what is reserved: an upper bound of `bytes`; null: `bytes`
   LiveSet live;
   std::vector<int> members;  // storages
 
@@ -37,7 +38,8 @@ struct Aliasing {
 };
 
 struct AliasOptions {
-  bool in_place = true;  // false: only what costs nothing else (views, results)
+  bool in_place = true;                    // false: only what costs nothing else (views, results)
+  std::vector<bool> donated_results = {};  // PlanOptions::donated_results
 };
 
 // Requires: `live` is that of `f`. Programs without attributes of find_sharing share nothing.

@@ -30,11 +30,12 @@ std::optional<std::vector<int64_t>> arena_sizes(const std::vector<Block>& blocks
       sizes.push_back(0);
       continue;
     }
-    auto it = known.find(b.bytes.get());
+    const Expr& room = b.room ? b.room : b.bytes;
+    auto it = known.find(room.get());
     if (it == known.end()) {
-      const std::optional<int64_t> bytes = evaluate(b.bytes, values);
+      const std::optional<int64_t> bytes = evaluate(room, values);
       if (!bytes) return std::nullopt;
-      it = known.emplace(b.bytes.get(), align64(std::max<int64_t>(0, *bytes))).first;
+      it = known.emplace(room.get(), align64(std::max<int64_t>(0, *bytes))).first;
     }
     sizes.push_back(it->second);
   }

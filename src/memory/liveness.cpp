@@ -35,6 +35,7 @@ class Numbering {
   std::vector<std::vector<int>> uses;  // per position: storages (roots) that are read
 
   void run(const graph::Function& f) {
+    next();  // position 0: entry
     for (size_t i = 0; i < f->params.size(); ++i) {
       Places places;
       for (int k = count_tensors(f->params[i]->type); k > 0; --k) {
@@ -46,7 +47,6 @@ class Numbering {
       result.places[f->params[i].get()] = std::move(places);
       know(f->params[i]->type);
     }
-    uses.resize(1);
     visit_body(f->body);
     next();
     use(f->body->result);

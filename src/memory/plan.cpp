@@ -5,6 +5,7 @@
 
 #include "memory/bytes.h"
 #include "memory/max_plus.h"
+#include "memory/size_limits.h"
 
 namespace repose {
 
@@ -156,21 +157,30 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   plan.live = liveness(f);
   AliasOptions alias_options;
   alias_options.in_place = options.reuse;
+  alias_options.donated_results = options.donated_results;
   plan.aliases = find_aliases(f, module, plan.live, facts, alias_options);
-  const std::vector<Block>& blocks = plan.aliases.blocks;
+  std::vector<Block>& blocks = plan.aliases.blocks;
   plan.region_of.assign(blocks.size(), -1);
   plan.position_in.assign(blocks.size(), -1);
 
   AlignedSizes aligned(facts);
+  const SizeLimits limits(f, plan.live, facts);
   std::map<int, Region> regions{{0, {}}};
   for (size_t b = 0; b < blocks.size(); ++b) {
     if (!blocks[b].in_arena() || blocks[b].members.empty()) continue;
-    const int position = position_known(blocks[b].bytes, plan.live);
+    int position = position_known(blocks[b].bytes, plan.live);
+    Expr bytes = blocks[b].bytes;
+    if (position > 0) {
+      if (auto limit = limits.limit(bytes, blocks[b].first())) {
+        blocks[b].room = bytes = *limit;
+        position = 0;
+      }
+    }
     Region& region = regions[position];
     region.position = position;
     plan.position_in[b] = static_cast<int>(region.blocks.size());
     region.blocks.push_back(static_cast<int>(b));
-    region.sizes.push_back(aligned(blocks[b].bytes));
+    region.sizes.push_back(aligned(bytes));
   }
   for (auto& [position, region] : regions) {
     for (int b : region.blocks) {

@@ -14,7 +14,8 @@
 namespace repose {
 
 // A region holds the blocks whose sizes become known at one point: region 0 at entry, others where
-// data binds a symbol.
+// data binds a symbol. A block whose size the data decides, but has an upper bound that is known at
+// entry, has that much room in region 0.
 struct Region {
   int position = 0;                     // after which every size in it is known (0: entry)
   std::vector<int> blocks;              // of the plan's aliasing
@@ -34,6 +35,9 @@ struct MemoryPlan {
 
 struct PlanOptions {
   bool reuse = true;  // false: every storage has bytes of its own
+  // Results whose buffers may be the memory of an input (by position; shorter: none): they are
+  // copied there at the end, when nothing reads inputs any more.
+  std::vector<bool> donated_results = {};
 };
 
 // Requires: `f` as liveness.h says, with known shapes. `facts`: ranges of the function's symbols.

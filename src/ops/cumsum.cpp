@@ -78,7 +78,8 @@ Result<graph::Value> lower_cumsum(Builder& b, const graph::CallNode& call) {
   }
   axes.push_back({shape[axis], tir::IterKind::scan});
   tir::Stmt body = loop_nest("cumsum", axes, {x, y}, y, [&](const te::Indices& i) {
-    const Expr step = i.back(), zero = make_const(dtype, 0);
+    const Expr& step = i.back();
+    const Expr zero = make_const(dtype, 0);
     te::Indices at(i.begin(), i.end() - 1);
     at.insert(at.begin() + static_cast<int64_t>(axis), step);
     te::Indices before = at;

@@ -91,7 +91,7 @@ std::vector<te::Tensor> pad_rule(const graph::CallNode& call, const std::vector<
           }
           source.push_back(at);
         }
-        const Expr value = x(std::move(source));
+        Expr value = x(std::move(source));
         if (!inside) return value;
         const Expr outside = in.size() > 1
                                  ? in[1](te::Indices{})

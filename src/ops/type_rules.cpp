@@ -186,7 +186,7 @@ Expr at_least(const Expr& value, const Expr& limit, const Facts& facts) {
 }
 
 Expr wrapped_index(const Expr& value, const Expr& dim) {
-  const Expr index = make_cast(dtypes::index, value);
+  Expr index = make_cast(dtypes::index, value);
   if (value->dtype.is_uint()) return index;
   return make_select(lt(index, make_int(0)), index + dim, index);
 }

@@ -438,9 +438,18 @@ class ContractionRule {
                        std::move(save)}));
   }
 
-  // The stages after the contraction, element by element over the block, and the stores.
+  // The stages after the contraction, element by element over the block, and the stores. A panel
+  // that goes beyond the last column stores only its part.
   Stmt epilogue(const Var& rows, const Var& m0, const Var& n0, const VarMap& batch,
                 const Buffer& results) {
+    const Stmt whole = epilogue_of_panel(rows, m0, n0, batch, results, false);
+    if (is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0)) return whole;
+    return if_stmt(canonical(le(n0 + tile_.panel, n_total_)), whole,
+                   epilogue_of_panel(rows, m0, n0, batch, results, true));
+  }
+
+  Stmt epilogue_of_panel(const Var& rows, const Var& m0, const Var& n0, const VarMap& batch,
+                         const Buffer& results, bool masked) {
     Var r = loop_var("r"), v = loop_var("v"), lane = loop_var("lane");
     const Expr column = v * tile_.lanes + lane;
     VarMap at = batch;
@@ -504,17 +513,10 @@ class ContractionRule {
     Stmt body = tir::make_seq(std::move(parts));
     for (size_t i = lets.size(); i-- > 0;) body = let_stmt(lets[i].first, lets[i].second, body);
 
-    auto columns = [&](bool masked) {
-      Stmt inner = body;
-      if (masked) inner = tir::make<tir::IfNode>(lt(n0 + column, n_total_), inner);
-      Stmt loop = vector ? vectorized_loop(lane, tile_.lanes, inner)
-                         : serial_loop(lane, make_int(tile_.lanes), inner);
-      return serial_loop(r, rows, serial_loop(v, make_int(vectors_per_panel), std::move(loop)));
-    };
-    const Expr whole = canonical(le(n0 + tile_.panel, n_total_));
-    if (is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0))
-      return columns(false);
-    return if_stmt(whole, columns(false), columns(true));
+    if (masked) body = tir::make<tir::IfNode>(lt(n0 + column, n_total_), body);
+    Stmt loop = vector ? vectorized_loop(lane, tile_.lanes, body)
+                       : serial_loop(lane, make_int(tile_.lanes), body);
+    return serial_loop(r, rows, serial_loop(v, make_int(vectors_per_panel), std::move(loop)));
   }
 
   const StagedProgram& p_;

@@ -21,10 +21,14 @@ namespace {
 
 using Fields = std::vector<graph::Value>;
 
-// Positions of a call's arguments that are constants.
-std::vector<bool> constant_args(const Fields& args) {
+// Which of a call's arguments are constants that may be packed. A call in place keeps its own: its
+// program's results are among them.
+std::vector<bool> constant_args(const graph::CallNode& call) {
+  const bool packs = call.op->name == "call_tir";
   std::vector<bool> result;
-  for (const graph::Value& a : args) result.push_back(graph::as<graph::ConstantNode>(a) != nullptr);
+  for (const graph::Value& a : graph::as<graph::TupleNode>(call.args[1])->fields) {
+    result.push_back(packs && graph::as<graph::ConstantNode>(a));
+  }
   return result;
 }
 
@@ -35,8 +39,8 @@ class ModuleScheduler {
 
   Result<Module> run() {
     // An operand may be packed where every call of the program passes a constant.
-    for_each_call([&](const std::string& name, const Fields& args) {
-      std::vector<bool> here = constant_args(args);
+    for_each_call([&](const std::string& name, const graph::CallNode& call) {
+      std::vector<bool> here = constant_args(call);
       auto [it, first] = constant_.emplace(name, here);
       for (size_t i = 0; !first && i < here.size(); ++i) it->second[i] = it->second[i] && here[i];
     });
@@ -52,11 +56,12 @@ class ModuleScheduler {
   }
 
  private:
-  void for_each_call(const std::function<void(const std::string&, const Fields&)>& visit) {
+  using Visit = std::function<void(const std::string&, const graph::CallNode&)>;
+  void for_each_call(const Visit& visit) {
     rewrite_calls(result_, [&](const graph::CallNode& call, const Type&) -> graph::Value {
       if (call.op && (call.op->name == "call_tir" || call.op->name == "call_tir_inplace")) {
         const std::string& name = graph::as<graph::GlobalNode>(call.args[0])->name;
-        if (result_.prim_func(name)) visit(name, graph::as<graph::TupleNode>(call.args[1])->fields);
+        if (result_.prim_func(name)) visit(name, call);
       }
       return nullptr;
     });

@@ -856,6 +856,19 @@ Expr ExprReader::read_intrinsic(const Node& node, Intrinsic intrinsic, DType exp
                          "`T.{}` takes {} arguments, {} are given", intrinsic_name(intrinsic),
                          arity, count);
   }
+  if (intrinsic == Intrinsic::check_index) {
+    if (node.kids[first + 2]->kind != NodeKind::string) {
+      return context_.fail(DiagnosticKind::bad_argument, node.kids[first + 2]->at,
+                           "expected the name of an operator");
+    }
+    Expr index = read(*node.kids[first], dtypes::index);
+    Expr extent = read(*node.kids[first + 1], dtypes::index);
+    if (!index || !extent) return nullptr;
+    const DType dtype = index->dtype;
+    return make_call(
+        intrinsic, dtype,
+        {std::move(index), std::move(extent), make_string(node.kids[first + 2]->text)});
+  }
   bool is_host = is_host_intrinsic(intrinsic);
   bool any_dtype =
       is_host || (intrinsic >= Intrinsic::isnan && intrinsic <= Intrinsic::isfinite) ||

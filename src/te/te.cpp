@@ -196,10 +196,12 @@ Program close_program(std::vector<tir::Param> params, const std::vector<tir::Par
       if (v->role != VarRole::loop && bound.insert(v.get()).second) used.push_back(v);
     }
   };
-  for (const tir::Param& p : params)
-    for (const Expr& d : p.buffer->shape) note(d);
-  for (const tir::Param& p : output_params)
-    for (const Expr& d : p.buffer->shape) note(d);
+  for (const auto* list : {static_cast<const std::vector<tir::Param>*>(&params), &output_params}) {
+    for (const tir::Param& p : *list) {
+      for (const Expr& d : p.buffer->shape) note(d);
+      for (const Expr& s : p.buffer->strides) note(s);
+    }
+  }
   tir::visit_all_exprs(body, note);
   for (const Var& v : used) params.push_back(tir::scalar_param(v));
   params.insert(params.end(), output_params.begin(), output_params.end());

@@ -341,7 +341,7 @@ TEST_F(Link, UndefinedSymbolIsNamed) {
 TEST_F(Link, GivingUpIsAnError) {
   const auto give_up = [&] {
     std::vector<MemoryFile> inputs;
-    inputs.push_back(*MemoryFile::create("half a model", fixture("model.o").substr(0, 500)));
+    inputs.push_back(*MemoryFile::create("half a model", fixture("model.o").substr(0, 500), ""));
     const std::vector<std::string> arguments = {"-shared", inputs[0].path()};
     const Result<void> first = run_lld(arguments, inputs, file("model.so"), "model.so");
     const Result<void> again = link_shared(fixture_input(), file("again.so"));

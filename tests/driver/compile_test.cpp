@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include "codegen/llvm/target_llvm.h"
 #include "ops/ops.h"
 #include "repose/repose.h"
+#include "script/parser.h"
 #include "te/te.h"
 
 namespace repose {
@@ -72,9 +75,31 @@ class Compiled {
   std::vector<float> call(std::vector<Floats> inputs, std::vector<int64_t>* shape = nullptr,
                           std::string* refused = nullptr) {
     std::vector<DLTensor> tensors;
-    std::vector<const DLTensor*> pointers;
     for (Floats& f : inputs) tensors.push_back(f.tensor());
-    for (DLTensor& t : tensors) pointers.push_back(&t);
+    return call_tensors(tensors, shape, refused);
+  }
+
+  // The same with a second input of two int64.
+  std::vector<float> call_with_integers(Floats input, int64_t (&integers)[2],
+                                        std::vector<int64_t>* shape) {
+    int64_t extent = 2;
+    DLTensor second{};
+    second.data = integers;
+    second.device = {kDLCPU, 0};
+    second.ndim = 1;
+    second.dtype = {kDLInt, 64, 1};
+    second.shape = &extent;
+    return call_tensors({input.tensor(), second}, shape, nullptr);
+  }
+
+  CompiledModel compiled_;
+  repose_model* model_ = nullptr;
+
+ private:
+  std::vector<float> call_tensors(const std::vector<DLTensor>& tensors, std::vector<int64_t>* shape,
+                                  std::string* refused) {
+    std::vector<const DLTensor*> pointers;
+    for (const DLTensor& t : tensors) pointers.push_back(&t);
     DLManagedTensorVersioned* result = nullptr;
     const int32_t status = model_->api->call(
         model_, 0, pointers.data(), static_cast<int32_t>(pointers.size()), nullptr, 1, &result);
@@ -93,9 +118,6 @@ class Compiled {
     result->deleter(result);
     return values;
   }
-
-  CompiledModel compiled_;
-  repose_model* model_ = nullptr;
 };
 
 // main(b: (m, 224)) -> relu(flatten(b)): (m * 224,)
@@ -211,6 +233,91 @@ TEST(Compile, SoftmaxOfBatchedProduct) {
             << heads << "x" << rows << "x" << columns;
       }
     }
+  }
+}
+
+// A window that is larger than what it slides over, by an amount that only a call tells.
+TEST(Compile, AFailingCheckNamesTheDimensionsThatDecideIt) {
+  auto module = parse_module(make_text_source("pool.relax", R"(
+@R.function
+def main(x: R.Tensor(("b", 1, "height", 8), "float32")):
+    with R.dataflow():
+        y = R.nn.avg_pool2d(x, pool_size=[3, 3])
+        R.output(y)
+    return y
+)"),
+                             standard_ops(), {});
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  Compiled model(*module);
+  ASSERT_NE(model.model_, nullptr);
+  EXPECT_EQ(model.call({Floats({1, 1, 3, 8})}).size(), 6u);
+  std::string refused;
+  model.call({Floats({1, 1, 2, 8})}, nullptr, &refused);
+  EXPECT_NE(refused.find("`nn.avg_pool2d`"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("(in pool.relax:5:9, `height` = 2)"), std::string::npos) << refused;
+}
+
+// Softmax, a cumulative sum and a product, so that there are several parts to generate code for.
+TEST(Compile, ThreadsOfTheCompilerDoNotChangeTheBytes) {
+  Builder b(standard_ops());
+  Var m = make_var("m");
+  auto x = graph::make_variable("x", tensor_type({m, make_int(33)}, dtypes::float32));
+  auto w = graph::make_variable("w", tensor_type({make_int(33), make_int(20)}, dtypes::float32));
+  b.begin_function("main", {x, w});
+  auto soft = b.emit(graph::make_op_call(op("nn.softmax"), {x}));
+  ASSERT_TRUE(soft.ok());
+  auto sums = b.emit(graph::make_op_call(op("cumsum"), {*soft}, Attrs{{"axis", Attr(0)}}));
+  ASSERT_TRUE(sums.ok()) << to_string(sums.errors());
+  auto product = b.emit(graph::make_op_call(op("matmul"), {*sums, w}));
+  ASSERT_TRUE(product.ok());
+  ASSERT_TRUE(b.end_function(*product).ok());
+  for (const Emit kind : {Emit::shared, Emit::object, Emit::assembly}) {
+    std::vector<std::string> bytes;
+    for (const int threads : {1, 2, 5}) {
+      CompileOptions options;
+      options.pipeline.target = *host_target();
+      options.threads = threads;
+      auto model = compile(b.module(), standard_ops(), options);
+      ASSERT_TRUE(model.ok()) << to_string(model.errors());
+      char path[] = "/tmp/repose-test-XXXXXX";
+      close(mkstemp(path));
+      auto written = write_artifact(*model, kind, path);
+      ASSERT_TRUE(written.ok()) << to_string(written.errors());
+      std::ifstream file(path, std::ios::binary);
+      bytes.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+      std::remove(path);
+    }
+    EXPECT_GT(bytes[0].size(), 1000u);
+    EXPECT_TRUE(bytes[0] == bytes[1] && bytes[0] == bytes[2]);
+  }
+}
+
+// A result that is a view of what was written before its shape is known: it is copied.
+TEST(Compile, ResultWhoseShapeIsKnownAfterItsElements) {
+  auto module = parse_module(make_text_source("late", R"(
+@R.function
+def main(x: R.Tensor(("n", 2), "float32"), target: R.Tensor((2,), "int64")):
+    rows = T.int64(is_size_var=True)
+    columns = T.int64(is_size_var=True)
+    with R.dataflow():
+        y = R.add(x, x)
+        s = R.tensor_to_shape(target)
+        t = R.match_cast(s, R.Shape([rows, columns]))
+        z = R.reshape(y, R.shape([rows, columns]))
+        R.output(z)
+    return z
+)"),
+                             standard_ops());
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  Compiled model(*module);
+  ASSERT_NE(model.model_, nullptr);
+  for (int64_t n : {0, 1, 2, 7, 64}) {
+    Floats x({n, 2}, 4);
+    int64_t target[] = {2, n};
+    std::vector<int64_t> shape;
+    std::vector<float> got = model.call_with_integers(x, target, &shape);
+    EXPECT_EQ(shape, (std::vector<int64_t>{2, n}));
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], 2 * x.data[i]);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "expr/interval.h"
 #include "expr/random_expr.h"
+#include "expr/random_statement.h"
 
 namespace repose {
 namespace {
@@ -96,9 +97,63 @@ TEST_F(FactsTest, DisjunctionsShrink) {
   EXPECT_EQ(prove_equal(n, m, facts), Truth::yes);
 }
 
+// What broadcasting requires, of several pairs of dimensions.
+TEST_F(FactsTest, KnownDisjunctionsAreProvenAndLearnedOnce) {
+  std::vector<Expr> known;
+  for (int i = 0; i < 4; ++i) {
+    Var a = make_var("a"), b = make_var("b");
+    known.push_back(logical_or(logical_or(eq(a, b), eq(a, c(1))), eq(b, c(1))));
+    facts.assume(known.back());
+  }
+  const size_t count = facts.conditions().size();
+  EXPECT_EQ(count, 4u);
+  for (const Expr& condition : known) {
+    const Expr& first = condition->args[0];
+    EXPECT_EQ(prove(condition, facts), Truth::yes);
+    EXPECT_EQ(prove(logical_or(condition->args[1], first), facts), Truth::yes);
+    EXPECT_EQ(prove(logical_or(eq(n, m), condition), facts), Truth::yes);
+    EXPECT_EQ(prove(first, facts), Truth::unknown);
+    facts.assume(condition);
+  }
+  EXPECT_EQ(facts.conditions().size(), count);
+}
+
+// A range that a symbol already has says nothing new when the symbol is replaced.
+TEST_F(FactsTest, RangesOfReplacedSymbolsStay) {
+  facts.restrict(m, {2, 64, 2, 0});
+  facts.assume(logical_or(eq(n, s), eq(n, c(1))));
+  facts.assume(eq(m, n + 1));
+  EXPECT_EQ(prove(le(n, c(63)), facts), Truth::yes);
+  EXPECT_EQ(prove(eq(n, s), facts), Truth::unknown);
+  facts.restrict(m, {3, plus, 1, 0});  // so n isn't 1
+  EXPECT_EQ(prove(eq(n, s), facts), Truth::yes);
+}
+
 TEST_F(FactsTest, FalseConditionsContradict) {
   facts.assume(lt(n, c(0)));
   EXPECT_TRUE(facts.is_contradiction());
+}
+
+// reshape from (m, n) to (m, n // 8, 8) states that both have as many elements.
+TEST_F(FactsTest, CommonFactorsDivideOut) {
+  Expr elements = eq(Expr(m) * n, Expr(m) * floor_div(n, c(8)) * 8);
+  Facts maybe_empty = facts;
+  maybe_empty.assume(elements);
+  EXPECT_EQ(prove_divisible(n, 8, maybe_empty), Truth::unknown);  // m may be 0
+  facts.restrict(m, {1, plus});
+  facts.assume(elements);
+  EXPECT_EQ(facts.range_of(n), (Interval{0, plus, 8, 0}));
+  EXPECT_EQ(prove_divisible(Expr(n) * 3, 24, facts), Truth::yes);
+  // Heads that the hidden size is split into: the size is their product.
+  Facts heads;
+  heads.restrict(m, {1, plus});
+  Var h = make_var("h", dtypes::index, VarRole::dimension);
+  heads.assume(eq(Expr(m) * n, Expr(m) * (Expr(h) * 64)));
+  EXPECT_EQ(prove_equal(n, Expr(h) * 64, heads), Truth::yes);
+  Facts ordered;
+  ordered.restrict(m, {1, plus});
+  ordered.assume(le(Expr(m) * n, Expr(m) * h));
+  EXPECT_EQ(prove_le(n, h, ordered), Truth::yes);
 }
 
 TEST_F(FactsTest, BoundsOfEveryKind) {
@@ -144,6 +199,23 @@ TEST_F(FactsTest, RandomBoundsContainEveryValue) {
       ASSERT_EQ(assignments, 0) << scene.to_string();
     }
   }
+}
+
+// Otherwise replacing would never end.
+TEST_F(FactsTest, ReplacementsHaveNoReplacedSymbols) {
+  RandomStatement random(1);
+  int replacements = 0;
+  for (int i = 0; i < 20000; ++i) {
+    Statement s = random.next();
+    for (const auto& [symbol, replacement] : s.facts.equalities()) {
+      for (const Var& v : free_vars(replacement)) {
+        ASSERT_EQ(s.facts.equalities().count(v.get()), 0u)
+            << symbol->name << " is " << to_string(replacement) << " in " << s.to_string();
+      }
+      ++replacements;
+    }
+  }
+  EXPECT_GT(replacements, 100);
 }
 
 TEST_F(FactsTest, RandomIntervalsIntersect) {

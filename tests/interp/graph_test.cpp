@@ -264,45 +264,154 @@ def main(x: R.Tensor(("n",), "float32")) -> R.Tensor(("n",), "float32"):
             "symbol `n` is 3, it is declared to lie in [0, 2] and to be a multiple of 1");
 }
 
-// The loop is given to the interpreter as an operator of the table: (condition, body, carried).
+// ---- Loops --------------------------------------------------------------------------------------
+
 TEST(Graph, WhileLoopCarriesValues) {
-  static const OpDef loop{
-      .name = "while_loop",
-      .args = {{"cond", ArgKind::any}, {"body", ArgKind::any}, {"init", ArgKind::any}},
-      .infer = [](InferContext&, const graph::CallNode& call) -> Result<Type> {
-        return call.args[2]->type;
-      }};
-  std::vector<const OpDef*> defs{&loop};
-  for (const OpDef* op : standard_ops().all()) {
-    if (op->name != "while_loop") defs.push_back(op);
-  }
-  const OpTable ops(defs);
-  Builder b(ops);
-  const Type integer = tensor_type({}, dtypes::int64);
-  auto constant = [](double v) { return graph::make_constant(ints({}, {v})); };
-  auto binary = [&](const char* op, graph::Value x, graph::Value y) {
-    return *b.emit(graph::make_op_call(*ops.find(op), {std::move(x), std::move(y)}));
+  const Module m = parse(R"(
+@R.function
+def main(n: R.Tensor((), "int64")) -> R.Tensor((), "int64"):
+    @R.function
+    def goes_on(i: R.Tensor((), "int64"), p: R.Tensor((), "int64")) -> R.Tensor((), "bool"):
+        return R.less_equal(i, n)
+
+    @R.function
+    def step(i: R.Tensor((), "int64"), p: R.Tensor((), "int64")):
+        return (i + 1, p * i)
+
+    r = R.while_loop(goes_on, step, (R.const(1, "int64"), R.const(1, "int64")))
+    return r[1]
+)");
+  EXPECT_EQ(run(m, {ints({}, {5})}), "int64()[120]");
+  EXPECT_EQ(run(m, {ints({}, {0})}), "int64()[1]");
+}
+
+// A value that is no tuple, functions of the module, and a symbol that each iteration binds anew.
+const char* const growing = R"(
+@I.ir_module
+class Module:
+    @R.function(private=True)
+    def is_small(x: R.Tensor(("k",), "float32")) -> R.Tensor((), "bool"):
+        return R.less(R.sum(x), R.const(9.0, "float32"))
+
+    @R.function(private=True)
+    def twice(x: R.Tensor(("k",), "float32")) -> R.Tensor(("k * 2",), "float32"):
+        return R.concat((x, x))
+
+    @R.function
+    def main(x: R.Tensor(("n",), "float32")):
+        y = R.while_loop(cls.is_small, cls.twice, x)
+        return y
+)";
+
+TEST(Graph, WhileLoopBindsSymbolsInEachIteration) {
+  const Module m = parse(growing);
+  EXPECT_EQ(run(m, {floats({1}, {3})}), "float32(4)[3, 3, 3, 3]");
+  EXPECT_EQ(run(m, {floats({2}, {4, 5})}), "float32(2)[4, 5]");
+  // The result's extent is a symbol of its own, and not the caller's.
+  const graph::Function f = m.graph_function("main");
+  const auto* result = as<TensorTypeNode>(f->result_type);
+  const auto* param = as<TensorTypeNode>(f->params[0]->type);
+  ASSERT_TRUE(result && result->shape && as<VarNode>((*result->shape)[0]));
+  EXPECT_NE((*result->shape)[0], (*param->shape)[0]);
+}
+
+TEST(Graph, WhileLoopKeepsSymbolsOfTheScopeAround) {
+  const Module m = parse(R"(
+@R.function
+def main(x: R.Tensor(("n",), "float32")) -> R.Tensor(("n",), "float32"):
+    n = T.int64()
+
+    @R.function
+    def is_small(v: R.Tensor((n,), "float32")) -> R.Tensor((), "bool"):
+        return R.less(R.sum(v), R.const(9.0, "float32"))
+
+    @R.function
+    def twice(v: R.Tensor((n,), "float32")) -> R.Tensor((n,), "float32"):
+        return R.add(v, v)
+
+    return R.while_loop(is_small, twice, x)
+)");
+  EXPECT_EQ(run(m, {floats({2}, {1, 2})}), "float32(2)[4, 8]");
+  EXPECT_TRUE(structural_equal(m.graph_function("main")->body->result->type,
+                               m.graph_function("main")->params[0]->type));
+}
+
+TEST(Graph, WhileLoopWithoutEndMeetsTheLimit) {
+  const Module m = parse(R"(
+@R.function
+def main(x: R.Tensor((), "float32")) -> R.Tensor((), "float32"):
+    @R.function
+    def always(v: R.Tensor((), "float32")) -> R.Tensor((), "bool"):
+        return R.const(True, "bool")
+
+    @R.function
+    def same(v: R.Tensor((), "float32")) -> R.Tensor((), "float32"):
+        return v
+
+    return R.while_loop(always, same, x)
+)");
+  InterpretOptions options;
+  options.max_steps = 1000;
+  EXPECT_NE(run(m, {floats({}, {1})}, options).find("1000"), std::string::npos);
+}
+
+// C1 … C4 of the operator: what `cond` and `body` look like, and the error.
+TEST(Graph, WhileLoopConstraints) {
+  auto with = [](const std::string& cond, const std::string& body, const std::string& init) {
+    const std::string text = R"(
+@R.function
+def main(x: R.Tensor(("n",), "float32")):
+    @R.function
+    def cond()" + cond + R"(
+
+    @R.function
+    def body()" + body + R"(
+
+    return R.while_loop(cond, body, )" +
+                             init + ")\n";
+    auto module = parse_module(make_text_source("test", text), standard_ops());
+    return module.ok() ? std::string("ok") : module.errors()[0].text;
   };
-  auto n = graph::make_variable("n", integer);
-  b.begin_function("main", {n});
-  auto i = graph::make_variable("i", integer), p = graph::make_variable("p", integer);
-  b.begin_function("cond", {i, p});
-  const graph::Value cond = *b.end_function(binary("less_equal", i, n));
-  const auto cond_var = *b.emit(cond);
-  auto j = graph::make_variable("j", integer), q = graph::make_variable("q", integer);
-  b.begin_function("body", {j, q});
-  const graph::Value next = binary("add", j, constant(1)), product = binary("multiply", q, j);
-  const graph::Value body = *b.end_function(graph::make_tuple({next, product}));
-  const auto body_var = *b.emit(body);
-  const auto carried = *b.emit(graph::make_op_call(
-      loop, {cond_var, body_var, graph::make_tuple({constant(1), constant(1)})}));
-  ASSERT_TRUE(b.end_function(*b.emit(graph::make_tuple_get(carried, 1))).ok());
-  auto with = [&](double v) {
-    auto result = interpret(b.module(), ops, "main", {ints({}, {v})});
-    return result.ok() ? to_string(*result) : to_string(result.errors());
-  };
-  EXPECT_EQ(with(5), "int64()[120]");
-  EXPECT_EQ(with(0), "int64()[1]");
+  const std::string cond = R"(v: R.Tensor(("k",), "float32")) -> R.Tensor((), "bool"):
+        return R.less(R.sum(v), R.const(9.0, "float32")))";
+  const std::string body = R"(v: R.Tensor(("k",), "float32")) -> R.Tensor(("k",), "float32"):
+        return R.add(v, v))";
+  EXPECT_EQ(with(cond, body, "x"), "ok");
+  EXPECT_EQ(with(cond, body, "(x, x)"),
+            "`while_loop`: `cond` takes 1 values, 2 are carried");  // C1
+  EXPECT_EQ(with(cond, R"(v: R.Tensor(("k",), "float32")) -> R.Tensor(("k",), "int32"):
+        return R.astype(v, dtype="int32"))",
+                 "x"),
+            "`while_loop`: the result of `body` has type `R.Tensor((k,), dtype=\"int32\")`, "
+            "expected `R.Tensor((k,), dtype=\"float32\")`");  // C3
+  EXPECT_EQ(with(cond, body, "R.const(1, \"int32\")"),
+            "`while_loop`: `init` has type `R.Tensor((), dtype=\"int32\")`, expected "
+            "`R.Tensor((k,), dtype=\"float32\")`");  // C3
+  EXPECT_EQ(with(R"(v: R.Tensor(("k",), "float32")) -> R.Tensor(("k",), "bool"):
+        return R.less(v, v))",
+                 body, "x"),
+            "`while_loop`: `cond` gives `R.Tensor((k,), dtype=\"bool\")`, expected a bool of rank "
+            "0");  // C4
+}
+
+TEST(Graph, WhileLoopIsPure) {
+  auto module = parse_module(make_text_source("test", R"(
+@R.function(pure=False)
+def main(x: R.Tensor((), "float32")):
+    @R.function
+    def cond(v: R.Tensor((), "float32")) -> R.Tensor((), "bool"):
+        return R.less(v, R.const(9.0, "float32"))
+
+    @R.function(pure=False)
+    def body(v: R.Tensor((), "float32")) -> R.Tensor((), "float32"):
+        R.print(v, format="{}")
+        return R.add(v, v)
+
+    return R.while_loop(cond, body, x)
+)"),
+                             standard_ops());
+  ASSERT_FALSE(module.ok());
+  EXPECT_EQ(module.errors()[0].text, "`while_loop`: operand 1 (`body`) is not pure");  // C2
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "memory/order.h"
 #include "memory/plan.h"
-#include "memory/random_graph.h"
+#include "memory/plan_graph.h"
 
 namespace repose {
 namespace {
@@ -34,8 +34,8 @@ struct Layers {
       Value w = call({a, now}, wide);
       now = call({w, now}, hidden, false, 1);
     }
-    auto body = make_ref<graph::BodyNode>(
-        std::vector<graph::Block>{{false, std::move(bindings_)}}, now);
+    auto body =
+        make_ref<graph::BodyNode>(std::vector<graph::Block>{{false, std::move(bindings_)}}, now);
     function = make_ref<graph::FunctionNode>(std::vector<graph::Variable>{x}, body, hidden, true,
                                              false, Attrs{}, Span{});
   }

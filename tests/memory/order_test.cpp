@@ -10,7 +10,7 @@
 #include "memory/bytes.h"
 #include "memory/order_search.h"
 #include "memory/plan.h"
-#include "memory/random_graph.h"
+#include "memory/plan_graph.h"
 
 namespace repose {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "memory/order.h"
-#include "memory/random_graph.h"
+#include "memory/plan_graph.h"
 #include "memory/simulate.h"
 
 namespace repose {

@@ -165,6 +165,58 @@ TEST(OnnxImport, Windows) {
                 one_node(17, "MaxPool", {"b", 3, "l"}, {}, {attr("kernel_shape", {2})}));
 }
 
+// Resize of x: (b, 3, h, w) by the float `scales` that the nodes of `w` compute.
+ModelWriter resize_by_scales(ModelWriter w, const std::vector<std::string>& attributes = {}) {
+  w.output("y").floats("none", {0});
+  w.add("Resize", {"x", "none", "scales"}, {"y"}, attributes);
+  return w;
+}
+
+TEST(OnnxImport, ResizeByScales) {
+  ModelWriter fractions;
+  fractions.input("x", float32, {"b", 3, "h", 10}).ints("over", {1, 1, 3, 7});
+  fractions.ints("under", {1, 1, 2, 10}).add("Cast", {"over"}, {"a"}, {attr("to", float32)});
+  fractions.add("Cast", {"under"}, {"c"}, {attr("to", float32)}).add("Div", {"a", "c"}, {"scales"});
+  EXPECT_FLOATS("(b, 3, \"h + h // 2\", 7)", resize_by_scales(fractions));
+  EXPECT_NE(errors(resize_by_scales(fractions, {text_attr("mode", "linear"), attr("antialias", 1)}))
+                .find("`antialias` is not supported"),
+            std::string::npos);
+  // Wanted extents over those of x: exact, whatever they are.
+  ModelWriter quotients;
+  quotients.input("x", float32, {"b", 3, "h", "w"}).input("like", float32, {"b", 3, "k", "w"});
+  quotients.add("Shape", {"x"}, {"have"}).add("Shape", {"like"}, {"want"});
+  quotients.add("Cast", {"want"}, {"a"}, {attr("to", float32)});
+  quotients.add("Cast", {"have"}, {"c"}, {attr("to", float32)}).add("Div", {"a", "c"}, {"scales"});
+  const ModelWriter resized = resize_by_scales(quotients);
+  auto imported = import(resized);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(std::ranges::count(operators(*imported), "resize"), 1);
+  EXPECT_FLOATS("(b, 3, k, w)", resized);
+}
+
+TEST(OnnxImport, ResizeBySizes) {
+  const std::vector<Dim> x{"b", 3, "h", "w"};
+  auto by_sizes = [&](std::vector<int64_t> sizes, std::vector<std::string> attributes) {
+    ModelWriter w(18);
+    w.input("x", float32, x).output("y").ints("sizes", sizes);
+    w.add("Resize", {"x", "", "", "sizes"}, {"y"}, attributes);
+    return w;
+  };
+  EXPECT_FLOATS("(b, 3, 8, 9)", by_sizes({8, 9}, {attr("axes", {2, 3})}));
+  EXPECT_FLOATS("(b, 3, 9, 8)", by_sizes({8, 9}, {attr("axes", {-1, -2})}));
+  EXPECT_FLOATS(
+      "(b, 9, h, w)",
+      by_sizes({9}, {attr("axes", {1}), text_attr("keep_aspect_ratio_policy", "not_larger")}));
+  EXPECT_NE(errors(by_sizes({8}, {attr("axes", {2, 3})})).find("has 1 elements, expected 2"),
+            std::string::npos);
+  EXPECT_NE(errors(by_sizes({8}, {attr("axes", {2}), text_attr("mode", "area")}))
+                .find("attribute `mode` is \"area\""),
+            std::string::npos);
+  ModelWriter nothing;
+  nothing.input("x", float32, x).output("y").add("Resize", {"x"}, {"y"});
+  EXPECT_NE(errors(nothing).find("neither `scales` nor `sizes`"), std::string::npos);
+}
+
 // ---- Operator sets
 // -------------------------------------------------------------------------------
 
@@ -232,9 +284,35 @@ TEST(OnnxImport, NamesOfDimensions) {
   EXPECT_EQ(*f->attrs.find("symbol_names"),
             Attr(AttrDict{{"p2o_DynamicDimension_0", "p2o.DynamicDimension.0"},
                           {"_a_b_1", "/a/b_1"},
-                          {"_", "?"},
+                          {"_a_b_2", "/a/b_2"},
                           {"new", "new"},
                           {"past", "past"}}));
+}
+
+TEST(OnnxImport, QuestionMarksAreSymbolsOfTheirOwn) {
+  ModelWriter w;
+  w.input("x", float32, {"?", "?"}).add("Relu", {"x"}, {"y"}).output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->params[0]->type),
+            "R.Tensor((x_0, x_1), dtype=\"float32\")");
+}
+
+TEST(OnnxImport, SymbolsMadeOneSayByWhichNode) {
+  ModelWriter w;
+  w.input("x", float32, {"m", 4}).input("w", float32, {"k", 4});
+  w.add("Add", {"x", "w"}, {"s"}).output("s");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(imported->main()->attrs.find("symbol_aliases"), nullptr);  // 1 may stand beside n
+  ModelWriter concat;
+  concat.input("x", float32, {"m", 4}).input("w", float32, {"k", 4});
+  concat.add("Concat", {"x", "w"}, {"s"}, {attr("axis", 1)}, "", "/join").output("s");
+  auto joined = import(concat);
+  ASSERT_TRUE(joined->module.ok()) << to_string(joined->module.errors());
+  const Attr* aliases = joined->main()->attrs.find("symbol_aliases");
+  ASSERT_NE(aliases, nullptr);
+  EXPECT_EQ(*aliases, Attr(AttrDict{{"k", Attr(AttrList{"m", "node `/join` (Concat, node 0)"})}}));
 }
 
 TEST(OnnxImport, WordsOfTheTextAreNoIdentifiers) {
@@ -278,6 +356,24 @@ TEST(OnnxImport, DeclaredRangesOfSums) {
   auto imported = import(one_node(17, "Relu", {"past", "new"}), {.dims = {{"past+new", most}}});
   ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
   EXPECT_EQ(checks(*imported), (std::vector<std::string>{"new + past <= 4096"}));
+}
+
+// The first 4096 of the positions are all of them, where that is declared.
+TEST(OnnxImport, DeclaredRangesOfSumsSharpenProofs) {
+  ModelWriter w;
+  w.input("x", float32, {"past + new", 3}).input("p", float32, {"past", "new"}).output("y");
+  w.ints("from", {0}).ints("to", {4096}).add("Slice", {"x", "from", "to"}, {"y"});
+  Interval most;
+  most.lower = 0;
+  most.upper = 4096;
+  auto result_type = [&](const ImportOptions& options) {
+    auto imported = import(w, options);
+    EXPECT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+    return to_string(imported->module->graph_function("main")->result_type);
+  };
+  EXPECT_NE(result_type({}).find("T.min("), std::string::npos);
+  EXPECT_EQ(result_type({.dims = {{"past+new", most}}}),
+            "R.Tensor((\"new + past\", 3), dtype=\"float32\")");
 }
 
 TEST(OnnxImport, EqualNamesAreOneSymbol) {

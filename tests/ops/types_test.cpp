@@ -37,6 +37,23 @@ TEST(types, reshape_C1_may_hold_for_some_extents) {
   EXPECT_EQ(g.checks().size(), 1u);
 }
 
+TEST(types, reshape_teaches_divisors) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.k}));
+  Graph g({x});
+  g.b.assume(le(n_(1), s.m));
+  const Expr groups = floor_div(s.k, n_(8));
+  EXPECT_EQ(g.type(op_reshape(), {x, shape_value({s.m, groups, n_(8)})}),
+            "R.Tensor((m, \"k // 8\", 8), dtype=\"float32\")");
+  // From here on it is a fact: nothing else is checked, and a split is even.
+  EXPECT_EQ(g.type(op_reshape(), {x, shape_value({s.m * 2, groups * 2, n_(2)})}),
+            "R.Tensor((\"m * 2\", \"k // 8 * 2\", 2), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_split(), {x}, {{"indices_or_sections", 2}, {"axis", 1}}),
+            "R.Tuple(R.Tensor((m, \"k // 2\"), dtype=\"float32\"), "
+            "R.Tensor((m, \"k // 2\"), dtype=\"float32\"))");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{"k % 8 == 0"});
+}
+
 TEST(types, squeeze_C2) {
   Symbols s;
   Variable x = graph::make_variable("x", f32({s.m, n_(1), n_(3)}));

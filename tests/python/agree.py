@@ -44,13 +44,26 @@ def vision_shapes():
     return [{"batch": batch, "height": h, "width": w} for batch, (h, w) in grid]
 
 
+def ocr_det_shapes():
+    sizes = [(32, 32), (64, 96), (160, 224), (320, 64)]
+    grid = itertools.product((0, 1, 2, 3), sizes)
+    return [{"batch": batch, "height": h, "width": w} for batch, (h, w) in grid]
+
+
+def ocr_rec_shapes():
+    sizes = [(33, 8), (48, 97), (48, 320), (64, 131)]
+    grid = itertools.product((0, 1, 2, 3), sizes)
+    return [{"batch": batch, "height": h, "width": w} for batch, (h, w) in grid]
+
+
 @dataclass
 class Suite:
-    """A model's shapes, and those of them at which bits are compared."""
+    """A model's shapes, those of them at which bits are compared, and its ranges (--dim)."""
 
     model: str
     shapes: list
     same_bits: list
+    dims: str = ""
 
 
 BERT_BITS = [{"batch": 3, "seq": 7}, {"batch": 2, "seq": 127}]
@@ -71,6 +84,20 @@ QUICK = [
         [{"batch": 3, "seq": 16}],
     ),
 ]
+OCR = [
+    Suite(
+        "ocr_det",
+        ocr_det_shapes(),
+        [{"batch": 3, "height": 64, "width": 96}],
+        "height=32..%32,width=32..%32",
+    ),
+    Suite(
+        "ocr_rec",
+        ocr_rec_shapes(),
+        [{"batch": 3, "height": 48, "width": 97}],
+        "height=32..64",
+    ),
+]
 LARGE = [
     Suite("minilm", bert_shapes(), BERT_BITS),
     Suite("bert_base", bert_shapes(), BERT_BITS),
@@ -82,7 +109,7 @@ LARGE = [
 
 def suites(with_large):
     quick = [suite for suite in QUICK if not (with_large and suite.model == "minilm")]
-    return quick + (LARGE if with_large else [])
+    return quick + OCR + (LARGE if with_large else [])
 
 
 class PeerModel:
@@ -163,13 +190,14 @@ class Count:
             print(f"FAILED {where}: {why}")
 
 
-def load(args, reference, folder):
+def load(args, suite, reference, folder):
     """The model with 1, 2 and 3 threads; and seconds to compile."""
     if args.peer:
         return [PeerModel(reference, threads) for threads in (1, 2, 3)], 0.0
     library = Path(folder) / f"{reference.name}.so"
-    start = time.monotonic()
-    options = ["--debug-memory"] if args.debug_memory else []
+    start, options = time.monotonic(), ["--dim", suite.dims] if suite.dims else []
+    if args.debug_memory:
+        options = [*options, "--debug-memory"]
     done = repose_cli.compile_model(args.repose, reference.path, library, options)
     if not done.ok:
         raise RuntimeError(f"does not compile: exit {done.code}: {done.text.strip()}")
@@ -180,7 +208,7 @@ def load(args, reference, folder):
 def run_suite(args, suite, count, folder):
     start, reference, worst = time.monotonic(), Reference(suite.model), 0.0
     try:
-        models, compile_seconds = load(args, reference, folder)
+        models, compile_seconds = load(args, suite, reference, folder)
     except (RuntimeError, repose_c.Refused, OSError) as error:
         count.add(suite.model, str(error))
         return

@@ -115,7 +115,11 @@ def why_skipped(case):
     if case.model is None or not case.data_sets:
         return "no model or data"
     values = [value for part in case.data_sets[0] for value in part]
-    if not all(isinstance(v, (np.ndarray, np.generic, onnx.TensorProto)) for v in values):
+    declared = [*case.model.graph.input, *case.model.graph.output]
+    tensors = (np.ndarray, np.generic, onnx.TensorProto)
+    if not all(isinstance(v, tensors) for v in values) or not all(
+        value.type.HasField("tensor_type") for value in declared
+    ):
         return "a sequence, map or optional value"
     if any(tensor_array(v).dtype.kind in "OUST" for v in values):
         return "a string tensor"

@@ -63,6 +63,8 @@ class Reference:
             dims = [extent(d, symbols) for d in dims_of(value)]
             if "mask" in value.name:
                 feeds[value.name] = padded_mask(*dims)
+            elif self.name.startswith("ocr"):
+                feeds[value.name] = glyphs(rng, *dims)
             elif value.type.tensor_type.elem_type == onnx.TensorProto.INT64:
                 feeds[value.name] = rng.integers(0, 500, dims)
             else:
@@ -79,7 +81,7 @@ def dims_of(value):
 
 def extent(dim, symbols):
     """The value of a dimension: a number, a symbol, or sums and products of them."""
-    operators = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+    operators = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
 
     def value(node):
         if isinstance(node, ast.Constant):
@@ -95,6 +97,16 @@ def padded_mask(batch, seq):
     """int64 (batch, seq): row i keeps its first seq − i · max(1, seq / 8) tokens, at least one."""
     lengths = np.maximum(1, seq - np.arange(batch) * max(1, seq // 8))
     return (np.arange(seq)[None] < lengths[:, None]).astype(np.int64)
+
+
+def glyphs(rng, batch, channels, height, width):
+    """float32 (batch, channels, height, width): black strokes on white, in lines, as text is."""
+    image = np.ones((batch, 1, height, width), np.float32)
+    for top in range(6, height - 18, 24):
+        for left in range(4, width - 8, 10):
+            ink = (rng.random((batch, 1, 4, 3)) < 0.6).repeat(3, axis=2).repeat(2, axis=3)
+            image[:, :, top : top + 12, left : left + 6] -= 2 * ink
+    return np.repeat(image, channels, axis=1)
 
 
 def difference(expected, actual):

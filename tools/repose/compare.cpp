@@ -84,8 +84,28 @@ Result<std::vector<std::string>> fills(const FunctionInterface& interface,
   return result;
 }
 
-Result<std::vector<Array>> make_inputs(const FunctionInterface& interface, const Sizes& sizes,
-                                       const std::vector<std::string>& fills, uint64_t seed) {
+// Do the strides give two elements one place? (As far as it can be seen dimension by dimension.)
+bool shares_places(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides) {
+  std::vector<std::pair<int64_t, int64_t>> order;
+  for (size_t k = 0; k < strides.size(); ++k) {
+    if (shape[k] > 1) order.emplace_back(strides[k], shape[k]);
+  }
+  std::sort(order.begin(), order.end());
+  int64_t reach = 0;
+  for (auto [stride, extent] : order) {
+    if (stride <= reach) return true;
+    reach += (extent - 1) * stride;
+  }
+  return false;
+}
+
+struct Inputs {
+  std::vector<Array> arrays;
+  std::vector<std::vector<int64_t>> strides;  // declared ones
+};
+
+Result<Inputs> make_inputs(const FunctionInterface& interface, const Sizes& sizes,
+                           const std::vector<std::string>& fills, uint64_t seed) {
   std::unordered_map<const VarNode*, int64_t> values;
   for (size_t i = 0; i < sizes.size(); ++i) values[interface.symbols[i].symbol.get()] = sizes[i];
   auto lookup = [&](const Var& v) -> std::optional<Scalar> {
@@ -93,9 +113,18 @@ Result<std::vector<Array>> make_inputs(const FunctionInterface& interface, const
     if (it == values.end()) return std::nullopt;
     return Scalar::of_int(it->second, v->dtype);
   };
-  std::vector<Array> arrays;
+  Inputs inputs;
   for (size_t i = 0; i < interface.inputs.size(); ++i) {
     const ValueInfo& input = interface.inputs[i];
+    inputs.strides.emplace_back();
+    for (const Expr& e : input.strides) {
+      const std::optional<Scalar> stride = evaluate(e, lookup);
+      if (!stride || stride->i < 0) {
+        return error(DiagnosticKind::call_refused, {}, "input `{}`: a stride has no value here",
+                     input.name);
+      }
+      inputs.strides.back().push_back(stride->i);
+    }
     std::vector<int64_t> shape;
     for (size_t d = 0; d < input.dims.size(); ++d) {
       const std::optional<Scalar> size = evaluate(input.dims[d], lookup);
@@ -106,10 +135,14 @@ Result<std::vector<Array>> make_inputs(const FunctionInterface& interface, const
       }
       shape.push_back(size->i);
     }
+    if (shares_places(shape, inputs.strides.back())) {
+      return error(DiagnosticKind::call_refused, {}, "input `{}`: its elements share memory here",
+                   input.name);
+    }
     REPOSE_TRY(array, fill_array(std::move(shape), input.dtype, fills[i], seed + i));
-    arrays.push_back(array);
+    inputs.arrays.push_back(array);
   }
-  return arrays;
+  return inputs;
 }
 
 void collect(const HostValue& value, std::vector<Array>& out) {
@@ -207,12 +240,12 @@ bool is_refusal(const Diagnostics& errors) {
 
 // What both sides make of the same inputs. `*compared` is left alone where both refuse them.
 Diagnostics compare_call(const LoadedModel& model, int index, const Module& module,
-                         const FunctionInterface& interface, const std::vector<Array>& inputs,
-                         const Options& o, bool* compared) {
-  const std::vector<HostValue> values(inputs.begin(), inputs.end());
+                         const FunctionInterface& interface, const Inputs& inputs, const Options& o,
+                         bool* compared) {
+  const std::vector<HostValue> values(inputs.arrays.begin(), inputs.arrays.end());
   auto want = interpret(module, standard_ops(), interface.name, values);
   if (!want.ok() && !is_refusal(want.errors())) return want.errors();
-  auto got = model.call(index, inputs);
+  auto got = model.call(index, inputs.arrays, inputs.strides);
   if (!got.ok() && !want.ok()) {
     std::printf("  refused by both: %s\n", got.errors()[0].text.c_str());
     return {};

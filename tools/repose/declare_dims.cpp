@@ -5,6 +5,8 @@
 
 #include "expr/interval.h"
 #include "ir/function_facts.h"
+#include "ops/ops.h"
+#include "script/parser.h"
 
 namespace repose::cli {
 
@@ -41,15 +43,52 @@ void set_entry(Attrs& attrs, const char* key, const std::string& symbol, int64_t
 
 }  // namespace
 
+// A check at the head of `f` that a sum of dimensions lies in its range.
+graph::Function with_check(const graph::Function& f, const std::string& text, const Expr& value,
+                           const Interval& range) {
+  Expr holds = le(make_int(range.lower), value);
+  if (range.upper != Interval::plus_infinity) {
+    holds = logical_and(holds, le(value, make_int(range.upper)));
+  }
+  if (range.divisor != 1) {
+    holds = logical_and(holds, eq(floor_mod(value, make_int(range.divisor)), make_int(0)));
+  }
+  const Attrs attrs{
+      {"message", fmt::format("`{}` is {{0}}, which is outside of its declared range", text)}};
+  const graph::Value call = make_ref<graph::CallNode>(
+      standard_ops().find("check"), nullptr,
+      std::vector<graph::Value>{graph::make_prim(canonical(holds)), graph::make_prim(value)}, attrs,
+      std::vector<Type>{}, void_type());
+  const graph::Binding check{graph::make_variable("check", void_type()), call, nullptr, f->span};
+  std::vector<graph::Block> blocks = f->body->blocks;
+  if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), graph::Block{});
+  blocks[0].bindings.insert(blocks[0].bindings.begin(), check);
+  return make_ref<graph::FunctionNode>(
+      f->params, make_ref<graph::BodyNode>(std::move(blocks), f->body->result), f->result_type,
+      f->is_pure, f->is_private, f->attrs, f->span);
+}
+
 Result<Module> declare_dims(const Module& module, const std::map<std::string, Interval>& dims) {
   Module result = module;
   std::set<std::string> used, known;
   for (const std::string& name : module.names()) {
-    const graph::Function f = module.graph_function(name);
+    graph::Function f = module.graph_function(name);
     if (!f || f->is_private) continue;
     const Facts declared = declared_facts(f);
     Attrs attrs = f->attrs;
-    for (const auto& [text, symbol] : symbol_names(f)) {
+    const std::map<std::string, Var> names = symbol_names(f);
+    for (const auto& [text, range] : dims) {
+      if (names.contains(text)) continue;
+      auto value = parse_expr(text, [&](std::string_view symbol) -> Expr {
+        auto it = names.find(std::string(symbol));
+        return it == names.end() ? nullptr : Expr(it->second);
+      });
+      if (!value.ok() || !(*value)->dtype.is_index() || free_vars(*value).empty()) continue;
+      used.insert(text);
+      f = with_check(f, text, canonical(*value), range);
+      result.set(name, f);
+    }
+    for (const auto& [text, symbol] : names) {
       known.insert(text);
       auto it = dims.find(text);
       if (it == dims.end()) continue;

@@ -1,11 +1,15 @@
-// repose inspect: what an artifact (or a model) takes, gives, and needs.
+// repose inspect: what an artifact (or a model) takes, gives, and needs; why a dimension is what it
+// is, and which checks stay.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "inspect_memory.h"
+#include "driver/explain.h"
 #include "loaded_model.h"
+#include "ops/ops.h"
 
 namespace repose::cli {
 
@@ -16,6 +20,9 @@ struct Options {
   bool json = false;
   bool memory = false;
   std::vector<std::string> at;  // "batch=8,seq=512"
+  std::string function;
+  std::string why;
+  bool checks = false;
 };
 
 using Json = nlohmann::ordered_json;
@@ -38,8 +45,15 @@ void print_text(const Json& root) {
     for (const char* kind : {"inputs", "outputs"}) {
       std::printf("  %s\n", kind);
       for (const Json& v : f[kind]) {
-        std::printf("    %s: %s %s\n", v["name"].get<std::string>().c_str(),
-                    v["dtype"].get<std::string>().c_str(), shape_text(v["shape"]).c_str());
+        std::string more;
+        if (v.contains("strides")) more += ", strides " + shape_text(v["strides"]);
+        if (v.contains("reuses_input")) {
+          const auto input = v["reuses_input"].get<size_t>();
+          more += ", may reuse " + f["inputs"][input]["name"].get<std::string>();
+        }
+        std::printf("    %s: %s %s%s\n", v["name"].get<std::string>().c_str(),
+                    v["dtype"].get<std::string>().c_str(), shape_text(v["shape"]).c_str(),
+                    more.c_str());
       }
     }
     std::printf("  symbols\n");
@@ -53,6 +67,10 @@ void print_text(const Json& root) {
     }
     std::printf("  arena bytes\n");
     for (const Json& m : f["arena_bytes"]) std::printf("    %s\n", m.get<std::string>().c_str());
+    std::printf("  operators\n");
+    for (const auto& [name, count] : f["operators"].items()) {
+      std::printf("    %4d  %s\n", count.get<int>(), name.c_str());
+    }
     std::map<std::string, int> calls;
     for (const Json& k : f["kernels"]) ++calls[k.get<std::string>()];
     std::printf("  kernels (%zu calls of %zu programs)\n", f["kernels"].size(), calls.size());
@@ -60,7 +78,58 @@ void print_text(const Json& root) {
   }
 }
 
+// The function asked about: the one that is named, else the only one or `main`.
+Result<std::string> choose_function(const Module& module, const std::string& name) {
+  std::vector<std::string> found;
+  for (const std::string& n : module.names()) {
+    graph::Function f = module.graph_function(n);
+    if (f && (n == name || (name.empty() && !f->is_private))) found.push_back(n);
+  }
+  if (name.empty() && std::count(found.begin(), found.end(), "main")) return std::string("main");
+  if (found.size() == 1) return found[0];
+  if (!name.empty()) {
+    return error(DiagnosticKind::bad_usage, {}, "the model has no function `{}`", name);
+  }
+  return error(DiagnosticKind::bad_usage, {}, "the model has {} functions: name one by --function",
+               found.size());
+}
+
+Result<void> print_why(const Options& o) {
+  REPOSE_TRY(module, read_model(o.model));
+  REPOSE_TRY(function, choose_function(module, o.function));
+  REPOSE_TRY(derivation, explain(module, standard_ops(), function, o.why));
+  std::fputs(to_string(derivation).c_str(), stdout);
+  return {};
+}
+
+Result<void> print_checks(const Options& o) {
+  REPOSE_TRY(compiled, compile_model(o.model));
+  REPOSE_TRY(function, choose_function(compiled.module, o.function));
+  REPOSE_TRY(checks, run_time_checks(function, compiled.module.graph_function(function)));
+  std::printf("%zu checks at run time\n", checks.size());
+  for (const RunTimeCheck& c : checks) {
+    std::printf("  %s\n    %s\n    %s\n", c.place.c_str(), c.condition.c_str(), c.reason.c_str());
+  }
+  return {};
+}
+
+// Questions that only the model answers, not its artifact.
+int explain_model(const Options& o) {
+  if (is_artifact(o.model.path)) {
+    return report({error(DiagnosticKind::bad_usage, {},
+                         "`{}` is an artifact; --why and --checks take the model that it was made "
+                         "from",
+                         o.model.path)});
+  }
+  for (auto* print : {o.why.empty() ? nullptr : print_why, o.checks ? print_checks : nullptr}) {
+    if (!print) continue;
+    if (auto printed = print(o); !printed.ok()) return report(printed.errors());
+  }
+  return 0;
+}
+
 int run(const Options& o) {
+  if (!o.why.empty() || o.checks) return explain_model(o);
   std::string metadata;
   if (is_artifact(o.model.path)) {
     auto model = LoadedModel::load(o.model.path, 1);
@@ -100,8 +169,15 @@ void add_inspect(CLI::App& app, int& exit_code) {
               "Only the memory: the bytes of the arena as an expression, and their value at "
               "each of batch=8,seq=512 …")
           ->expected(0, -1);
+  command->add_option("--why", options->why,
+                      "How a dimension (OUTPUT:AXIS) or a symbol came to be");
+  command->add_flag("--checks", options->checks,
+                    "The checks that stay for run time, and why they could not be proven");
+  command->add_option("--function", options->function,
+                      "Of --why and --checks; default: the only function, or main");
   command->callback([options, memory, &exit_code] {
     options->memory = memory->count() > 0;
+    std::erase(options->at, "");  // --memory alone
     exit_code = run(*options);
   });
 }

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -104,10 +105,56 @@ Result<int> LoadedModel::function(const std::string& name) const {
                name.empty() ? "main" : name);
 }
 
-Result<std::vector<Array>> LoadedModel::call(int function, const std::vector<Array>& inputs) const {
+namespace {
+
+// The strides that a model declares for an input, as far as they are constants.
+std::vector<int64_t> declared_strides(const repose_value& value,
+                                      const std::vector<int64_t>& shape) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t next = 1;
+  for (size_t k = shape.size(); value.strides && k-- > 0;) {
+    if (value.strides[k] == -2) return {};
+    strides[k] = value.strides[k] >= 0 ? value.strides[k] : next;
+    next = strides[k] * shape[k];
+  }
+  return value.strides ? strides : std::vector<int64_t>{};
+}
+
+// The elements of an array at their places under the given strides.
+std::vector<std::byte> spread(const ArrayNode& array, const std::vector<int64_t>& strides) {
+  const auto size = static_cast<int64_t>(array.dtype.size_bytes());
+  int64_t reach = 1;
+  for (size_t k = 0; k < strides.size(); ++k) {
+    reach += std::max<int64_t>(0, array.shape[k] - 1) * strides[k];
+  }
+  std::vector<std::byte> memory(static_cast<size_t>(reach * size));
+  for (int64_t i = 0, n = array.num_elements(); i < n; ++i) {
+    int64_t at = 0, rest = i;
+    for (size_t k = strides.size(); k-- > 0; rest /= array.shape[k]) {
+      at += rest % array.shape[k] * strides[k];
+    }
+    std::memcpy(memory.data() + at * size, array.bytes + i * size, static_cast<size_t>(size));
+  }
+  return memory;
+}
+
+}  // namespace
+
+Result<std::vector<Array>> LoadedModel::call(
+    int function, const std::vector<Array>& inputs,
+    const std::vector<std::vector<int64_t>>& given_strides) const {
   std::vector<DLTensor> tensors(inputs.size());
+  std::vector<std::vector<int64_t>> strides = given_strides;
+  strides.resize(inputs.size());
+  std::vector<std::vector<std::byte>> memory(inputs.size());
   std::vector<const DLTensor*> pointers;
   for (size_t i = 0; i < inputs.size(); ++i) {
+    repose_value value{};
+    if (strides[i].empty() &&
+        repose_get_input(model_, function, static_cast<int>(i), &value) == REPOSE_OK &&
+        value.rank == static_cast<int>(inputs[i]->shape.size())) {
+      strides[i] = declared_strides(value, inputs[i]->shape);
+    }
     DLTensor& t = tensors[i];
     t = {};
     t.data = const_cast<std::byte*>(inputs[i]->bytes);
@@ -115,6 +162,11 @@ Result<std::vector<Array>> LoadedModel::call(int function, const std::vector<Arr
     t.ndim = static_cast<int32_t>(inputs[i]->shape.size());
     t.dtype = dl_type(inputs[i]->dtype);
     t.shape = const_cast<int64_t*>(inputs[i]->shape.data());
+    if (!strides[i].empty()) {
+      memory[i] = spread(*inputs[i], strides[i]);
+      t.data = memory[i].data();
+      t.strides = strides[i].data();
+    }
     pointers.push_back(&t);
   }
   repose_function info{};

@@ -22,7 +22,10 @@ class LoadedModel {
   repose_model* handle() const { return model_; }
   // The function's index; an empty name is the only function, or `main`.
   Result<int> function(const std::string& name) const;
-  Result<std::vector<Array>> call(int function, const std::vector<Array>& inputs) const;
+  // Inputs with declared strides are laid out so. `strides` (in elements; one list per input,
+  // empty: as the model says) has those that are expressions.
+  Result<std::vector<Array>> call(int function, const std::vector<Array>& inputs,
+                                  const std::vector<std::vector<int64_t>>& strides = {}) const;
 
  private:
   repose_model* model_ = nullptr;

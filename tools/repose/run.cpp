@@ -1,6 +1,4 @@
 // repose run: calls an artifact, or a model that is compiled first.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -91,25 +89,20 @@ Result<void> print_results(const LoadedModel& model, int function,
     if (folder.empty()) continue;
     std::string name = value.name;
     std::replace(name.begin(), name.end(), '/', '_');
-    auto written = write_npy(folder + "/" + name + ".npy", *results[i]);
+    auto written = write_npy(fmt::format("{}/{}.npy", folder, name), *results[i]);
     if (!written.ok()) return written;
   }
   return {};
 }
 
+Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
+  if (is_artifact(o.model.path)) return LoadedModel::load(o.model.path, o.threads);
+  REPOSE_TRY(compiled, compile_model(o.model));
+  return LoadedModel::load(compiled, o.threads);
+}
+
 int run(const Options& o) {
-  std::string path = o.model.path, temporary;
-  if (!is_artifact(path)) {
-    auto compiled = compile_model(o.model);
-    if (!compiled.ok()) return report(compiled.errors());
-    temporary =
-        (std::filesystem::temp_directory_path() / fmt::format("repose-{}.so", getpid())).string();
-    auto written = write_artifact(*compiled, Emit::shared, temporary);
-    if (!written.ok()) return report(written.errors());
-    path = temporary;
-  }
-  auto model = LoadedModel::load(path, o.threads);
-  if (!temporary.empty()) std::remove(temporary.c_str());
+  auto model = load(o);
   if (!model.ok()) return report(model.errors());
   auto function = (*model)->function(o.function);
   if (!function.ok()) return report(function.errors());

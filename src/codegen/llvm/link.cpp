@@ -73,14 +73,15 @@ std::span<const char> as_chars(std::span<const unsigned char> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The files of one link, in memory, and LLD's arguments.
+// The files of one link, and LLD's arguments.
 struct Command {
+  std::string output;
   std::vector<std::string> arguments;
   std::vector<MemoryFile> files;
 
   // `option` is put before the path: "--version-script=".
   Result<void> add(std::string name, std::span<const char> bytes, std::string_view option = "") {
-    REPOSE_TRY(file, MemoryFile::create(std::move(name), bytes));
+    REPOSE_TRY(file, MemoryFile::create(std::move(name), bytes, output));
     arguments.push_back(std::string(option) + file.path());
     files.push_back(std::move(file));
     return {};
@@ -112,8 +113,7 @@ Result<void> link_shared(const LinkInput& input, const std::string& path) {
   REPOSE_TRY(runtime, runtime_of(input));
   REPOSE_TRY(file, OutputFile::create(path));
   const LinkTarget& target = *find_target(input.target);
-  Command command;
-  command.arguments = {"-m", std::string(target.emulation)};
+  Command command{file.aside_path(), {"-m", std::string(target.emulation)}, {}};
   for (const char* argument :
        {"-shared", "-z", "now", "-z", "relro", "-z", "noexecstack", "-z", "defs", "-z", "text",
         "--gc-sections", "--hash-style=gnu", "--build-id=none", "--eh-frame-hdr", "-Bsymbolic"}) {

@@ -1,6 +1,7 @@
 // LLD as a library: one mutex, memory files, and LLD's messages made into diagnostics.
 #include "codegen/llvm/link_lld.h"
 
+#include <fcntl.h>
 #include <lld/Common/Driver.h>
 #include <llvm/Support/CrashRecoveryContext.h>
 #include <llvm/Support/raw_ostream.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
@@ -134,24 +136,31 @@ bool write_all(int descriptor, std::span<const char> bytes) {
 
 }  // namespace
 
-Result<MemoryFile> MemoryFile::create(std::string name, std::span<const char> bytes) {
-  MemoryFile file(std::move(name), ::memfd_create("repose", MFD_CLOEXEC));
-  if (file.descriptor_ < 0 || !write_all(file.descriptor_, bytes)) {
-    return error(DiagnosticKind::cannot_write, {}, "cannot hold {} ({} bytes) in memory: {}",
-                 file.name_, bytes.size(), std::strerror(errno));
+Result<MemoryFile> MemoryFile::create(std::string name, std::span<const char> bytes,
+                                      const std::string& beside) {
+  const bool on_disk = ::access("/proc/self/fd", X_OK) != 0;
+  std::string path = beside + ".XXXXXX";
+  const int descriptor =
+      on_disk ? ::mkostemp(path.data(), O_CLOEXEC) : ::memfd_create("repose", MFD_CLOEXEC);
+  if (!on_disk) path = fmt::format("/proc/self/fd/{}", descriptor);
+  MemoryFile file(std::move(name), std::move(path), descriptor, on_disk);
+  if (descriptor < 0 || !write_all(descriptor, bytes)) {
+    return error(DiagnosticKind::cannot_write, {}, "cannot hold {} ({} bytes): {}", file.name_,
+                 bytes.size(), std::strerror(errno));
   }
   return file;
 }
 
 MemoryFile::MemoryFile(MemoryFile&& other) noexcept
-    : name_(std::move(other.name_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : name_(std::move(other.name_)),
+      path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      on_disk_(other.on_disk_) {}
 
 MemoryFile::~MemoryFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-std::string MemoryFile::path() const {
-  return fmt::format("/proc/self/fd/{}", descriptor_);
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  if (on_disk_) ::unlink(path_.c_str());
 }
 
 Result<void> run_lld(const std::vector<std::string>& arguments,

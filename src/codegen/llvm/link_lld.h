@@ -10,23 +10,31 @@
 
 namespace repose {
 
-// A file in memory that LLD can open: by a path under /proc/self/fd, while this object lives.
+// A file that LLD can open while this object lives. It is in memory, with a path under
+// /proc/self/fd; where /proc is missing, it is a file on disk, which this object removes.
 class MemoryFile {
  public:
-  // `name` stands for the file in messages. Error: cannot_write.
-  static Result<MemoryFile> create(std::string name, std::span<const char> bytes);
+  // `name` stands for the file in messages; a file on disk has a name that begins with `beside`.
+  // Error: cannot_write.
+  static Result<MemoryFile> create(std::string name, std::span<const char> bytes,
+                                   const std::string& beside);
   MemoryFile(MemoryFile&& other) noexcept;
   MemoryFile& operator=(MemoryFile&&) = delete;
   ~MemoryFile();
 
   const std::string& name() const { return name_; }
-  std::string path() const;
+  const std::string& path() const { return path_; }
 
  private:
-  MemoryFile(std::string name, int descriptor) : name_(std::move(name)), descriptor_(descriptor) {}
+  MemoryFile(std::string name, std::string path, int descriptor, bool on_disk)
+      : name_(std::move(name)),
+        path_(std::move(path)),
+        descriptor_(descriptor),
+        on_disk_(on_disk) {}
 
-  std::string name_;
+  std::string name_, path_;
   int descriptor_;
+  bool on_disk_;
 };
 
 // Runs `ld.lld` with these arguments. Failure: link_failed with LLD's first message, notes for what

@@ -475,7 +475,8 @@ void Importer::find_equal_symbols() {
     }
     // The name that comes first stays.
     const bool in_order = x->id < y->id;
-    found_aliases_.emplace(in_order ? *b_name : *a, in_order ? *a : *b_name);
+    found_aliases_.emplace(in_order ? *b_name : *a,
+                           SymbolAlias{in_order ? *a : *b_name, b.span.to_string()});
   });
 }
 

@@ -5,14 +5,15 @@
 //   - Inputs that have an initializer of the same name are constants, not parameters. Inputs that
 //     nothing uses stay parameters.
 //   - Input dimensions of one name are one symbol. A name such as "past + new" over other names is
-//     an expression; any other text is a name as it stands. An unnamed dimension is called
-//     `<input>_<axis>`. Two symbols that an operator needs equal become one, which the entry of the
-//     function checks.
+//     an expression; any other text is a name as it stands. An unnamed dimension, or one called
+//     `?`, is called `<input>_<axis>`. Two symbols that an operator needs equal become one, which
+//     the entry of the function checks.
 //   - Names of dimensions on outputs and inner values are hints: where they are refuted, that is a
 //     warning.
 //   - Functions of the model are inlined, `If` with a known condition too.
 //   - Attributes of the function keep the original names: `input_names`, `output_names` (lists) and
-//     `symbol_names` (a dictionary from symbols).
+//     `symbol_names` (a dictionary from symbols); `symbol_aliases` says which names were made one,
+//     and by which node (a dictionary from names to [name that stays, node]).
 #pragma once
 
 #include <map>

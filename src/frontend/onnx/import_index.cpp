@@ -25,6 +25,24 @@ Result<Operand> gather_nd(NodeContext& c) {
   return c.call("gather_nd", {x, indices}, {{"batch_dims", batch_dims}});
 }
 
+Result<Operand> scatter_elements(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(indices, c.input(1));
+  REPOSE_TRY(updates, c.input(2));
+  REPOSE_TRY(axis, c.integer("axis", 0));
+  REPOSE_TRY(reduction, c.string("reduction", "none"));
+  return c.call("scatter_elements", {x, indices, updates},
+                {{"axis", axis}, {"reduction", printable(reduction)}});
+}
+
+Result<Operand> scatter_nd(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(indices, c.input(1));
+  REPOSE_TRY(updates, c.input(2));
+  REPOSE_TRY(reduction, c.string("reduction", "none"));
+  return c.call("scatter_nd", {x, indices, updates}, {{"reduction", printable(reduction)}});
+}
+
 Result<Operand> trilu(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(upper, c.flag("upper", true));
@@ -106,6 +124,9 @@ std::span<const OperatorRow> index_operators() {
       {"GatherElements", 11, one<gather_elements>},
       {"GatherND", 11, one<gather_nd>},
       {"OneHot", 9, one<one_hot>},
+      {"Scatter", 9, one<scatter_elements>},
+      {"ScatterElements", 11, one<scatter_elements>},
+      {"ScatterND", 11, one<scatter_nd>},
       {"Trilu", 14, one<trilu>},
   };
   return rows;

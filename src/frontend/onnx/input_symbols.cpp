@@ -17,7 +17,8 @@ std::string unnamed(std::string_view input, size_t axis) {
 // The name of a dimension that is no number.
 std::string dimension_name(const Value& input, size_t axis) {
   const Dimension& d = (*input.type.shape)[axis];
-  const bool has_name = d.kind == Dimension::Kind::param && !d.param.empty();
+  // `?` says that nothing is known: each is a symbol of its own.
+  const bool has_name = d.kind == Dimension::Kind::param && !d.param.empty() && d.param != "?";
   return has_name ? printable(d.param) : unnamed(input.name, axis);
 }
 
@@ -36,7 +37,7 @@ Expr parse_formula(std::string_view text, const SymbolLookup& lookup) {
 // The name that stands for `name` after following the aliases.
 std::string resolved(std::string name, const SymbolAliases& aliases) {
   for (auto it = aliases.find(name); it != aliases.end(); it = aliases.find(name)) {
-    name = it->second;
+    name = it->second.name;
   }
   return name;
 }
@@ -103,6 +104,7 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
                                         const SymbolAliases& aliases, Identifiers& identifiers,
                                         const Span& span) {
   InputSymbols result;
+  result.aliases_ = aliases;
   // Names first: a formula may stand before the names that it uses.
   for (const Value* input : inputs) {
     if (!input->type.shape) continue;
@@ -158,13 +160,17 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
 }
 
 void InputSymbols::describe(Attrs& attrs) const {
-  AttrDict names, lower, upper, divisor;
+  AttrDict names, same, lower, upper, divisor;
   for (const Symbol& s : symbols_) {
     names.emplace_back(s.var->name, s.name);
     if (s.range.lower > 0) lower.emplace_back(s.var->name, s.range.lower);
     if (s.range.upper != Interval::plus_infinity) upper.emplace_back(s.var->name, s.range.upper);
     if (s.range.divisor != 1) divisor.emplace_back(s.var->name, s.range.divisor);
   }
+  for (const auto& [name, alias] : aliases_) {
+    same.emplace_back(name, std::vector<std::string>{resolved(name, aliases_), alias.origin});
+  }
+  if (!same.empty()) attrs.set("symbol_aliases", Attr(std::move(same)));
   if (!names.empty()) attrs.set("symbol_names", Attr(std::move(names)));
   if (!lower.empty()) attrs.set("tir_var_lower_bound", Attr(std::move(lower)));
   if (!upper.empty()) attrs.set("tir_var_upper_bound", Attr(std::move(upper)));

@@ -15,8 +15,12 @@
 
 namespace repose::onnx {
 
-// Names that stand for one symbol, each given by another one.
-using SymbolAliases = std::map<std::string, std::string>;
+// The name that stands for another one, and what needs the two equal ("node `/Add`").
+struct SymbolAlias {
+  std::string name;
+  std::string origin;
+};
+using SymbolAliases = std::map<std::string, SymbolAlias>;
 
 // An expression and the range that it is declared to have.
 struct DeclaredBound {
@@ -45,7 +49,7 @@ class InputSymbols {
   Expr meaning(std::string_view text) const;
   // The original name of a symbol; null for one that is none of these.
   const std::string* name_of(const VarNode* symbol) const;
-  // symbol_names, tir_var_lower_bound, tir_var_upper_bound, tir_var_divisor.
+  // symbol_names, symbol_aliases, tir_var_lower_bound, tir_var_upper_bound, tir_var_divisor.
   void describe(Attrs& attrs) const;
 
  private:
@@ -63,6 +67,7 @@ class InputSymbols {
   std::unordered_map<const VarNode*, std::string> names_;
   std::vector<std::vector<Expr>> shapes_;
   std::vector<DeclaredBound> bounds_;
+  SymbolAliases aliases_;
   Facts facts_;
 };
 

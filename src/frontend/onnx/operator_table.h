@@ -21,5 +21,6 @@ std::span<const OperatorRow> index_operators();
 std::span<const OperatorRow> nn_operators();
 std::span<const OperatorRow> norm_operators();
 std::span<const OperatorRow> reduce_operators();
+std::span<const OperatorRow> resize_operators();
 
 }  // namespace repose::onnx

@@ -8,7 +8,13 @@ namespace repose {
 
 namespace {
 
-using Used = std::unordered_set<const graph::ValueNode*>;
+// Values and symbols that what is kept mentions.
+struct Used {
+  std::unordered_set<const graph::ValueNode*> values;
+  std::unordered_set<const VarNode*> symbols;
+};
+// The symbols that bindings bind, each by the first one whose type has it.
+using Binders = std::unordered_map<const graph::VariableNode*, std::vector<Var>>;
 
 bool is_pure(const graph::Value& v) {
   if (const auto* call = graph::as<graph::CallNode>(v)) {
@@ -27,12 +33,48 @@ bool is_pure(const graph::Value& v) {
   return true;
 }
 
+void use_symbols(const Expr& e, Used& used) {
+  for (const Var& v : free_vars(e)) used.symbols.insert(v.get());
+}
+void use_symbols(const Type& t, Used& used) {
+  visit_exprs(t, [&](const Expr& e) { use_symbols(e, used); });
+}
+
 void use(const graph::Value& v, Used& used) {
-  used.insert(v.get());
+  used.values.insert(v.get());
+  if (const auto* shape = graph::as<graph::ShapeNode>(v)) {
+    for (const Expr& d : shape->dims) use_symbols(d, used);
+  } else if (const auto* prim = graph::as<graph::PrimValueNode>(v)) {
+    use_symbols(prim->value, used);
+  } else if (const auto* call = graph::as<graph::CallNode>(v)) {
+    for (const Type& t : call->type_args) use_symbols(t, used);
+  }
   graph::visit_operands(v, [&](const graph::Value& operand) { use(operand, used); });
 }
 
-graph::Body clean(const graph::Body& body, Used& used) {
+Binders binders_of(const graph::Function& f) {
+  std::unordered_set<const VarNode*> bound;
+  for (const graph::Variable& p : f->params) {
+    for (const Var& v : free_vars(p->type)) bound.insert(v.get());
+  }
+  Binders binders;
+  graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
+    for (const Var& v : binding_symbols(b.var->type)) {
+      if (bound.insert(v.get()).second) binders[b.var.get()].push_back(v);
+    }
+  });
+  return binders;
+}
+
+bool is_used(const graph::Variable& v, const Used& used, const Binders& binders) {
+  if (used.values.count(v.get())) return true;
+  auto it = binders.find(v.get());
+  return it != binders.end() &&
+         std::any_of(it->second.begin(), it->second.end(),
+                     [&](const Var& symbol) { return used.symbols.count(symbol.get()) != 0; });
+}
+
+graph::Body clean(const graph::Body& body, Used& used, const Binders& binders) {
   use(body->result, used);
   bool changed = false;
   std::vector<graph::Block> blocks;
@@ -41,19 +83,22 @@ graph::Body clean(const graph::Body& body, Used& used) {
     const std::vector<graph::Binding>& bindings = body->blocks[i].bindings;
     for (size_t j = bindings.size(); j-- > 0;) {
       graph::Binding b = bindings[j];
-      if (!used.count(b.var.get()) && is_pure(b.value) && !b.cast) {
+      if (!is_used(b.var, used, binders) && is_pure(b.value) && !b.cast) {
         changed = true;
         continue;
       }
+      use_symbols(b.var->type, used);
       if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
-        graph::Body t = clean(choice->then_body, used), e = clean(choice->else_body, used);
+        graph::Body t = clean(choice->then_body, used, binders),
+                    e = clean(choice->else_body, used, binders);
         if (t != choice->then_body || e != choice->else_body) {
           changed = true;
           b.value = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
         }
         use(choice->condition, used);
       } else if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
-        graph::Body inner = clean(closure->body, used);
+        graph::Body inner = clean(closure->body, used, binders);
+        for (const graph::Variable& p : closure->params) use_symbols(p->type, used);
         if (inner != closure->body) {
           changed = true;
           b.value = make_ref<graph::FunctionNode>(closure->params, inner, closure->result_type,
@@ -83,6 +128,16 @@ void mentioned(const graph::Body& body, std::vector<std::string>& names) {
   note(body->result);
 }
 
+void mentioned(const tir::PrimFunc& f, std::vector<std::string>& names) {
+  tir::visit_all_exprs(f->body, [&](const Expr& e) {
+    visit(e, [&](const Expr& node) {
+      const auto* call = as<CallNode>(node);
+      if (call && call->intrinsic == Intrinsic::call_program) names.push_back(call->name);
+      return true;
+    });
+  });
+}
+
 }  // namespace
 
 Module eliminate_dead_code(const Module& module) {
@@ -91,7 +146,7 @@ Module eliminate_dead_code(const Module& module) {
   for (const std::string& name : module.names()) {
     if (graph::Function f = module.graph_function(name)) {
       Used used;
-      graph::Body body = clean(f->body, used);
+      graph::Body body = clean(f->body, used, binders_of(f));
       if (body != f->body) {
         f = make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure,
                                           f->is_private, f->attrs, f->span);
@@ -108,6 +163,7 @@ Module eliminate_dead_code(const Module& module) {
     reached.pop_back();
     if (!live.insert(name).second) continue;
     if (graph::Function f = result.graph_function(name)) mentioned(f->body, reached);
+    if (tir::PrimFunc p = result.prim_func(name)) mentioned(p, reached);
   }
   for (const std::string& name : module.names()) {
     const bool is_extern = std::holds_alternative<ExternFunc>(*module.find(name));

@@ -4,7 +4,7 @@
 // after:   b = relu(x); return b
 // requires: normal form
 // ensures: impure calls, checks and match_casts stay (later proofs rest on them); public functions
-// stay
+// stay; so does what binds a symbol that is used
 #pragma once
 
 #include "ir/module.h"

@@ -66,9 +66,13 @@ class Rebuilder {
       return define(b, joined);
     }
     if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+      // Its own body may call it.
+      graph::Variable self =
+          graph::make_variable(b.var->name, substitute(b.var->type, symbols_), b.var->is_dataflow);
+      values_[b.var.get()] = self;
       REPOSE_TRY(value, function(b.var->name, graph::Function(closure)));
-      REPOSE_TRY(var, builder_.emit(value, b.var->name, b.span));
-      return define(b, var);
+      builder_.emit_closure(self, value, b.span);
+      return {};
     }
     Value value = map(b.value);
     if (b.cast) {
@@ -80,14 +84,19 @@ class Rebuilder {
       REPOSE_TRY(replaced, rewrite_(builder_, *call, b.span));
       if (replaced) value = replaced;
     }
-    if (value->kind == graph::ValueKind::variable &&
-        (b.var->is_dataflow || !builder_.in_dataflow())) {
+    const bool is_output = builder_.in_dataflow() && !b.var->is_dataflow;
+    const bool needs_no_binding =
+        value->kind == graph::ValueKind::variable || value->kind == graph::ValueKind::constant;
+    if (needs_no_binding && !is_output) {
       values_[b.var.get()] = value;
       match_symbols(b.var->type, value->type);
       return {};
     }
-    REPOSE_TRY(var, builder_.emit(value, b.var->name, b.span));
-    return define(b, var);
+    REPOSE_TRY(var, is_output ? builder_.emit_binding(value, b.var->name, b.span, true)
+                              : builder_.emit(value, b.var->name, b.span));
+    values_[b.var.get()] = var;
+    match_symbols(b.var->type, var->type);
+    return {};
   }
 
   // A variable that is visible after its dataflow block stays so.

@@ -14,7 +14,7 @@ using CallRewrite = std::function<Result<graph::Value>(
     Builder& builder, const graph::CallNode& call, const Span& span)>;
 
 // Every graph function; types are inferred again, checks placed where they are needed. Variables
-// are new, parameters stay.
+// are new, parameters stay. What is another variable, or a constant, takes the variable's place.
 Result<Module> rebuild_functions(const Module& module, const OpTable& ops,
                                  const CallRewrite& rewrite);
 

@@ -1,6 +1,8 @@
 // Replaces operators by tensor programs and simpler operators.
 #include "passes/lower/legalize.h"
 
+#include <algorithm>
+
 #include "passes/graph/rebuild.h"
 
 namespace repose {
@@ -8,6 +10,24 @@ namespace repose {
 namespace {
 
 using graph::Value;
+
+// Programs are made for shapes, if symbolic ones.
+Result<void> require_shapes(const graph::CallNode& call, const Span& span) {
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    std::function<bool(const Type&)> known = [&](const Type& t) {
+      if (const auto* tensor = as<TensorTypeNode>(t)) return tensor->shape && tensor->dtype;
+      const auto* tuple = as<TupleTypeNode>(t);
+      return !tuple || std::all_of(tuple->fields.begin(), tuple->fields.end(), known);
+    };
+    if (!call.args[i]->type || known(call.args[i]->type)) continue;
+    return error(
+        DiagnosticKind::unsupported_feature, span,
+        "`{}`: operand {} is of type `{}`; to compile it, a match_cast has to say what its "
+        "shape and dtype are",
+        call.op->name, i, to_string(call.args[i]->type));
+  }
+  return {};
+}
 
 // Lowers a value until only calls that later stages know are left in it.
 Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
@@ -33,6 +53,8 @@ Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
   REPOSE_TRY(typed, b.infer_only(make_ref<graph::CallNode>(call->op, call->callee, std::move(args),
                                                            call->attrs, call->type_args, nullptr),
                                  span));
+  auto shapes = require_shapes(*graph::as<graph::CallNode>(typed), span);
+  if (!shapes.ok()) return shapes.errors();
   REPOSE_TRY(lowered, call->op->lower(b, *graph::as<graph::CallNode>(typed)));
   return lower_value(b, lowered, span);
 }
@@ -42,7 +64,12 @@ Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
 Result<Module> legalize(const Module& module, const OpTable& ops) {
   return rebuild_functions(
       module, ops, [](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
-        if (!call.op || !call.op->lower) return Value();
+        if (!call.op) return Value();
+        // A shape that is known is written down: what it was computed from is lowered too, and a
+        // program's result tells no elements.
+        const auto* shape = as<ShapeTypeNode>(call.type);
+        if (shape && shape->dims && call.op->pure) return graph::make_shape(*shape->dims);
+        if (!call.op->lower) return Value();
         return lower_value(b, Value(&call), span);
       });
 }

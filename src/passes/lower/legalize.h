@@ -2,10 +2,9 @@
 //
 // before:  y = R.nn.relu(x)
 // after:   y = R.call_tir(cls.relu, (x,), out_sinfo=R.Tensor((m, n), "float32"))
-// requires: normal form, shapes known
+// requires: normal form. An operand of unknown shape is an error: programs are made for shapes.
 // ensures: what is left are calls of tensor programs, views (`reshape`), and what host code does
-// itself (shapes,
-//          checks); the same results
+//          itself (shapes, checks); shapes that are known are written down; the same results
 #pragma once
 
 #include "ir/module.h"

@@ -18,11 +18,28 @@ using graph::Value;
 struct Group {
   StagedProgram program;                         // params: unused; `inputs` and `output` instead
   std::vector<std::pair<Buffer, Value>> inputs;  // each value once
+  std::unordered_map<const graph::ValueNode*, int> readers;  // calls of the group, by input
   Buffer output;
   std::string name;
   bool is_view = false;  // a reshape that costs nothing while it stands alone
   bool changed = false;
+  int barrier = 0;                      // calls in place that stand before it
+  const graph::Block* block = nullptr;  // in which it stands
 };
+
+// Does it overwrite an argument?
+bool overwrites(const Value& v) {
+  if (const auto* choice = graph::as<graph::IfNode>(v)) {
+    bool found = false;
+    for (const graph::Body* body : {&choice->then_body, &choice->else_body}) {
+      graph::visit_bindings(*body, true,
+                            [&](const Binding& b) { found = found || overwrites(b.value); });
+    }
+    return found;
+  }
+  const auto* call = graph::as<graph::CallNode>(v);
+  return call && call->op && call->op->name == "call_tir_inplace";
+}
 
 // The call's program with the caller's symbols and values put in; nothing if it has several results
 // or is not in stage form.
@@ -259,6 +276,7 @@ class Fuser {
     std::unordered_set<const graph::ValueNode*> absorbed;
     bool changed = false;
     std::unordered_map<const graph::ValueNode*, Value> nested;
+    int barrier = 0;
     for (const graph::Block& block : body->blocks) {
       for (const Binding& b : block.bindings) {
         if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
@@ -268,12 +286,16 @@ class Fuser {
             nested[b.var.get()] = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
           }
         }
+        if (overwrites(b.value)) ++barrier;
         const auto* call = graph::as<graph::CallNode>(b.value);
         if (!call || !call->op || b.cast) continue;
         std::optional<Group> group;
         if (call->op->name == "call_tir") group = instantiate(result_, b, *call);
         if (call->op->name == "reshape") group = view_group(b, *call);
         if (!group) continue;
+        for (const auto& [buffer, value] : group->inputs) group->readers[value.get()] = 1;
+        group->barrier = barrier;
+        group->block = &block;
         absorb(*group, groups, absorbed);
         changed = changed || group->changed;
         groups.emplace(b.var.get(), std::move(*group));
@@ -297,7 +319,7 @@ class Fuser {
     return make_ref<graph::BodyNode>(std::move(blocks), body->result);
   }
 
-  // Takes producers that only this group uses into it, as long as that is worth it.
+  // Takes producers that only this group reads into it, as long as that is worth it.
   void absorb(Group& group, const std::unordered_map<const graph::ValueNode*, Group>& groups,
               std::unordered_set<const graph::ValueNode*>& absorbed) {
     for (bool again = true; again;) {
@@ -305,7 +327,7 @@ class Fuser {
       for (size_t i = 0; i < group.inputs.size() && !again; ++i) {
         const Value v = group.inputs[i].second;
         auto it = groups.find(v.get());
-        if (it == groups.end() || uses_[v.get()] != 1) continue;
+        if (it == groups.end() || uses_[v.get()] != group.readers[v.get()]) continue;
         std::optional<Group> merged = merge(it->second, group, i);
         if (!merged) continue;
         absorbed.insert(v.get());
@@ -315,13 +337,29 @@ class Fuser {
     }
   }
 
+  // The producer's operands have to be there, and as they were, where the consumer stands.
+  static bool may_move(const Group& producer, const Group& consumer) {
+    if (producer.barrier != consumer.barrier) return false;
+    return producer.block == consumer.block ||
+           std::none_of(producer.inputs.begin(), producer.inputs.end(), [](const auto& in) {
+             const auto* v = graph::as<graph::VariableNode>(in.second);
+             return v && v->is_dataflow;
+           });
+  }
+
   std::optional<Group> merge(const Group& producer, const Group& consumer, size_t input) {
-    if (consumer.is_view) return std::nullopt;
+    if (consumer.is_view || !may_move(producer, consumer)) return std::nullopt;
     Group merged;
+    merged.barrier = consumer.barrier;
+    merged.block = consumer.block;
     merged.changed = true;
     merged.output = consumer.output;
     merged.program.attrs = consumer.program.attrs;
     merged.inputs = producer.inputs;
+    merged.readers = producer.readers;
+    for (const auto& [value, count] : consumer.readers) {
+      if (value != consumer.inputs[input].second.get()) merged.readers[value] += count;
+    }
     // Each call's program was instantiated on its own: the same value has two buffers by now.
     tir::BufferMap same{{consumer.inputs[input].first.get(), producer.output}};
     for (size_t i = 0; i < consumer.inputs.size(); ++i) {

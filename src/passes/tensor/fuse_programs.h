@@ -1,14 +1,15 @@
 // Groups calls of tensor programs and makes one program of each group.
 //
-// before:  y = call_tir(matmul, (x, w)); z = call_tir(add, (y, b)); r = reshape(z); t =
-// call_tir(transpose, (r,)) after:   z = call_tir(matmul_add, (x, w, b)); … requires: normal form,
-// calls legalized. Programs that are not in stage form stay as they are. ensures: the same results
-// bit for bit; a value that several groups need is computed once; a fused
+// before:  y = call_tir(matmul, (x, w)); z = call_tir(add, (y, b)); r = reshape(z);
+//          t = call_tir(permute_dims, (r,))
+// after:   z = call_tir(matmul_add, (x, w, b)); t = call_tir(permute_dims_1, (z,))
+// requires: normal form, calls legalized. Programs that are not in stage form stay as they are.
+// ensures: the same results bit for bit; a value that several groups need is computed once; a fused
 //          program runs as one nest of loops (classify.h, is_single_nest); a use never moves before
-//          the match_cast or check that it stands after
+//          the match_cast or check that it stands after, nor behind a call that overwrites it
 //
-// Fusion looks at loops, not at operators: a call joins its only consumer where the merged program,
-// after inlining, is a single nest and recomputes nothing expensive.
+// Fusion looks at loops, not at operators: a call joins the group that alone reads it where the
+// merged program, after inlining, is a single nest and recomputes nothing expensive.
 #pragma once
 
 #include "ir/module.h"

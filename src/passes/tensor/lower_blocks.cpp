@@ -31,12 +31,14 @@ class BlockLowering : public tir::StmtRewriter {
     if (!block) return tir::StmtRewriter::rewrite_stmt(s);
     tir::Stmt body = rewrite(block->body);
     if (block->init) {
-      Expr first = make_bool(true);
+      Expr first;
       for (const tir::IterVar& iter : block->iters) {
-        if (iter.kind == tir::IterKind::reduce) first = logical_and(first, eq(iter.var, iter.min));
+        if (iter.kind != tir::IterKind::reduce) continue;
+        const Expr here = eq(iter.var, iter.min);
+        first = first ? logical_and(first, here) : here;
       }
       tir::Stmt init = rewrite(block->init);
-      if (!is_const_int(first, 1)) init = tir::make<tir::IfNode>(first, init);
+      if (first) init = tir::make<tir::IfNode>(first, init);
       body = tir::make_seq({std::move(init), std::move(body)});
     }
     for (size_t i = block->match_buffers.size(); i-- > 0;) {

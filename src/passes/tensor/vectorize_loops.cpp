@@ -1,13 +1,16 @@
 // Turns vectorized loops into vector expressions.
 #include "passes/tensor/vectorize_loops.h"
 
-#include <unordered_set>
+#include <algorithm>
+#include <utility>
 
 namespace repose {
 
 namespace {
 
 using tir::Stmt;
+
+constexpr int64_t max_lanes = 1024;  // of more, code generation makes too much code
 
 // The statements of one vectorized loop, for all lanes at once.
 class Lanes {
@@ -42,15 +45,16 @@ class Lanes {
         Expr min = vectorize(loop->min), extent = vectorize(loop->extent);
         REPOSE_CHECK(!min->dtype.is_vector() && !extent->dtype.is_vector(),
                      "a loop inside a vectorized loop runs equally often in every lane");
-        return tir::make<tir::ForNode>(loop->var, min, extent, loop->loop_kind, run(loop->body),
-                                       loop->thread, loop->annotations, loop->span);
+        const tir::ForKind kind = loop->loop_kind == tir::ForKind::vectorized
+                                      ? tir::ForKind::serial
+                                      : loop->loop_kind;  // one of two vectorized loops
+        return tir::make<tir::ForNode>(loop->var, min, extent, kind, run(loop->body), loop->thread,
+                                       loop->annotations, loop->span);
       }
       case tir::StmtKind::declare: {
         const auto* d = tir::as<tir::DeclareNode>(s);
         return tir::make<tir::DeclareNode>(d->buffer, d->data, run(d->body), d->span);
       }
-      case tir::StmtKind::evaluate:
-        return s;
       default:
         REPOSE_CHECK(false,
                      std::string("a vectorized loop around `") + tir::kind_name(s->kind) + "`");
@@ -64,6 +68,9 @@ class Lanes {
     if (!mask_) return wide;
     return rewrite(wide, [&](const Expr& node) -> Expr {
       const auto* load = as<LoadNode>(node);
+      if (load && !node->dtype.is_vector()) {
+        reads_for_all_lanes_ = reads_for_all_lanes_ || load->buffer->scope != Scope::local;
+      }
       if (!load || !node->dtype.is_vector() || covers_lanes(load->buffer, node->args)) return node;
       return make_if_then_else(mask_, node, make_const(node->dtype, 0));
     });
@@ -159,28 +166,99 @@ class Lanes {
   }
 
   Stmt branch(const tir::IfNode& s, const Stmt& original) {
-    Expr condition = substitute_wide(s.condition);
+    Expr condition = vectorize(s.condition);
     if (!condition->dtype.is_vector()) {
       Stmt t = run(s.then_body);
       Stmt e = s.else_body ? run(s.else_body) : nullptr;
       return tir::make<tir::IfNode>(condition, std::move(t), std::move(e), original->span);
     }
-    const Expr outer = mask_;
-    mask_ = outer ? logical_and(outer, condition) : condition;
-    Stmt t = run(s.then_body);
-    Stmt result = t;
+    // What the branches store must not change which lanes take them.
+    const Expr value = condition;
+    Var kept;
+    if (reads_memory(value)) {
+      kept = make_var("mask", value->dtype, VarRole::let);
+      condition = kept;
+    }
+    Stmt result = side(condition, s.then_body);
     if (s.else_body) {
-      mask_ = outer ? logical_and(outer, make_not(condition)) : make_not(condition);
-      result = tir::make_seq({std::move(t), run(s.else_body)});
+      result = tir::make_seq({std::move(result), side(make_not(condition), s.else_body)});
+    }
+    return kept ? tir::make<tir::LetNode>(kept, value, std::move(result)) : result;
+  }
+
+  // A branch in the lanes that take it. What it reads for all lanes at once is read only if there
+  // is such a lane.
+  Stmt side(const Expr& condition, const Stmt& body) {
+    const Expr outer = mask_;
+    const bool outer_reads = std::exchange(reads_for_all_lanes_, false);
+    mask_ = outer ? logical_and(outer, condition) : condition;
+    Stmt result = run(body);
+    if (reads_for_all_lanes_) {
+      const DType wide = dtypes::int32.with_lanes(lanes_);
+      const Expr active = make_select(mask_, make_const(wide, 1), make_const(wide, 0));
+      const Expr any = make_call(Intrinsic::vector_reduce_max, dtypes::int32, {active});
+      result = tir::make<tir::IfNode>(ne(any, make_int(0, dtypes::int32)), std::move(result));
     }
     mask_ = outer;
+    reads_for_all_lanes_ = outer_reads;
     return result;
+  }
+
+  static bool reads_memory(const Expr& e) {
+    bool found = false;
+    visit(e, [&](const Expr& node) {
+      found = found || node->kind == ExprKind::load;
+      return !found;
+    });
+    return found;
   }
 
   const int lanes_;
   Expr mask_;
+  bool reads_for_all_lanes_ = false;  // under the mask: memory at subscripts that no lane changes
   VarMap values_;
 };
+
+// May all lanes run it at once? Then each store goes to an element of its lane, and loops run
+// equally often in every lane. `varying`: what differs by lane.
+bool is_vectorizable(const Stmt& s, std::vector<Var>& varying) {
+  auto varies = [&](const Expr& e) {
+    return std::any_of(varying.begin(), varying.end(),
+                       [&](const Var& v) { return uses_var(e, v); });
+  };
+  switch (s->kind) {
+    case tir::StmtKind::seq: {
+      const auto& list = tir::as<tir::SeqNode>(s)->stmts;
+      return std::all_of(list.begin(), list.end(),
+                         [&](const Stmt& child) { return is_vectorizable(child, varying); });
+    }
+    case tir::StmtKind::store: {
+      const auto* store = tir::as<tir::StoreNode>(s);
+      return !store->predicate && std::any_of(store->indices.begin(), store->indices.end(), varies);
+    }
+    case tir::StmtKind::let: {
+      const auto* let = tir::as<tir::LetNode>(s);
+      const size_t outer = varying.size();
+      if (varies(let->value)) varying.push_back(let->var);
+      const bool result = is_vectorizable(let->body, varying);
+      varying.resize(outer);
+      return result;
+    }
+    case tir::StmtKind::if_: {
+      const auto* branch = tir::as<tir::IfNode>(s);
+      return is_vectorizable(branch->then_body, varying) &&
+             (!branch->else_body || is_vectorizable(branch->else_body, varying));
+    }
+    case tir::StmtKind::for_: {
+      const auto* loop = tir::as<tir::ForNode>(s);
+      return !varies(loop->min) && !varies(loop->extent) && is_vectorizable(loop->body, varying);
+    }
+    case tir::StmtKind::declare:
+      return is_vectorizable(tir::as<tir::DeclareNode>(s)->body, varying);
+    default:
+      return false;
+  }
+}
 
 class Vectorizer : public tir::StmtRewriter {
  protected:
@@ -189,8 +267,13 @@ class Vectorizer : public tir::StmtRewriter {
     if (!loop || loop->loop_kind != tir::ForKind::vectorized)
       return tir::StmtRewriter::rewrite_stmt(s);
     int64_t lanes = 0;
-    REPOSE_CHECK(as_const_int(loop->extent, &lanes) && lanes >= 1,
-                 "a vectorized loop has a constant extent");
+    std::vector<Var> varying{loop->var};
+    if (!as_const_int(loop->extent, &lanes) || lanes < 1 || lanes > max_lanes ||
+        !is_vectorizable(loop->body, varying)) {
+      return tir::make<tir::ForNode>(loop->var, loop->min, loop->extent, tir::ForKind::serial,
+                                     rewrite(loop->body), loop->thread, loop->annotations,
+                                     loop->span);
+    }
     if (lanes == 1) return rewrite(tir::substitute(loop->body, {{loop->var.get(), loop->min}}));
     return Lanes(loop->var, loop->min, static_cast<int>(lanes)).run(loop->body);
   }

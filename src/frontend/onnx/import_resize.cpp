@@ -1,0 +1,288 @@
+// Resize and Upsample: one `resize` for each axis whose size or place changes.
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+
+#include "frontend/onnx/operator_table.h"
+
+namespace repose::onnx {
+namespace {
+
+// A scale: numerator / denominator, both index expressions.
+struct Ratio {
+  Expr numerator, denominator;
+};
+
+struct Fraction {
+  int64_t numerator = 0, denominator = 1;
+};
+
+// The simplest fraction that a float32 stands for: 0.7 is 7/10, not the binary fraction next to it,
+// so that 10 elements become 7. Of continued fractions the first that rounds to the same number.
+std::optional<Fraction> fraction_of(double value) {
+  constexpr double largest = 1 << 30;
+  if (!(std::abs(value) < largest)) return std::nullopt;
+  const float rounded = static_cast<float>(value);
+  double rest = std::abs(value);
+  Fraction before{1, 0}, current{static_cast<int64_t>(std::floor(rest)), 1};
+  for (int step = 0; step < 40; ++step) {
+    const double found =
+        static_cast<double>(current.numerator) / static_cast<double>(current.denominator);
+    if (static_cast<float>(found) == std::abs(rounded)) {
+      return Fraction{value < 0 ? -current.numerator : current.numerator, current.denominator};
+    }
+    rest = 1 / (rest - std::floor(rest));
+    if (!(rest < largest)) break;
+    const int64_t digit = static_cast<int64_t>(std::floor(rest));
+    Fraction next{digit * current.numerator + before.numerator,
+                  digit * current.denominator + before.denominator};
+    if (static_cast<double>(next.numerator) > largest ||
+        static_cast<double>(next.denominator) > largest) {
+      break;
+    }
+    before = current;
+    current = next;
+  }
+  return std::nullopt;
+}
+
+// A known float that is a constant, or computed from dimensions by products and quotients.
+std::optional<Ratio> ratio_of(const Expr& e) {
+  if (const auto* number = as<FloatImmNode>(e)) {
+    auto f = fraction_of(number->value);
+    if (!f) return std::nullopt;
+    return Ratio{make_int(f->numerator), make_int(f->denominator)};
+  }
+  if (e->dtype.is_index()) return Ratio{e, make_int(1)};
+  if (e->kind == ExprKind::cast) return ratio_of(e->args[0]);
+  if (e->kind != ExprKind::mul && e->kind != ExprKind::div) return std::nullopt;
+  auto a = ratio_of(e->args[0]), b = ratio_of(e->args[1]);
+  if (!a || !b) return std::nullopt;
+  if (e->kind == ExprKind::div) std::swap(b->numerator, b->denominator);
+  return Ratio{canonical(a->numerator * b->numerator), canonical(a->denominator * b->denominator)};
+}
+
+// What is done to one axis.
+struct AxisResize {
+  int64_t axis;
+  Expr size;
+  Ratio scale;
+  std::vector<int64_t> crop{0, 1, 1};
+};
+
+Result<std::vector<int64_t>> resized_axes(NodeContext& c, int64_t rank) {
+  REPOSE_TRY(given, c.integers("axes"));
+  std::vector<int64_t> axes;
+  for (int64_t i = 0; i < (given ? static_cast<int64_t>(given->size()) : rank); ++i) {
+    REPOSE_TRY(axis, c.axis(given ? (*given)[static_cast<size_t>(i)] : i, rank));
+    axes.push_back(axis);
+  }
+  return axes;
+}
+
+Result<void> check_count(NodeContext& c, const char* what, size_t count, size_t expected) {
+  if (count == expected) return {};
+  return c.fail(DiagnosticKind::bad_argument, "`{}` has {} elements, expected {}", what, count,
+                expected);
+}
+
+// floor(dimension * scale) elements.
+Result<std::vector<AxisResize>> by_scales(NodeContext& c, const Operand& scales, const Dims& dims,
+                                          const std::vector<int64_t>& axes) {
+  const std::vector<Expr>* known = c.known(scales);
+  if (!known) {
+    return c.fail(DiagnosticKind::unsupported_feature,
+                  "`scales` is not known when the model is compiled");
+  }
+  auto counted = check_count(c, "scales", known->size(), axes.size());
+  if (!counted.ok()) return counted.errors();
+  std::vector<AxisResize> result;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    auto scale = ratio_of((*known)[i]);
+    if (!scale) {
+      return c.fail(DiagnosticKind::unsupported_feature, "scale {} is no fraction that is known",
+                    i);
+    }
+    const Expr& dim = dims[static_cast<size_t>(axes[i])];
+    // A wanted extent over this one is met exactly, even where this one may be 0.
+    const bool is_met = prove_equal(dim, scale->denominator, c.facts()) == Truth::yes;
+    const Expr size =
+        is_met ? scale->numerator : floor_div(dim * scale->numerator, scale->denominator);
+    result.push_back({axes[i], simplify(size, c.facts()), *scale});
+  }
+  return result;
+}
+
+// The given sizes; or the same scale along all axes, the least ("not_larger") or the largest
+// ("not_smaller") that they ask for.
+Result<std::vector<AxisResize>> by_sizes(NodeContext& c, const Operand& sizes, const Dims& dims,
+                                         const std::vector<int64_t>& axes) {
+  REPOSE_TRY(elements, c.elements(sizes, "sizes"));
+  REPOSE_TRY(policy, c.string("keep_aspect_ratio_policy", "stretch"));
+  auto counted = check_count(c, "sizes", elements.size(), axes.size());
+  if (!counted.ok()) return counted.errors();
+  std::vector<AxisResize> result;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    result.push_back({axes[i], elements[i], {elements[i], dims[static_cast<size_t>(axes[i])]}});
+  }
+  if (policy == "stretch" || result.empty()) return result;
+  if (policy != "not_larger" && policy != "not_smaller") {
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `keep_aspect_ratio_policy` is \"{}\"",
+                  printable(policy));
+  }
+  Ratio scale = result[0].scale;
+  for (const AxisResize& r : result) {
+    const Expr other = r.scale.numerator * scale.denominator,
+               here = scale.numerator * r.scale.denominator;
+    const Expr takes = policy == "not_larger" ? lt(other, here) : lt(here, other);
+    scale = {simplify(make_select(takes, r.scale.numerator, scale.numerator), c.facts()),
+             simplify(make_select(takes, r.scale.denominator, scale.denominator), c.facts())};
+  }
+  for (AxisResize& r : result) {  // rounded, halves up
+    const Expr& dim = dims[static_cast<size_t>(r.axis)];
+    r.size = simplify(
+        floor_div(dim * scale.numerator * 2 + scale.denominator, scale.denominator * 2), c.facts());
+    r.scale = scale;
+  }
+  return result;
+}
+
+// The begins of all axes and then the ends, as fractions of their lengths.
+Result<void> add_crops(NodeContext& c, std::vector<AxisResize>& resizes) {
+  const std::vector<Expr>* roi = c.has(1) ? c.known(c.optional(1)) : nullptr;
+  const size_t count = resizes.size();
+  if (!roi) {
+    return c.fail(DiagnosticKind::unsupported_feature,
+                  "`roi` is not known when the model is compiled");
+  }
+  if (auto counted = check_count(c, "roi", roi->size(), 2 * count); !counted.ok()) return counted;
+  for (size_t i = 0; i < count; ++i) {
+    Fraction ends[2];
+    for (size_t side = 0; side < 2; ++side) {
+      const auto* number = as<FloatImmNode>((*roi)[i + side * count]);
+      auto f = number ? fraction_of(number->value) : std::nullopt;
+      constexpr int64_t largest = 1 << 20;  // products of these stay far from the limits
+      if (!f || f->denominator > largest || std::abs(f->numerator) > largest) {
+        return c.fail(DiagnosticKind::unsupported_feature, "`roi` is no fraction that is known");
+      }
+      ends[side] = *f;
+    }
+    resizes[i].crop = {ends[0].numerator * ends[1].denominator,
+                       ends[1].numerator * ends[0].denominator,
+                       ends[0].denominator * ends[1].denominator};
+  }
+  return {};
+}
+
+Result<std::string> rounding_of(NodeContext& c) {
+  REPOSE_TRY(mode, c.string("nearest_mode", "round_prefer_floor"));
+  if (mode == "floor" || mode == "ceil") return mode;
+  if (mode == "round_prefer_floor") return std::string("prefer_floor");
+  if (mode == "round_prefer_ceil") return std::string("prefer_ceil");
+  return c.fail(DiagnosticKind::bad_attribute, "attribute `nearest_mode` is \"{}\"",
+                printable(mode));
+}
+
+Result<std::string> method_of(NodeContext& c) {
+  REPOSE_TRY(mode, c.string("mode", "nearest"));
+  if (mode == "bilinear" || mode == "trilinear") return std::string("linear");  // of Upsample
+  if (mode == "nearest" || mode == "linear" || mode == "cubic") return mode;
+  return c.fail(DiagnosticKind::bad_attribute, "attribute `mode` is \"{}\"", printable(mode));
+}
+
+Result<Operand> resize_all(NodeContext& c, Operand x, const Dims& dims,
+                           const std::vector<AxisResize>& resizes, Attrs attrs) {
+  for (const AxisResize& r : resizes) {
+    const Expr& dim = dims[static_cast<size_t>(r.axis)];
+    const bool keeps = r.crop == std::vector<int64_t>{0, 1, 1} &&
+                       prove_equal(r.size, dim, c.facts()) == Truth::yes &&
+                       prove_equal(r.scale.numerator, r.scale.denominator, c.facts()) == Truth::yes;
+    if (keeps) continue;
+    attrs.set("axis", r.axis);
+    attrs.set("crop", r.crop);
+    REPOSE_TRY(y, c.call("resize",
+                         {x, graph::make_prim(r.size), graph::make_prim(r.scale.numerator),
+                          graph::make_prim(r.scale.denominator)},
+                         attrs));
+    x = y;
+  }
+  return x;
+}
+
+Result<Operand> resize(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
+  REPOSE_TRY(method, method_of(c));
+  REPOSE_TRY(rounding, rounding_of(c));
+  REPOSE_TRY(coordinates, c.string("coordinate_transformation_mode", "half_pixel"));
+  REPOSE_TRY(alpha, c.number("cubic_coeff_a", -0.75));
+  REPOSE_TRY(excludes, c.flag("exclude_outside", false));
+  REPOSE_TRY(outside, c.number("extrapolation_value", 0));
+  REPOSE_TRY(antialias, c.flag("antialias", false));
+  if (antialias && method != "nearest") {
+    return c.fail(DiagnosticKind::unsupported_feature, "attribute `antialias` is not supported");
+  }
+  auto has_elements = [&](size_t i) {  // an empty tensor stands for one that is left out
+    if (!c.has(i)) return false;
+    const std::vector<Expr>* known = c.known(c.optional(i));
+    return !known || !known->empty();
+  };
+  const bool has_sizes = has_elements(3);
+  if (!has_sizes && !has_elements(2)) {
+    return c.fail(DiagnosticKind::bad_argument, "neither `scales` nor `sizes` is given");
+  }
+  auto resizes =
+      has_sizes ? by_sizes(c, c.optional(3), dims, axes) : by_scales(c, c.optional(2), dims, axes);
+  if (!resizes.ok()) return resizes.errors();
+  if (coordinates == "tf_crop_and_resize") {
+    if (auto added = add_crops(c, *resizes); !added.ok()) return added.errors();
+  }
+  return resize_all(c, x, dims, *resizes,
+                    {{"axis", 0},
+                     {"method", method},
+                     {"coordinates", printable(coordinates)},
+                     {"rounding", rounding},
+                     {"cubic_alpha", alpha},
+                     {"exclude_outside", excludes},
+                     {"outside", outside}});
+}
+
+// Element i of the result is element i / scale of x: rounded down, or up where the scale is below 1
+// (what ONNX Runtime does; the standard doesn't say).
+Result<Operand> resize_by(NodeContext& c, const std::vector<AxisResize>& resizes, const Operand& x,
+                          const Dims& dims) {
+  REPOSE_TRY(method, method_of(c));
+  bool shrinks = false;
+  for (const AxisResize& r : resizes) {
+    shrinks = shrinks || prove(lt(r.scale.numerator, r.scale.denominator), c.facts()) == Truth::yes;
+  }
+  return resize_all(c, x, dims, resizes,
+                    {{"axis", 0},
+                     {"method", method},
+                     {"coordinates", "asymmetric"},
+                     {"rounding", shrinks ? "ceil" : "floor"}});
+}
+
+Result<Operand> resize_by_operand(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(scales, c.input(1));
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
+  REPOSE_TRY(resizes, by_scales(c, scales, dims, axes));
+  return resize_by(c, resizes, x, dims);
+}
+
+}  // namespace
+
+std::span<const OperatorRow> resize_operators() {
+  static constexpr OperatorRow rows[] = {
+      {"Resize", 10, one<resize_by_operand>},
+      {"Resize", 11, one<resize>},
+      {"Upsample", 9, one<resize_by_operand>},
+  };
+  return rows;
+}
+
+}  // namespace repose::onnx

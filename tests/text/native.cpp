@@ -1,0 +1,136 @@
+// The C interface of compiled models, for the interpreter's values.
+#include "text/native.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "codegen/llvm/target_llvm.h"
+#include "driver/compile.h"
+#include "ops/ops.h"
+#include "repose/repose.h"
+
+namespace repose::testing_text {
+
+namespace {
+
+uint8_t code_of(DType t) {
+  switch (t.code) {
+    case DType::Code::boolean:
+      return kDLBool;
+    case DType::Code::sint:
+      return kDLInt;
+    case DType::Code::uint:
+      return kDLUInt;
+    case DType::Code::bfloat:
+      return kDLBfloat;
+    default:
+      return kDLFloat;
+  }
+}
+
+DType dtype_of(const DLDataType& t) {
+  const DType::Code code = t.code == kDLBool     ? DType::Code::boolean
+                           : t.code == kDLInt    ? DType::Code::sint
+                           : t.code == kDLUInt   ? DType::Code::uint
+                           : t.code == kDLBfloat ? DType::Code::bfloat
+                                                 : DType::Code::flt;
+  return {code, t.bits};
+}
+
+DLTensor tensor_of(const Array& array) {
+  DLTensor t{};
+  t.data = const_cast<std::byte*>(array->bytes);
+  t.device = {kDLCPU, 0};
+  t.ndim = static_cast<int32_t>(array->shape.size());
+  t.dtype = {code_of(array->dtype), array->dtype.bits, 1};
+  t.shape = const_cast<int64_t*>(array->shape.data());
+  return t;
+}
+
+Array array_of(const DLTensor& t) {
+  Ref<ArrayNode> array =
+      make_array(std::vector<int64_t>(t.shape, t.shape + t.ndim), dtype_of(t.dtype));
+  if (array->num_bytes) {
+    std::memcpy(array->mutable_bytes(), static_cast<const char*>(t.data) + t.byte_offset,
+                array->num_bytes);
+  }
+  return array;
+}
+
+Outcome refused(std::string why) {
+  Outcome o;
+  o.kind = Outcome::Kind::refused;
+  o.error = std::move(why);
+  return o;
+}
+
+}  // namespace
+
+NativeModule::NativeModule(NativeModule&& other) noexcept
+    : model_(std::exchange(other.model_, nullptr)) {}
+NativeModule& NativeModule::operator=(NativeModule&& other) noexcept {
+  std::swap(model_, other.model_);
+  return *this;
+}
+NativeModule::~NativeModule() {
+  if (model_) repose_unload(model_);
+}
+
+Result<NativeModule> NativeModule::load(const Module& module) {
+  CompileOptions options;
+  REPOSE_TRY(target, host_target());
+  options.pipeline.target = target;
+  options.pipeline.verify = true;
+  REPOSE_TRY(compiled, compile(module, standard_ops(), options));
+  char path[] = "/tmp/repose-text-test-XXXXXX";
+  const int file = mkstemp(path);
+  if (file < 0) return error(DiagnosticKind::cannot_write, {}, "cannot make a file in /tmp");
+  close(file);
+  auto written = write_artifact(compiled, Emit::shared, path);
+  repose_options load_options = repose_default_options();
+  load_options.num_threads = 2;
+  repose_model* model = nullptr;
+  const int32_t status = written.ok() ? repose_load(path, &load_options, &model) : -1;
+  std::remove(path);
+  if (!written.ok()) return written.errors();
+  if (status != REPOSE_OK) {
+    return error(DiagnosticKind::cannot_read, {}, "{}", repose_last_error(nullptr));
+  }
+  return NativeModule(model);
+}
+
+Outcome NativeModule::call(const std::string& function, const std::vector<HostValue>& args) const {
+  const int32_t index = repose_find_function(model_, function.c_str());
+  if (index < 0) return refused("no function `" + function + "`");
+  repose_function info{};
+  info.struct_size = sizeof info;
+  if (repose_get_function(model_, index, &info) != REPOSE_OK) {
+    return refused(repose_last_error(model_));
+  }
+  std::vector<DLTensor> tensors;
+  std::vector<const DLTensor*> inputs;
+  for (const HostValue& arg : args) {
+    const Array array = arg.tensor();
+    if (!array) return refused("an argument is no tensor");
+    tensors.push_back(tensor_of(array));
+  }
+  for (const DLTensor& t : tensors) inputs.push_back(&t);
+  std::vector<DLManagedTensorVersioned*> results(static_cast<size_t>(info.num_outputs));
+  const int32_t status =
+      repose_call(model_, index, inputs.data(), static_cast<int32_t>(inputs.size()), nullptr,
+                  info.num_outputs, results.data());
+  if (status != REPOSE_OK) return refused(repose_last_error(model_));
+  HostValue::Tuple values;
+  for (DLManagedTensorVersioned* result : results) {
+    values.emplace_back(array_of(result->dl_tensor));
+    result->deleter(result);
+  }
+  Outcome o;
+  o.value = values.size() == 1 ? values[0] : HostValue(std::move(values));
+  return o;
+}
+
+}  // namespace repose::testing_text

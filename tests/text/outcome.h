@@ -1,0 +1,25 @@
+// What a call came to, and whether two calls agree.
+#pragma once
+
+#include "interp/interpreter.h"
+
+namespace repose::testing_text {
+
+struct Outcome {
+  enum class Kind { ran, refused, too_large };  // too_large: beyond the steps of a test
+  Kind kind = Kind::ran;
+  HostValue value;
+  std::string printed;  // by R.print
+  std::string error;    // where it was refused
+};
+
+// Calls a graph function; or a tensor program, whose result is the tuple of its buffers afterwards.
+Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args);
+
+// How near floats have to be: the same bits (all NaNs are one), or rounding apart.
+enum class Closeness { exact, rounding };
+
+// "" where the values are equal, else the first difference. Tuples are flattened first.
+std::string difference(const HostValue& a, const HostValue& b, Closeness closeness);
+
+}  // namespace repose::testing_text

@@ -1,0 +1,410 @@
+// What each command of a text test does, and what always holds of passes.
+#include "text/run_case.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "ir/structural.h"
+#include "ir/verifier.h"
+#include "ops/ops.h"
+#include "script/parser.h"
+#include "script/printer.h"
+#include "text/inputs.h"
+#include "text/native.h"
+#include "text/run_line.h"
+
+namespace repose::testing_text {
+
+namespace {
+
+using Weights = std::map<std::string, Array, std::less<>>;
+
+Weights weights_of(const TextCase& c) {
+  Weights weights;
+  for (const WeightLine& w : c.weights) {
+    std::mt19937 random(static_cast<uint32_t>(weights.size()));
+    const auto dtype = DType::parse(w.dtype);
+    weights[w.name] =
+        random_array(w.shape, dtype.value_or(dtypes::float32), Contents::small, random);
+  }
+  return weights;
+}
+
+Result<Module> parse_with(const std::string& name, const std::string& text, const Weights& weights,
+                          Diagnostics* warnings = nullptr) {
+  ParseOptions options;
+  options.warnings = warnings;
+  options.weights = [&](std::string_view weight) -> Array {
+    auto it = weights.find(weight);
+    return it == weights.end() ? nullptr : it->second;
+  };
+  return parse_module(make_text_source(name, text), standard_ops(), options);
+}
+
+std::string print_with_weights(const Module& module, Weights& weights) {
+  PrintOptions options;
+  options.on_weight = [&](const std::string& name, const Array& data) { weights[name] = data; };
+  return print(module, options);
+}
+
+// Without the import line, which is the same in every text.
+std::string text_of(const Module& module) {
+  Weights weights;
+  std::string text = print_with_weights(module, weights);
+  if (text.rfind("from ", 0) == 0) text.erase(0, text.find('\n') + 1);
+  text.erase(0, text.find_first_not_of('\n'));
+  while (text.size() > 1 && text[text.size() - 2] == '\n') text.pop_back();
+  return text;
+}
+
+bool is_same(const Module& a, const Module& b) {
+  if (a.names() != b.names()) return false;
+  for (const std::string& name : a.names()) {
+    const bool same_pointers =
+        a.graph_function(name) == b.graph_function(name) && a.prim_func(name) == b.prim_func(name);
+    if (!same_pointers) return structural_equal(a, b);
+  }
+  return true;
+}
+
+class CaseRunner {
+ public:
+  CaseRunner(const TextFile& file, const TextCase& c, const RunOptions& options)
+      : file_(file), case_(c), options_(options) {}
+
+  CaseResult run() {
+    Diagnostics messages;
+    auto module = parse_with(file_.path, case_.source, weights_of(case_), &messages);
+    if (module.ok()) {
+      if (auto result = run_command(*module, messages)) finish(*module, *result);
+    } else {
+      add(messages, module.errors());
+    }
+    compare_messages(messages);
+    return std::move(result_);
+  }
+
+ private:
+  const TextFile& file_;
+  const TextCase& case_;
+  const RunOptions& options_;
+  CaseResult result_;
+
+  template <class... Args>
+  void fail(fmt::format_string<Args...> text, Args&&... args) {
+    result_.failures.push_back(fmt::format(text, std::forward<Args>(args)...));
+  }
+  static void add(Diagnostics& to, const Diagnostics& more) {
+    to.insert(to.end(), more.begin(), more.end());
+  }
+
+  const PassUnderTest* find_pass(const std::string& name) const {
+    for (const PassUnderTest& p : options_.passes) {
+      if (p.name == name) return &p;
+    }
+    return nullptr;
+  }
+
+  // The module that the command gives; nothing where `messages` has an error.
+  std::optional<Module> run_command(const Module& module, Diagnostics& messages) {
+    const Diagnostics problems = verify(module, standard_ops());
+    add(messages, problems);
+    if (!problems.empty()) return std::nullopt;
+    round_trip("input", module);
+    if (file_.command == "run") compare_with_native(module);
+    if (file_.command != "pass") return module;
+    Module current = module;
+    for (const std::string& name : file_.arguments) {
+      const PassUnderTest* pass = find_pass(name);
+      if (!pass) {
+        fail("no pass is called `{}`", name);
+        return std::nullopt;
+      }
+      auto next = pass->run(current);
+      if (!next.ok()) {
+        add(messages, next.errors());
+        return std::nullopt;
+      }
+      check_pass(*pass, current, *next);
+      current = std::move(*next);
+    }
+    return current;
+  }
+
+  // ---- What always holds -----------------------------------------------------------------------
+
+  void round_trip(const std::string& what, const Module& module) {
+    Weights weights;
+    const std::string text = print_with_weights(module, weights);
+    auto again = parse_with(what, text, weights);
+    if (!again.ok())
+      return fail("the {}, printed, is not read: {}", what, to_string(again.errors()));
+    const std::string twice = print(*again);
+    if (twice != text)
+      fail("the {}, printed and read, prints otherwise:{}", what, text_difference(text, twice));
+    if (!structural_equal(module, *again))
+      fail("the {}, printed and read, is another module:\n{}", what, text);
+  }
+
+  void check_pass(const PassUnderTest& pass, const Module& before, const Module& after) {
+    check_result(pass, pass.name, before, after);
+    for (size_t i = 0; i < pass.variants.size(); ++i) {
+      auto other = pass.variants[i](before);
+      const std::string name = fmt::format("{}, variant {}", pass.name, i + 1);
+      if (other.ok()) {
+        check_result(pass, name, before, *other);
+      } else {
+        fail("`{}`: {}", name, to_string(other.errors()));
+      }
+    }
+    if (pass.second_run) return;
+    auto twice = pass.run(after);
+    if (!twice.ok()) return fail("`{}` a second time: {}", pass.name, to_string(twice.errors()));
+    if (is_same(after, *twice)) return;
+    fail("`{}` a second time changes its result:{}", pass.name,
+         pass.not_printed ? "" : text_difference(text_of(after), text_of(*twice)));
+  }
+
+  void check_result(const PassUnderTest& pass, const std::string& name, const Module& before,
+                    const Module& after) {
+    const Diagnostics problems = verify(after, standard_ops());
+    if (!problems.empty()) {
+      fail("the result of `{}` is not well formed: {}{}", name, to_string(problems),
+           pass.not_printed ? "" : text_of(after));
+      return;
+    }
+    if (!pass.not_printed) round_trip("result of `" + name + "`", after);
+    compare_runs(pass, name, before, after);
+  }
+
+  // ---- Before and after ------------------------------------------------------------------------
+
+  void compare_runs(const PassUnderTest& pass, const std::string& name, const Module& before,
+                    const Module& after) {
+    bool any = false;
+    for (const std::string& function : public_functions(before)) {
+      any = true;
+      const Signature s = signature_of(before, function);
+      auto compare = [&](const std::vector<HostValue>& args, std::string& difference) {
+        const Outcome a = testing_text::run(before, function, args);
+        if (a.kind == Outcome::Kind::too_large) return false;
+        const Outcome b = testing_text::run(after, function, args);
+        if (b.kind == Outcome::Kind::too_large) return false;
+        difference = compare_outcomes(pass, a, b);
+        return a.kind == Outcome::Kind::ran;
+      };
+      const bool specials = pass.closeness == Closeness::exact;
+      compare_function("`" + name + "`, function `" + function + "`", s, specials, compare);
+    }
+    if (!any && !case_.no_run) fail("no public function to run; say `# no-run: reason`");
+  }
+
+  static std::string compare_outcomes(const PassUnderTest& pass, const Outcome& before,
+                                      const Outcome& after) {
+    const bool ran = before.kind == Outcome::Kind::ran;
+    if (after.kind == Outcome::Kind::refused) {
+      return ran ? "it ran before, and is refused after: " + after.error : "";
+    }
+    if (!ran)
+      return pass.drops_failures ? "" : "it was refused before, and runs after: " + before.error;
+    if (before.printed != after.printed) {
+      return "it printed\n" + before.printed + "and prints\n" + after.printed;
+    }
+    const std::string found = difference(before.value, after.value, pass.closeness);
+    return found.empty() ? "" : "before and after: " + found;
+  }
+
+  void compare_with_native(const Module& module) {
+    if (case_.no_native) return;
+    auto native = NativeModule::load(module);
+    if (!native.ok()) return fail("native code: {}", to_string(native.errors()));
+    for (const std::string& function : public_functions(module)) {
+      if (!module.graph_function(function)) continue;
+      auto compare = [&](const std::vector<HostValue>& args, std::string& difference) {
+        const Outcome a = testing_text::run(module, function, args);
+        if (a.kind == Outcome::Kind::too_large) return false;
+        const Outcome b = native->call(function, args);
+        if (a.kind != b.kind) {
+          difference =
+              fmt::format("the interpreter {}, native code {}", a.error.empty() ? "runs" : a.error,
+                          b.error.empty() ? "runs" : b.error);
+        } else if (a.kind == Outcome::Kind::ran) {
+          const std::string found = testing_text::difference(a.value, b.value, Closeness::rounding);
+          if (!found.empty()) difference = "the interpreter and native code: " + found;
+        }
+        return a.kind == Outcome::Kind::ran;
+      };
+      compare_function("function `" + function + "`", signature_of(module, function), false,
+                       compare);
+    }
+  }
+
+  // Calls `compare` on random arguments until it finds a difference; it tells whether the function
+  // ran.
+  using Compare = std::function<bool(const std::vector<HostValue>&, std::string& difference)>;
+  void compare_function(const std::string& what, const Signature& s, bool specials,
+                        const Compare& compare) {
+    int ran = 0;
+    uint32_t seed = 0;
+    for (const Assignment& symbols : assignments(s)) {
+      for (Contents contents : {Contents::small, Contents::special}) {
+        if (contents == Contents::special && !specials) continue;
+        auto args = random_arguments(s, symbols, contents, ++seed);
+        if (!args) continue;
+        std::string difference;
+        ran += compare(*args, difference);
+        if (difference.empty()) continue;
+        return fail("{}, {}: {}", what, to_string(symbols), difference);
+      }
+    }
+    if (ran == 0 && !case_.no_run) fail("{} runs for no arguments; say `# no-run: reason`", what);
+    if (ran > 0 && case_.no_run) fail("{} runs, though the case says `# no-run:`", what);
+  }
+
+  static std::vector<std::string> public_functions(const Module& m) {
+    std::vector<std::string> names;
+    for (const std::string& name : m.names()) {
+      const graph::Function g = m.graph_function(name);
+      const tir::PrimFunc p = m.prim_func(name);
+      if ((g && !g->is_private) || (p && !p->is_private)) names.push_back(name);
+    }
+    return names;
+  }
+
+  static Signature signature_of(const Module& m, const std::string& name) {
+    const graph::Function g = m.graph_function(name);
+    return g ? signature(g) : signature(m.prim_func(name));
+  }
+
+  // ---- What the case says ----------------------------------------------------------------------
+
+  void finish(const Module& input, const Module& output) {
+    run_lines(input, output);
+    const bool is_printed =
+        std::none_of(file_.arguments.begin(), file_.arguments.end(), [&](const std::string& name) {
+          const PassUnderTest* pass = find_pass(name);
+          return pass && pass->not_printed;
+        });
+    if (is_printed) result_.output = text_of(output);
+    if (case_.is_unchanged && !is_same(input, output)) {
+      fail("it is changed:{}", text_difference(text_of(input), text_of(output)));
+    }
+    if ((case_.expected || !case_.checks.empty()) && !is_printed) {
+      return fail("the output isn't printed: nothing of it can be expected");
+    }
+    if (case_.expected && !options_.is_blessing && *case_.expected != *result_.output) {
+      fail("another output than expected:{}", text_difference(*case_.expected, *result_.output));
+    }
+    if (!case_.checks.empty()) {
+      const std::string found = check_lines(case_.checks, *result_.output);
+      if (!found.empty()) fail("{}\nin\n{}", found, *result_.output);
+    }
+    const bool says_something = case_.expected || !case_.checks.empty() || case_.is_unchanged ||
+                                !case_.runs.empty() || !is_printed;
+    if (!says_something && file_.command != "verify" && file_.command != "run") {
+      fail("the case expects nothing: no `# ==>`, `# check:`, `# unchanged` or `# run:`");
+    }
+  }
+
+  void run_lines(const Module& input, const Module& output) {
+    if (case_.runs.empty()) return;
+    std::optional<NativeModule> native;
+    if (!case_.no_native) {
+      auto loaded = NativeModule::load(input);
+      if (!loaded.ok()) return fail("native code: {}", to_string(loaded.errors()));
+      native = std::move(*loaded);
+    }
+    for (const RunLine& line : case_.runs) {
+      auto call = read_call(line.text, input);
+      if (!call.ok()) {
+        fail("line {}: {}", line.line, to_string(call.errors()));
+        continue;
+      }
+      auto check = [&](const char* where, const Outcome& outcome) {
+        const std::string found = check_outcome(*call, outcome);
+        if (!found.empty()) fail("line {}, {}: {}", line.line, where, found);
+      };
+      check("interpreter", testing_text::run(input, call->function, call->args));
+      if (file_.command == "pass") {
+        check("interpreter, after", testing_text::run(output, call->function, call->args));
+      }
+      if (native) check("native code", native->call(call->function, call->args));
+    }
+  }
+
+  // Each message is expected, each expected one is there.
+  void compare_messages(const Diagnostics& messages) {
+    std::vector<ExpectedMessage> missing = case_.messages;
+    for (const Diagnostic& d : messages) {
+      const bool is_warning = d.severity == Diagnostic::Severity::warning;
+      const int line = d.span ? d.span.line : 0;
+      auto it = std::find_if(missing.begin(), missing.end(), [&](const ExpectedMessage& m) {
+        return m.line == line && m.is_warning == is_warning &&
+               d.text.find(m.text) != std::string::npos;
+      });
+      if (it == missing.end()) {
+        fail("unexpected: {}", d.to_string());
+      } else {
+        missing.erase(it);
+      }
+    }
+    for (const ExpectedMessage& m : missing) {
+      fail("line {}: no {} contains `{}`", m.line, m.is_warning ? "warning" : "error", m.text);
+    }
+  }
+};
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+}  // namespace
+
+CaseResult run_case(const TextFile& file, const TextCase& c, const RunOptions& options) {
+  return CaseRunner(file, c, options).run();
+}
+
+std::string text_difference(const std::string& expected, const std::string& actual) {
+  if (expected == actual) return "";
+  const auto a = lines_of(expected), b = lines_of(actual);
+  size_t begin = 0, end = 0;
+  while (begin < a.size() && begin < b.size() && a[begin] == b[begin]) ++begin;
+  while (end + begin < a.size() && end + begin < b.size() &&
+         a[a.size() - 1 - end] == b[b.size() - 1 - end]) {
+    ++end;
+  }
+  std::string text = fmt::format("\n  from line {} of the text:\n", begin + 1);
+  for (size_t i = begin; i + end < a.size(); ++i) text += "- " + a[i] + "\n";
+  for (size_t i = begin; i + end < b.size(); ++i) text += "+ " + b[i] + "\n";
+  return text;
+}
+
+std::string check_lines(const std::vector<Check>& checks, const std::string& text) {
+  size_t position = 0;
+  std::vector<const Check*> forbidden;  // since the last check
+  auto find_forbidden = [&](size_t end) -> std::string {
+    const std::string between = text.substr(position, end - position);
+    for (const Check* c : forbidden) {
+      if (between.find(c->text) != std::string::npos)
+        return "`# check-not: " + c->text + "`: it is there";
+    }
+    forbidden.clear();
+    return "";
+  };
+  for (const Check& c : checks) {
+    if (c.is_not) {
+      forbidden.push_back(&c);
+      continue;
+    }
+    const size_t at = text.find(c.text, position);
+    if (at == std::string::npos) return "`# check: " + c.text + "`: it is not there";
+    if (std::string found = find_forbidden(at); !found.empty()) return found;
+    position = at + c.text.size();
+  }
+  return find_forbidden(text.size());
+}
+
+}  // namespace repose::testing_text

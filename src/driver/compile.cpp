@@ -149,6 +149,22 @@ std::vector<ValueDescriptor> describe(const std::vector<ValueInfo>& values) {
   return list;
 }
 
+// Generated code must not take for granted that parameters are apart that the plan puts together.
+void mark_overlaps(Module& module, const std::vector<CompiledFunction>& functions) {
+  std::map<std::string, std::set<size_t>> all;
+  for (const CompiledFunction& f : functions) {
+    for (const auto& [name, params] : f.plan.aliases.overlapping_params) {
+      all[name].insert(params.begin(), params.end());
+    }
+  }
+  for (const auto& [name, params] : all) {
+    tir::PrimFunc f = module.prim_func(name);
+    Attrs attrs = f->attrs;
+    attrs.set("may_alias_params", Attr(std::vector<int64_t>(params.begin(), params.end())));
+    module.set(name, tir::make_prim_func(f->params, f->body, f->is_private, attrs, f->span));
+  }
+}
+
 ModelImage make_image(const CompiledModel& model) {
   ModelImage image;
   image.name = model.options.name;
@@ -199,13 +215,15 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
         problems.insert(problems.end(), interface.errors().begin(), interface.errors().end());
         continue;
       }
+      HostOptions host_options;
+      host_options.debug_memory = options.debug_memory;
       PlanOptions plan_options;
       plan_options.reuse = options.reuse_memory;
       for (const ValueInfo& output : interface->outputs) {
         plan_options.donated_results.push_back(output.reuses_input >= 0);
       }
-      MemoryPlan plan = plan_memory(f, facts_after_checks(f), plan_options);
-      auto host = lower_to_host(model.module, name, plan, model.weights);
+      MemoryPlan plan = plan_memory(f, model.module, facts_after_checks(f), plan_options);
+      auto host = lower_to_host(model.module, name, plan, model.weights, host_options);
       if (!host.ok()) {
         problems.insert(problems.end(), host.errors().begin(), host.errors().end());
         continue;
@@ -217,6 +235,7 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
     }
   }
   if (!problems.empty()) return problems;
+  mark_overlaps(model.module, model.functions);
   if (model.functions.empty()) {
     return error(DiagnosticKind::bad_model, {},
                  "the module has no public graph function to compile");

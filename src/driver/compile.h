@@ -15,6 +15,7 @@ struct CompileOptions {
   int threads = 1;             // of the compiler; the artifact does not depend on it
   std::string source;          // metadata: what the module was read from
   bool reuse_memory = true;    // false: every intermediate has bytes of its own
+  bool debug_memory = false;   // dead bytes of the arena become NaN patterns (HostOptions)
 };
 
 // One public graph function, compiled.

@@ -6,6 +6,7 @@
 
 #include "driver/evaluate.h"
 #include "ir/verifier.h"
+#include "memory/order.h"
 #include "passes/graph/eliminate_common_subexpressions.h"
 #include "passes/graph/eliminate_dead_code.h"
 #include "passes/graph/fold_constants.h"
@@ -14,6 +15,7 @@
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
 #include "passes/tensor/expand_math.h"
+#include "passes/tensor/find_sharing.h"
 #include "passes/tensor/fuse_programs.h"
 #include "passes/tensor/lower_blocks.h"
 #include "passes/tensor/vectorize_loops.h"
@@ -63,9 +65,17 @@ const Pass passes[] = {
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return expose_symbols(m);
      }},
+    {{"find_sharing", "finds views, and results that may lie in operands' memory", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return eliminate_dead_code(find_sharing(m, ops));
+     }},
     {{"schedule_programs", "tiles, vectorizes, parallelizes; packs constant operands", false},
      [](const Module& m, const OpTable&, const PipelineOptions& o) -> Result<Module> {
        return schedule_programs(m, o.target, make_program_evaluator(o.target));
+     }},
+    {{"order_bindings", "runs kernels in an order that needs little memory", false},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return order_bindings(m);
      }},
 };
 

@@ -1,10 +1,13 @@
 // Graph function + memory plan -> host program.
 #include "host/lower_host.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
+#include "host/place_blocks.h"
 #include "ir/op.h"
+#include "passes/tensor/find_sharing.h"
 
 namespace repose {
 
@@ -16,57 +19,6 @@ using Indices = std::vector<Expr>;
 Expr call(Intrinsic intrinsic, DType dtype, std::vector<Expr> args, std::string name = "") {
   return make_call(intrinsic, dtype, std::move(args), std::move(name));
 }
-
-// A sequence of statements in which names, once introduced, hold to the end.
-class Statements {
- public:
-  void add(tir::Stmt s) { pieces_.push_back({std::move(s), nullptr, nullptr, nullptr}); }
-  void let(const Var& v, Expr value) { pieces_.push_back({nullptr, v, std::move(value), nullptr}); }
-  void allocate(const Buffer& b) { pieces_.push_back({nullptr, nullptr, nullptr, b}); }
-  void declare(const Buffer& b, Expr data) {
-    pieces_.push_back({nullptr, nullptr, std::move(data), b});
-  }
-  void evaluate(Expr e) { add(tir::make<tir::EvaluateNode>(std::move(e))); }
-  void check(const Expr& condition, std::string message, std::vector<Expr> values, Span span) {
-    if (is_const_int(condition, 1)) return;
-    add(tir::make<tir::AssertNode>(condition, std::move(message), std::move(values),
-                                   std::move(span)));
-  }
-
-  tir::Stmt finish() {
-    std::vector<tir::Stmt> reversed;
-    auto rest = [&] {
-      std::vector<tir::Stmt> list(reversed.rbegin(), reversed.rend());
-      return tir::make_seq(std::move(list));
-    };
-    for (size_t i = pieces_.size(); i-- > 0;) {
-      Piece& p = pieces_[i];
-      if (p.stmt) {
-        reversed.push_back(std::move(p.stmt));
-        continue;
-      }
-      tir::Stmt body = rest();
-      reversed.clear();
-      if (p.var) {
-        reversed.push_back(tir::make<tir::LetNode>(p.var, p.value, body));
-      } else if (p.value) {
-        reversed.push_back(tir::make<tir::DeclareNode>(p.buffer, p.value, body));
-      } else {
-        reversed.push_back(tir::make<tir::AllocateNode>(p.buffer, body));
-      }
-    }
-    return rest();
-  }
-
- private:
-  struct Piece {
-    tir::Stmt stmt;
-    Var var;
-    Expr value;
-    Buffer buffer;
-  };
-  std::vector<Piece> pieces_;
-};
 
 Var handle_var(std::string name) {
   return make_var(std::move(name), dtypes::handle, VarRole::handle);
@@ -119,14 +71,17 @@ void check_range(Statements& out, const SymbolInfo& s, const std::string& what) 
 class HostLowering {
  public:
   HostLowering(const Module& module, const MemoryPlan& plan, WeightTable& weights,
-               const FunctionInterface& interface)
-      : module_(module), plan_(plan), weights_(weights), interface_(interface) {}
+               const FunctionInterface& interface, const HostOptions& options)
+      : module_(module), plan_(plan), weights_(weights), interface_(interface) {
+    if (options.debug_memory) find_last_uses();
+  }
 
   Diagnostics problems;
 
   tir::Stmt lower(const graph::Function& f) {
-    handles_.resize(plan_.storages.size());
-    region_handles_.resize(plan_.regions.size());
+    handles_.resize(plan_.live.storages.size());
+    block_handles_.resize(plan_.aliases.blocks.size());
+    regions_.resize(plan_.regions.size());
     enter();
     body(f->body);
     begin();
@@ -212,46 +167,88 @@ class HostLowering {
     for (size_t r = 0; r < plan_.regions.size(); ++r) {
       const Region& region = plan_.regions[r];
       const bool at_entry = region.position == 0;
-      if ((region.position != position_ && !at_entry) || region_handles_[r]) continue;
+      if ((region.position != position_ && !at_entry) || regions_[r].base) continue;
       if (is_const_int(region.bytes, 0)) continue;
-      Var bytes = make_var(fmt::format("arena_bytes_{}", r), dtypes::index, VarRole::let);
-      out_->let(bytes, region.bytes);
+      regions_[r].placed = place_blocks(*out_, region, static_cast<int>(r));
       Var base = handle_var(fmt::format("arena_{}", r));
       out_->let(base, call(Intrinsic::arena_region, dtypes::handle,
-                           {make_int(static_cast<int64_t>(r)), bytes}));
-      region_handles_[r] = base;
+                           {make_int(static_cast<int64_t>(r)), regions_[r].placed.bytes}));
+      regions_[r].base = base;
+      if (!dead_after_.empty()) fill(base, regions_[r].placed.bytes);
     }
   }
 
-  // The handle of a storage; computed ones get theirs here, where they are first written.
-  Expr handle(int s) {
-    if (handles_[s]) return handles_[s];
-    const Storage& storage = plan_.live.storages[s];
-    const PlannedStorage& planned = plan_.storages[s];
-    switch (storage.kind) {
+  // ---- Debugging of the plan -------------------------------------------------------------------
+
+  void find_last_uses() {
+    dead_after_.resize(static_cast<size_t>(plan_.live.num_positions) + 1);
+    for (size_t b = 0; b < plan_.aliases.blocks.size(); ++b) {
+      if (plan_.region_of[b] < 0) continue;
+      for (const LiveRange& r : plan_.aliases.blocks[b].live) {
+        dead_after_[static_cast<size_t>(r.last)].push_back(static_cast<int>(b));
+      }
+    }
+  }
+
+  void fill(const Expr& data, const Expr& bytes) {
+    out_->evaluate(call(Intrinsic::fill_bytes, dtypes::int32, {data, bytes}));
+  }
+
+  // A range that ends at a binding ends with a use; at the ends of branches, bytes may be needed
+  // after the join.
+  void fill_dead() {
+    if (dead_after_.empty()) return;
+    for (int b : dead_after_[static_cast<size_t>(position_)]) {
+      const Region& region = plan_.regions[plan_.region_of[b]];
+      if (!regions_[plan_.region_of[b]].base) continue;
+      fill(block_handle(b, "dead"), region.sizes[plan_.position_in[b]]);
+    }
+  }
+
+  // The handle of a block; one in the arena gets its name here, where it is first written.
+  Expr block_handle(int b, const std::string& name) {
+    if (block_handles_[b]) return block_handles_[b];
+    const Block& block = plan_.aliases.blocks[b];
+    const Storage& storage = plan_.live.storages[block.members[0]];
+    switch (block.kind) {
       case Storage::Kind::input:
         return call(Intrinsic::input_data, dtypes::handle, {make_int(storage.input)});
       case Storage::Kind::constant:
         return call(Intrinsic::weight_data, dtypes::handle,
                     {make_int(weights_.place(storage.constant->data))});
-      case Storage::Kind::computed:
+      default:
         break;
     }
-    const std::string name = storage.definition ? storage.definition->name : "v";
-    if (planned.result >= 0) {
-      handles_[s] = result_handle(planned.result, name);
-      return handles_[s];
-    }
+    if (block.result >= 0) return block_handles_[b] = result_handle(block.result, name);
     Var v = handle_var(name);
-    const Expr& base = region_handles_[planned.region];
-    if (!base) {  // an empty region: every storage in it has no bytes
+    const OpenRegion& region = regions_[plan_.region_of[b]];
+    if (!region.base) {  // an empty region: every block in it has no bytes
       out_->let(v, call(Intrinsic::weight_data, dtypes::handle, {make_int(0)}));
     } else {
       Var offset = make_var(name + "_offset", dtypes::index, VarRole::let);
-      out_->let(offset, planned.offset);
-      out_->let(v, call(Intrinsic::byte_offset, dtypes::handle, {base, offset}));
+      out_->let(offset, region.placed.offset(plan_.position_in[b]));
+      out_->let(v, call(Intrinsic::byte_offset, dtypes::handle, {region.base, offset}));
     }
-    return handles_[s] = v;
+    return block_handles_[b] = v;
+  }
+
+  // The handle of a storage: where it begins in its block.
+  Expr handle(int s) {
+    if (handles_[s]) return handles_[s];
+    const Storage& storage = plan_.live.storages[s];
+    const std::string name = storage.definition ? storage.definition->name : "v";
+    const Expr block = block_handle(plan_.aliases.block_of[s], name);
+    const Expr& begin = plan_.aliases.begin_bytes[s];
+    if (is_const_int(begin, 0)) return block;
+    return handles_[s] = offset_handle(block, begin, name);
+  }
+
+  Expr offset_handle(const Expr& base, const Expr& bytes, const std::string& name) {
+    Var begin = make_var(name + "_begin", dtypes::index, VarRole::let);
+    Var v = handle_var(name);
+    out_->let(begin, bytes);
+    out_->let(v, call(Intrinsic::byte_offset, dtypes::handle, {base, begin}));
+    return v;
   }
 
   Expr result_handle(int r, const std::string& name) {
@@ -316,15 +313,18 @@ class HostLowering {
     }
     alias_joined(b);
     if (b.cast) lower_cast(b);
+    fill_dead();
     open_regions();
   }
 
   // Views and members of joined values live where those do.
   void alias_joined(const graph::Binding& b) {
     Value source = b.value;
+    Expr begin = make_int(0);
     if (const auto* c = graph::as<graph::CallNode>(b.value)) {
       if (!is_view(*c)) return;
       source = c->args[0];
+      begin = view_offset_bytes(*c);
     }
     if (const auto* get = graph::as<graph::TupleGetNode>(source)) {
       auto it = joined_.find(get->tuple.get());
@@ -341,7 +341,10 @@ class HostLowering {
     if (const auto* tuple = graph::as<graph::TupleNode>(source)) {
       for (const Value& field : tuple->fields) any = any || is_joined(field);
     }
-    if (any) joined_[b.var.get()] = places(source);
+    if (!any) return;
+    std::vector<Expr> handles = places(source);
+    if (!is_const_int(begin, 0)) handles[0] = offset_handle(handles[0], begin, b.var->name);
+    joined_[b.var.get()] = std::move(handles);
   }
 
   void lower_call(const graph::Binding& b, const graph::CallNode& c) {
@@ -358,6 +361,10 @@ class HostLowering {
   }
 
   void lower_call_tir(const graph::Binding& b, const graph::CallNode& c) {
+    auto in_place = plan_.aliases.parts_to_copy.find(&c);
+    if (in_place != plan_.aliases.parts_to_copy.end()) {
+      return copy_parts(b, c, in_place->second);
+    }
     const std::string& program = graph::as<graph::GlobalNode>(c.args[0])->name;
     tir::PrimFunc f = module_.prim_func(program);
     REPOSE_CHECK(f != nullptr, "call_tir names a tensor program of the module");
@@ -397,6 +404,23 @@ class HostLowering {
     for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
     if (b.span) operands.push_back(make_string(place_text(b.span)));
     out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
+  }
+
+  // A concatenation, some of whose parts are where they belong: copies the others.
+  void copy_parts(const graph::Binding& b, const graph::CallNode& c,
+                  const std::vector<size_t>& to_copy) {
+    const std::string& program = graph::as<graph::GlobalNode>(c.args[0])->name;
+    const auto& args = graph::as<graph::TupleNode>(c.args[1])->fields;
+    const Expr whole = handle(plan_.live.places.at(b.var.get())[0][0]);
+    Expr begin = make_int(0);
+    for (size_t p : sharing_of(*module_.prim_func(program)).concatenation) {
+      const Expr bytes = size_bytes(*graph::tensor_of(args[p]));
+      if (std::find(to_copy.begin(), to_copy.end(), p) != to_copy.end()) {
+        const Expr to = offset_handle(whole, begin, b.var->name);
+        out_->evaluate(call(Intrinsic::copy_bytes, dtypes::int32, {to, place(args[p]), bytes}));
+      }
+      begin = canonical(begin + bytes);
+    }
   }
 
   // Dimensions that may differ from what the program says of its buffers (in modules written by
@@ -519,6 +543,7 @@ class HostLowering {
       out_->declare(flag, place(choice.condition));
       condition = make_load(flag, {});
     }
+    ask_for_results_of_branches();
     const int leaves = count_tensors(b.var->type);
     std::vector<Var> fresh = binding_symbols(b.var->type);
     std::vector<Buffer> cells, dim_cells;
@@ -538,7 +563,7 @@ class HostLowering {
     auto branch = [&](const graph::Body& branch_body) {
       Statements inner;
       Statements* outer = std::exchange(out_, &inner);
-      const std::vector<Expr> saved = handles_;
+      const std::vector<Expr> saved = handles_, saved_blocks = block_handles_;
       this->body(branch_body);
       ++position_;
       std::vector<Expr> data = places(branch_body->result);
@@ -553,6 +578,7 @@ class HostLowering {
       }
       out_ = outer;
       handles_ = saved;  // names of the branch end with it
+      block_handles_ = saved_blocks;
       return inner.finish();
     };
     tir::Stmt then_stmt = branch(choice.then_body);
@@ -569,6 +595,22 @@ class HostLowering {
       data.push_back(v);
     }
     joined_[b.var.get()] = std::move(data);
+    ++position_;
+  }
+
+  // A result's buffer is asked for once: before the branches, where they use it.
+  void ask_for_results_of_branches() {
+    for (const BranchJoin& join : plan_.live.joins) {
+      if (join.then_begin != position_ + 1) continue;
+      for (size_t b = 0; b < plan_.aliases.blocks.size(); ++b) {
+        const Block& block = plan_.aliases.blocks[b];
+        const bool used = std::any_of(block.members.begin(), block.members.end(), [&](int s) {
+          const int first = plan_.live.storages[s].first;
+          return first >= join.then_begin && first <= join.else_end;
+        });
+        if (block.result >= 0 && used) block_handle(static_cast<int>(b), "result");
+      }
+    }
   }
 
   void finish_results(const Value& result) {
@@ -597,8 +639,8 @@ class HostLowering {
   }
 
   void copy_results(const std::vector<Expr>& sources, bool donated) {
-    for (size_t r = 0; r < plan_.copied_results.size(); ++r) {
-      if (!plan_.copied_results[r]) continue;
+    for (size_t r = 0; r < plan_.aliases.copied_results.size(); ++r) {
+      if (!plan_.aliases.copied_results[r]) continue;
       if ((interface_.outputs[r].reuses_input >= 0) != donated) continue;
       const ValueInfo& info = interface_.outputs[r];
       Expr data = result_handle(static_cast<int>(r), "result");
@@ -615,9 +657,15 @@ class HostLowering {
   Statements root_;
   Statements* out_ = &root_;
   int position_ = 0;
-  bool has_begun_ = false;            // the checks at the head are behind
-  std::vector<Expr> handles_;         // per storage
-  std::vector<Expr> region_handles_;  // per region
+  bool has_begun_ = false;  // the checks at the head are behind
+  struct OpenRegion {
+    Expr base;  // null: not open, or without bytes
+    PlacedBlocks placed;
+  };
+  std::vector<OpenRegion> regions_;
+  std::vector<Expr> handles_;                 // per storage that doesn't begin where its block does
+  std::vector<Expr> block_handles_;           // per block
+  std::vector<std::vector<int>> dead_after_;  // per position: blocks; empty: no debugging
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
@@ -632,7 +680,8 @@ bool depends_on_data(const Expr& e, const std::vector<SymbolInfo>& symbols) {
   return false;
 }
 
-tir::PrimFunc make_sizes(const FunctionInterface& interface, const Expr& arena_bytes) {
+// `region`: the only one, or null where data decides sizes.
+tir::PrimFunc make_sizes(const FunctionInterface& interface, const Region* region) {
   Statements out;
   int64_t num_dims = 0;
   for (const ValueInfo& o : interface.outputs) num_dims += static_cast<int64_t>(o.dims.size());
@@ -647,9 +696,9 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const Expr& arena_b
     check_range(out, s, quoted(s.name));
   }
   auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
-  out.add(
-      tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)},
-                                arena_bytes ? as_data(arena_bytes) : make_int(-1, dtypes::int64)));
+  const Expr arena =
+      region ? as_data(place_blocks(out, *region, 0).bytes) : make_int(-1, dtypes::int64);
+  out.add(tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)}, arena));
   int64_t at = 0;
   for (const ValueInfo& o : interface.outputs) {
     for (const Expr& d : o.dims) {
@@ -663,18 +712,20 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const Expr& arena_b
 }  // namespace
 
 Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
-                                   const MemoryPlan& plan, WeightTable& weights) {
+                                   const MemoryPlan& plan, WeightTable& weights,
+                                   const HostOptions& options) {
   graph::Function f = module.graph_function(name);
   REPOSE_CHECK(f != nullptr, "a graph function of that name");
   REPOSE_TRY(interface, function_interface(name, f));
   HostFunction result;
   result.interface = interface;
-  HostLowering lowering(module, plan, weights, result.interface);
+  HostLowering lowering(module, plan, weights, result.interface, options);
   tir::Stmt body = lowering.lower(f);
   if (!lowering.problems.empty()) return lowering.problems;
   result.run = tir::make_prim_func({}, std::move(body), false, {}, f->span);
-  if (plan.regions.size() == 1) result.arena_bytes = plan.regions[0].bytes;
-  result.sizes = make_sizes(result.interface, result.arena_bytes);
+  const Region* only = plan.regions.size() == 1 ? &plan.regions[0] : nullptr;
+  if (only) result.arena_bytes = only->bytes;
+  result.sizes = make_sizes(result.interface, only);
   return result;
 }
 

@@ -24,9 +24,16 @@ struct HostFunction {
   Expr arena_bytes;  // the peak over the function's symbols; null where data decides sizes
 };
 
+struct HostOptions {
+  // Fills the arena, and each block where its last use is over, with NaN patterns: what reads bytes
+  // that are not its own shows in the results.
+  bool debug_memory = false;
+};
+
 // Errors name what native code does not do (loops in the graph, closures, recursion, library
 // calls).
 Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
-                                   const MemoryPlan& plan, WeightTable& weights);
+                                   const MemoryPlan& plan, WeightTable& weights,
+                                   const HostOptions& options = {});
 
 }  // namespace repose

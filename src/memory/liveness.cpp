@@ -1,4 +1,4 @@
-// Which storage every tensor of a graph function lives in, and for how long.
+// Which storage every tensor of a graph function lives in, and when.
 #include "memory/liveness.h"
 
 #include <algorithm>
@@ -17,16 +17,25 @@ int count_tensors(const Type& t) {
 }
 
 bool is_view(const graph::CallNode& call) {
-  return call.op && call.op->name == "reshape";
+  return call.op && (call.op->name == "reshape" || call.op->name == "view");
+}
+
+Expr view_offset_bytes(const graph::CallNode& view) {
+  if (view.op->name != "view") return make_int(0);
+  const Expr& elements = graph::as<graph::PrimValueNode>(view.args[1])->value;
+  return canonical(elements * graph::tensor_of(view.args[0])->dtype.size_bytes());
 }
 
 namespace {
 
-class Analysis {
+// Forward over the function: storages and their definitions, who uses which where.
+class Numbering {
  public:
   Liveness result;
+  std::vector<std::vector<int>> uses;  // per position: storages (roots) that are read
 
   void run(const graph::Function& f) {
+    next();  // position 0: entry
     for (size_t i = 0; i < f->params.size(); ++i) {
       Places places;
       for (int k = count_tensors(f->params[i]->type); k > 0; --k) {
@@ -36,16 +45,25 @@ class Analysis {
         places.push_back({add(std::move(s))});
       }
       result.places[f->params[i].get()] = std::move(places);
+      know(f->params[i]->type);
     }
     visit_body(f->body);
-    use(f->body->result, position_);
-    result.num_positions = position_ + 1;
+    next();
+    use(f->body->result);
+    result.num_positions = static_cast<int>(uses.size());
   }
 
  private:
+  int position() const { return static_cast<int>(uses.size()) - 1; }
+  void next() { uses.emplace_back(); }
+
   int add(Storage s) {
     result.storages.push_back(std::move(s));
     return static_cast<int>(result.storages.size()) - 1;
+  }
+
+  void know(const Type& t) {
+    for (const Var& v : binding_symbols(t)) result.symbol_positions.emplace(v.get(), position());
   }
 
   const Places& places_of(const graph::Value& v) {
@@ -72,20 +90,20 @@ class Analysis {
     return result.places[v.get()] = std::move(places);
   }
 
-  void use(const graph::Value& v, int position) {
+  void use(const graph::Value& v) {
     for (const std::vector<int>& place : places_of(v)) {
-      for (int s : place) result.storages[s].last = std::max(result.storages[s].last, position);
+      for (int s : place) uses.back().push_back(result.root(s));
     }
   }
 
   // New storage for each tensor of a call's result.
-  void define(const graph::Variable& var, int position) {
+  void define(const graph::Variable& var) {
     Places places;
     auto add_leaves = [&](auto&& self, const Type& t) -> void {
       if (const auto* tensor = as<TensorTypeNode>(t)) {
         Storage s;
         s.bytes = size_bytes(*tensor);
-        s.first = s.last = position;
+        s.first = position();
         s.definition = var.get();
         places.push_back({add(std::move(s))});
       } else if (const auto* tuple = as<TupleTypeNode>(t)) {
@@ -96,50 +114,179 @@ class Analysis {
     result.places[var.get()] = std::move(places);
   }
 
+  void define_view(const graph::Variable& var, const graph::CallNode& call) {
+    const Places of = places_of(call.args[0]);
+    const Expr offset = view_offset_bytes(call);
+    if (is_const_int(offset, 0) && call.op->name == "reshape") {
+      result.places[var.get()] = of;
+      return;
+    }
+    std::vector<int> place;
+    for (int s : of.at(0)) {
+      Storage view;
+      view.kind = Storage::Kind::view;
+      view.base = result.root(s);
+      const Expr& begin = result.storages[s].offset_bytes;
+      view.offset_bytes = begin ? canonical(begin + offset) : offset;
+      view.bytes = size_bytes(*as<TensorTypeNode>(var->type));
+      view.first = position();
+      view.definition = var.get();
+      place.push_back(add(std::move(view)));
+    }
+    result.places[var.get()] = {std::move(place)};
+  }
+
   void visit_body(const graph::Body& body) {
     for (const graph::Block& block : body->blocks) {
       for (const graph::Binding& b : block.bindings) visit_binding(b);
     }
   }
 
+  void visit_if(const graph::Binding& b, const graph::IfNode& choice) {
+    BranchJoin join;
+    next();
+    use(choice.condition);
+    join.then_begin = position() + 1;
+    visit_body(choice.then_body);
+    next();
+    use(choice.then_body->result);
+    join.then_end = position();
+    join.else_begin = position() + 1;
+    visit_body(choice.else_body);
+    next();
+    use(choice.else_body->result);
+    join.else_end = position();
+    next();
+    join.join = position();
+    Places joined = places_of(choice.then_body->result);
+    const Places other = places_of(choice.else_body->result);
+    for (size_t i = 0; i < joined.size() && i < other.size(); ++i) {
+      join.leaves.emplace_back(joined[i], other[i]);
+      for (int s : other[i]) {
+        if (std::find(joined[i].begin(), joined[i].end(), s) == joined[i].end()) {
+          joined[i].push_back(s);
+        }
+      }
+    }
+    result.places[b.var.get()] = std::move(joined);
+    result.joins.push_back(std::move(join));
+  }
+
   void visit_binding(const graph::Binding& b) {
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
-      use(choice->condition, ++position_);
-      visit_body(choice->then_body);
-      use(choice->then_body->result, ++position_);
-      visit_body(choice->else_body);
-      use(choice->else_body->result, ++position_);
-      Places joined = places_of(choice->then_body->result);
-      const Places other = places_of(choice->else_body->result);
-      for (size_t i = 0; i < joined.size() && i < other.size(); ++i) {
-        joined[i].insert(joined[i].end(), other[i].begin(), other[i].end());
-        // A branch's result must survive the other branch's code as written here.
-        for (int s : joined[i]) result.storages[s].last = position_;
-      }
-      result.places[b.var.get()] = std::move(joined);
+      visit_if(b, *choice);
+      know(b.var->type);
+      result.positions.emplace(b.var.get(), position());
       return;
     }
-    const int position = ++position_;
-    graph::visit_operands(b.value, [&](const graph::Value& v) { use(v, position); });
+    next();
+    result.positions.emplace(b.var.get(), position());
+    graph::visit_operands(b.value, [&](const graph::Value& v) { use(v); });
     const auto* call = graph::as<graph::CallNode>(b.value);
     if (call && is_view(*call)) {
-      result.places[b.var.get()] = Places(places_of(call->args[0]));
+      define_view(b.var, *call);
     } else if (call) {
-      define(b.var, position);
+      define(b.var);
+      if (call->op && call->op->name == "call_tir") {
+        result.calls.push_back({position(), call, b.var.get()});
+      }
     } else {
       result.places[b.var.get()] = Places(places_of(b.value));
     }
+    know(b.var->type);
+  }
+};
+
+// Backward over the positions: from a use down to the definition, branch by branch.
+class Backward {
+ public:
+  Backward(Liveness& live, const std::vector<std::vector<int>>& uses)
+      : live_(live),
+        uses_(uses),
+        definitions_(uses.size()),
+        ranges_(live.storages.size()),
+        join_at_(uses.size(), -1) {
+    for (size_t s = 0; s < live.storages.size(); ++s) {
+      if (live.storages[s].kind == Storage::Kind::computed) {
+        definitions_[static_cast<size_t>(live.storages[s].first)].push_back(static_cast<int>(s));
+      }
+    }
+    for (size_t j = 0; j < live.joins.size(); ++j) {
+      join_at_[static_cast<size_t>(live.joins[j].join)] = static_cast<int>(j);
+    }
   }
 
-  int position_ = 0;
+  void run() {
+    Open open;
+    walk(live_.num_positions - 1, 0, open);
+    close(open, 0);
+    for (size_t s = 0; s < live_.storages.size(); ++s) {
+      live_.storages[s].live = make_live_set(std::move(ranges_[s]));
+    }
+  }
+
+ private:
+  using Open = std::unordered_map<int, int>;  // live storages, and the position to which
+
+  void walk(int from, int to, Open& open) {
+    for (int p = from; p >= to; --p) {
+      const int j = join_at_[static_cast<size_t>(p)];
+      if (j >= 0) {
+        p = walk_branches(live_.joins[static_cast<size_t>(j)], open);
+        continue;
+      }
+      for (int s : uses_[static_cast<size_t>(p)]) open.emplace(s, p);
+      for (int s : definitions_[static_cast<size_t>(p)]) {
+        auto it = open.find(s);
+        ranges_[static_cast<size_t>(s)].push_back({p, it == open.end() ? p : it->second});
+        if (it != open.end()) open.erase(it);
+      }
+    }
+  }
+
+  // From the join to the condition; gives the first position of the branches.
+  int walk_branches(const BranchJoin& join, Open& open) {
+    close(open, join.join);
+    auto defined_in = [&](int s, int begin, int end) {
+      const Storage& storage = live_.storages[static_cast<size_t>(s)];
+      return storage.kind == Storage::Kind::computed && storage.first >= begin &&
+             storage.first <= end;
+    };
+    Open in_then, in_else;
+    for (const auto& [s, last] : open) {
+      if (!defined_in(s, join.else_begin, join.else_end)) in_then.emplace(s, join.then_end);
+      if (!defined_in(s, join.then_begin, join.then_end)) in_else.emplace(s, join.else_end);
+    }
+    walk(join.else_end, join.else_begin, in_else);
+    close(in_else, join.else_begin);
+    walk(join.then_end, join.then_begin, in_then);
+    close(in_then, join.then_begin);
+    open.clear();
+    const int condition = join.then_begin - 1;
+    for (const Open& branch : {in_then, in_else}) {
+      for (const auto& [s, last] : branch) open.emplace(s, condition);
+    }
+    return join.then_begin;
+  }
+
+  void close(const Open& open, int first) {
+    for (const auto& [s, last] : open) ranges_[static_cast<size_t>(s)].push_back({first, last});
+  }
+
+  Liveness& live_;
+  const std::vector<std::vector<int>>& uses_;
+  std::vector<std::vector<int>> definitions_;
+  std::vector<std::vector<LiveRange>> ranges_;
+  std::vector<int> join_at_;
 };
 
 }  // namespace
 
 Liveness liveness(const graph::Function& f) {
-  Analysis analysis;
-  analysis.run(f);
-  return std::move(analysis.result);
+  Numbering numbering;
+  numbering.run(f);
+  Backward(numbering.result, numbering.uses).run();
+  return std::move(numbering.result);
 }
 
 }  // namespace repose

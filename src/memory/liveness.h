@@ -1,26 +1,33 @@
-// Which storage every tensor of a graph function lives in, and for how long.
+// Which storage every tensor of a graph function lives in, and when.
 //
-// Input: a function after fusion, in which everything is a call_tir, a view (`reshape`), a tuple, a
-// shape computation, a check, a match_cast or an `if`. Positions number its bindings in the order
-// of execution, those of branches included (first branch, then second).
+// Input: a function after fusion, in which everything is a call_tir, a view (`reshape`, `view`), a
+// tuple, a shape computation, a check, a match_cast or an `if`. Positions number what runs, in the
+// order of execution: the bindings, and for an `if` its condition, its first branch, the end of
+// that, its second branch, the end of that, and the join. An execution passes the positions of one
+// of the two branches.
 #pragma once
 
 #include <unordered_map>
 #include <vector>
 
 #include "ir/module.h"
+#include "memory/live_set.h"
 
 namespace repose {
 
 // Something that holds the bytes of one or more tensors.
 struct Storage {
-  enum class Kind { input, constant, computed };
+  enum class Kind { input, constant, computed, view };
   Kind kind = Kind::computed;
   int input = -1;  // position of the parameter, for `input`
   const graph::ConstantNode* constant = nullptr;
-  Expr bytes;     // canonical; of the tensor that defines it
-  int first = 0;  // position that writes it
-  int last = 0;   // last position that reads it (through any alias)
+  int base = -1;      // for `view`: the storage that it is a part of, itself no view
+  Expr offset_bytes;  // for `view`: where it begins in `base`
+  Expr bytes;         // canonical; of the tensor that defines it
+  int first = 0;      // position that writes it
+  // The positions at which its bytes must be kept: from the definition to the last use (through
+  // any alias), along each branch on its own.
+  LiveSet live;
   const graph::VariableNode* definition = nullptr;
 };
 
@@ -28,16 +35,42 @@ struct Storage {
 // flattened). More than one: the result of an `if`, whose branches put it in different places.
 using Places = std::vector<std::vector<int>>;
 
+// A call of a tensor program.
+struct KernelCall {
+  int position = 0;
+  const graph::CallNode* call = nullptr;
+  const graph::VariableNode* result = nullptr;
+};
+
+// The join of an `if`: what each leaf of its result may be, by branch.
+struct BranchJoin {
+  int then_begin = 0, then_end = 0;  // positions of the first branch, inclusive
+  int else_begin = 0, else_end = 0;
+  int join = 0;
+  std::vector<std::pair<std::vector<int>, std::vector<int>>> leaves;  // storages of each branch
+};
+
 struct Liveness {
   std::vector<Storage> storages;
   std::unordered_map<const graph::ValueNode*, Places> places;
+  std::vector<KernelCall> calls;
+  std::vector<BranchJoin> joins;
+  // The position after which a symbol is known; 0: at entry.
+  std::unordered_map<const VarNode*, int> symbol_positions;
+  // Of each binding by its variable; of an `if`, that of its join.
+  std::unordered_map<const graph::ValueNode*, int> positions;
   int num_positions = 0;
+
+  // The storage that holds the bytes of `s`: itself, or what it is a view of.
+  int root(int s) const { return storages[s].base < 0 ? s : storages[s].base; }
 };
 
 // The number of tensor leaves of a type (tuples flattened; other types have none).
 int count_tensors(const Type& t);
-// A call that makes no bytes of its own: its result is its first operand in another shape.
+// A call that makes no bytes of its own: its result lies in its first operand.
 bool is_view(const graph::CallNode& call);
+// Where a view begins in its operand, in bytes.
+Expr view_offset_bytes(const graph::CallNode& view);
 
 Liveness liveness(const graph::Function& f);
 

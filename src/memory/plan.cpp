@@ -1,216 +1,223 @@
-// The memory plan: regions, results, packing at sample values, symbolic offsets.
+// The memory plan: regions, orientations, peaks.
 #include "memory/plan.h"
 
 #include <algorithm>
-#include <map>
-#include <numeric>
-#include <unordered_set>
 
-#include "ir/op.h"
+#include "memory/bytes.h"
+#include "memory/max_plus.h"
+#include "memory/size_limits.h"
 
 namespace repose {
 
-Expr align64(const Expr& bytes, const Facts& facts) {
-  if (prove_divisible(bytes, 64, facts) == Truth::yes) return bytes;
-  return simplify(floor_div(bytes + 63, make_int(64)) * 64, facts);
-}
-
 namespace {
 
-constexpr int64_t unknown_sample = 64;  // what a symbol without a range is packed at
+constexpr size_t max_placements = 4;
+constexpr size_t packing_work = 12'000'000;  // conflicts looked at, over all packings
+constexpr int max_attempts = 24;             // packings at a sample
 
-int64_t sample_of(const Var& v, const Facts& facts) {
-  const Interval range = facts.range_of(v);
-  int64_t s = unknown_sample;
-  if (range.upper != Interval::plus_infinity) s = std::min(s, range.upper);
-  if (range.lower != Interval::minus_infinity) s = std::max(s, range.lower);
-  const int64_t over = ((s - range.remainder) % range.divisor + range.divisor) % range.divisor;
-  return s - over >= range.lower ? s - over : s + range.divisor - over;
+int position_known(const Expr& bytes, const Liveness& live) {
+  int position = 0;
+  for (const Var& v : free_vars(bytes)) {
+    auto it = live.symbol_positions.find(v.get());
+    REPOSE_CHECK(it != live.symbol_positions.end(), "a size mentions a symbol that nothing binds");
+    position = std::max(position, it->second);
+  }
+  return position;
 }
 
-// The position after which every symbol of the function is known: 0 for those of parameters.
-std::unordered_map<const VarNode*, int> symbol_positions(const graph::Function& f) {
-  std::unordered_map<const VarNode*, int> known;
-  for (const graph::Variable& p : f->params) {
-    for (const Var& v : binding_symbols(p->type)) known.emplace(v.get(), 0);
+std::vector<Var> symbols_of(const std::vector<Expr>& sizes) {
+  std::vector<Var> symbols;
+  std::unordered_map<const ExprNode*, bool> seen;
+  for (const Expr& e : sizes) {
+    if (!seen.emplace(e.get(), true).second) continue;
+    for (const Var& v : free_vars(e)) {
+      if (seen.emplace(v.get(), true).second) symbols.push_back(v);
+    }
   }
-  int position = 0;
-  auto visit = [&](auto&& self, const graph::Body& body) -> void {
-    for (const graph::Block& block : body->blocks) {
-      for (const graph::Binding& b : block.bindings) {
-        if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
-          ++position;
-          self(self, choice->then_body);
-          ++position;
-          self(self, choice->else_body);
-        }
-        ++position;
-        for (const Var& v : binding_symbols(b.var->type)) known.emplace(v.get(), position);
+  return symbols;
+}
+
+class RegionPlanner {
+ public:
+  RegionPlanner(Region& region, const MemoryPlan& plan, const Facts& facts, bool reuse)
+      : region_(region), facts_(facts), reuse_(reuse) {
+    std::vector<LiveSet> live;
+    for (int b : region.blocks) {
+      live.push_back(reuse ? plan.aliases.blocks[static_cast<size_t>(b)].live
+                           : LiveSet{{0, plan.live.num_positions}});
+    }
+    problem_ = make_pack_problem(std::move(live));
+    samples_ = sample_values(symbols_of(region.sizes), facts);
+    num_positions_ = plan.live.num_positions;
+  }
+
+  void run() {
+    std::vector<std::vector<int64_t>> sizes;
+    std::vector<int64_t> bounds;
+    for (const SymbolValues& values : samples_) {
+      sizes.push_back(sizes_at(values));
+      bounds.push_back(bound_of(sizes.back()));
+    }
+    const size_t work = std::max<size_t>(1, problem_.num_conflicts + 8 * sizes[0].size());
+    const auto affordable = static_cast<int>(packing_work / (work * samples_.size()));
+    region_.placements = choose_orientations(problem_, sizes, bounds, reuse_ ? max_placements : 1,
+                                             std::clamp(affordable, 1, max_attempts));
+    describe();
+  }
+
+ private:
+  std::vector<int64_t> sizes_at(const SymbolValues& values) const {
+    std::vector<int64_t> sizes;
+    std::unordered_map<const ExprNode*, int64_t> known;
+    for (const Expr& e : region_.sizes) {
+      auto [it, is_new] = known.emplace(e.get(), 0);
+      if (is_new) it->second = std::max<int64_t>(0, evaluate(e, values).value_or(0));
+      sizes.push_back(it->second);
+    }
+    return sizes;
+  }
+
+  int64_t bound_of(const std::vector<int64_t>& sizes) const {
+    std::vector<int64_t> change(static_cast<size_t>(num_positions_) + 2, 0);
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      for (const LiveRange& r : problem_.live[i]) {
+        change[static_cast<size_t>(r.first)] += sizes[i];
+        change[static_cast<size_t>(r.last) + 1] -= sizes[i];
       }
     }
-  };
-  visit(visit, f->body);
-  return known;
-}
-
-void collect_tensors(const Type& t, std::vector<const TensorTypeNode*>& tensors) {
-  if (const auto* tensor = as<TensorTypeNode>(t)) tensors.push_back(tensor);
-  if (const auto* tuple = as<TupleTypeNode>(t)) {
-    for (const Type& field : tuple->fields) collect_tensors(field, tensors);
+    int64_t now = 0, most = 0;
+    for (int64_t c : change) most = std::max(most, now += c);
+    return most;
   }
-}
 
-// Whether the shape is known where a binding at `position` runs. A result that is a view may have a
-// shape whose symbols are bound only after the storage that it views is written.
-bool is_known_before(const TensorTypeNode& t, int position,
-                     const std::unordered_map<const VarNode*, int>& known_at) {
-  for (const Expr& d : *t.shape) {
-    for (const Var& v : free_vars(d)) {
-      auto it = known_at.find(v.get());
-      if (it == known_at.end() || it->second >= position) return false;
+  // The peaks as expressions, and the smallest of them.
+  void describe() {
+    MaxPlus algebra(facts_, samples_);
+    std::unordered_map<const ExprNode*, MaxPlus::Sum> sums;
+    for (const Expr& e : region_.sizes) {
+      if (!sums.contains(e.get())) sums.emplace(e.get(), algebra.sum_of(e));
+    }
+    for (const Orientation& o : region_.placements) {
+      region_.peaks.push_back(algebra.to_expr(peak_of(algebra, sums, o)));
+    }
+    region_.bytes = region_.peaks[0];
+    for (size_t i = 1; i < region_.peaks.size(); ++i) {
+      region_.bytes = min(region_.bytes, region_.peaks[i]);
     }
   }
-  return true;
-}
 
-struct Item {
-  int storage;
-  int first, last;
-  Expr bytes;    // aligned
-  int64_t size;  // at the sample
+  MaxPlus::Max peak_of(MaxPlus& algebra,
+                       const std::unordered_map<const ExprNode*, MaxPlus::Sum>& sums,
+                       const Orientation& o) const {
+    std::vector<MaxPlus::Max> ends(region_.sizes.size());
+    for (int i : o.order) {
+      MaxPlus::Max offset{algebra.zero()};
+      for (int j : o.below[static_cast<size_t>(i)]) {
+        offset = algebra.larger(std::move(offset), ends[static_cast<size_t>(j)]);
+      }
+      ends[static_cast<size_t>(i)] =
+          algebra.add(offset, sums.at(region_.sizes[static_cast<size_t>(i)].get()));
+    }
+    MaxPlus::Max peak{algebra.zero()};
+    for (int i : o.tops) peak = algebra.larger(std::move(peak), ends[static_cast<size_t>(i)]);
+    return peak;
+  }
+
+  Region& region_;
+  const Facts& facts_;
+  const bool reuse_;
+  PackProblem problem_;
+  std::vector<SymbolValues> samples_;
+  int num_positions_ = 0;
 };
 
-bool interferes(const Item& a, const Item& b) {
-  return a.first <= b.last && b.first <= a.last;
-}
+// Equal aligned sizes are one expression, so that each is evaluated once.
+class AlignedSizes {
+ public:
+  explicit AlignedSizes(const Facts& facts) : facts_(facts) {}
+  Expr operator()(const Expr& bytes) {
+    std::vector<std::pair<Expr, Expr>>& bucket = known_[bytes->hash()];
+    for (const auto& [from, aligned] : bucket) {
+      if (structural_equal(from, bytes)) return aligned;
+    }
+    bucket.emplace_back(bytes, align64(bytes, facts_));
+    return bucket.back().second;
+  }
 
-// Greedy by size: the largest first, each at the lowest gap that fits between those it interferes
-// with.
-std::vector<int64_t> pack(const std::vector<Item>& items) {
-  std::vector<size_t> order(items.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return items[a].size > items[b].size; });
-  std::vector<int64_t> offsets(items.size(), 0);
-  std::vector<size_t> placed;
-  for (size_t i : order) {
-    std::vector<std::pair<int64_t, int64_t>> taken;
-    for (size_t j : placed) {
-      if (interferes(items[i], items[j])) {
-        taken.emplace_back(offsets[j], offsets[j] + items[j].size);
-      }
-    }
-    std::sort(taken.begin(), taken.end());
-    int64_t best = -1, best_gap = 0, end = 0;
-    for (auto [from, to] : taken) {
-      const int64_t gap = from - end;
-      if (gap >= items[i].size && (best < 0 || gap < best_gap)) {
-        best = end;
-        best_gap = gap;
-      }
-      end = std::max(end, to);
-    }
-    offsets[i] = best >= 0 ? best : end;
-    placed.push_back(i);
-  }
-  return offsets;
-}
-
-// Turns a packing into symbolic offsets and the peak.
-Expr orient(const std::vector<Item>& items, const std::vector<int64_t>& packed, const Facts& facts,
-            std::vector<PlannedStorage>& storages) {
-  std::vector<size_t> order(items.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return packed[a] < packed[b]; });
-  std::vector<Expr> ends(items.size());
-  std::vector<std::vector<size_t>> predecessors(items.size());
-  std::vector<bool> below_another(items.size(), false);
-  for (size_t n = 0; n < order.size(); ++n) {
-    const size_t i = order[n];
-    // Nearest first: a predecessor of a predecessor is already accounted for.
-    std::unordered_set<size_t> implied;
-    Expr offset = make_int(0);
-    for (size_t m = n; m-- > 0;) {
-      const size_t j = order[m];
-      if (!interferes(items[i], items[j]) || implied.count(j)) continue;
-      predecessors[i].push_back(j);
-      offset = max(offset, ends[j]);
-      std::vector<size_t> stack{j};
-      while (!stack.empty()) {
-        const size_t top = stack.back();
-        stack.pop_back();
-        for (size_t p : predecessors[top]) {
-          if (implied.insert(p).second) stack.push_back(p);
-        }
-      }
-    }
-    for (size_t j : predecessors[i]) below_another[j] = true;
-    offset = simplify(offset, facts);
-    storages[items[i].storage].offset = offset;
-    ends[i] = simplify(offset + items[i].bytes, facts);
-  }
-  Expr peak = make_int(0);
-  for (size_t i = 0; i < items.size(); ++i) {
-    if (!below_another[i]) peak = max(peak, ends[i]);
-  }
-  return simplify(peak, facts);
-}
+ private:
+  const Facts& facts_;
+  std::unordered_map<uint64_t, std::vector<std::pair<Expr, Expr>>> known_;
+};
 
 }  // namespace
 
-MemoryPlan plan_memory(const graph::Function& f, const Facts& facts, const PlanOptions& options) {
+MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Facts& facts,
+                       const PlanOptions& options) {
   MemoryPlan plan;
   plan.live = liveness(f);
-  plan.storages.resize(plan.live.storages.size());
+  AliasOptions alias_options;
+  alias_options.in_place = options.reuse;
+  alias_options.donated_results = options.donated_results;
+  plan.aliases = find_aliases(f, module, plan.live, facts, alias_options);
+  std::vector<Block>& blocks = plan.aliases.blocks;
+  plan.region_of.assign(blocks.size(), -1);
+  plan.position_in.assign(blocks.size(), -1);
 
-  // A computed storage that is a result lives in that result's buffer, unless another result has
-  // it, or the buffer's shape isn't known yet where the storage is written.
-  const auto known_at = symbol_positions(f);
-  const Places& results = plan.live.places.at(f->body->result.get());
-  std::vector<const TensorTypeNode*> types;
-  collect_tensors(f->body->result->type, types);
-  for (size_t r = 0; r < results.size(); ++r) {
-    const bool donated = r < options.donated_results.size() && options.donated_results[r];
-    bool direct = results[r].size() == 1 && !donated;
-    if (direct) {
-      const int s = results[r][0];
-      const Storage& storage = plan.live.storages[s];
-      direct = storage.kind == Storage::Kind::computed && plan.storages[s].result < 0 &&
-               is_known_before(*types[r], storage.first, known_at);
-      if (direct) plan.storages[s].result = static_cast<int>(r);
+  AlignedSizes aligned(facts);
+  const SizeLimits limits(f, plan.live, facts);
+  std::map<int, Region> regions{{0, {}}};
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (!blocks[b].in_arena() || blocks[b].members.empty()) continue;
+    int position = position_known(blocks[b].bytes, plan.live);
+    Expr bytes = blocks[b].bytes;
+    if (position > 0) {
+      if (auto limit = limits.limit(bytes, blocks[b].first())) {
+        blocks[b].room = bytes = *limit;
+        position = 0;
+      }
     }
-    plan.copied_results.push_back(!direct);
+    Region& region = regions[position];
+    region.position = position;
+    plan.position_in[b] = static_cast<int>(region.blocks.size());
+    region.blocks.push_back(static_cast<int>(b));
+    region.sizes.push_back(aligned(bytes));
   }
-
-  std::map<int, std::vector<Item>> regions{{0, {}}};
-  for (size_t s = 0; s < plan.live.storages.size(); ++s) {
-    const Storage& storage = plan.live.storages[s];
-    if (storage.kind != Storage::Kind::computed || plan.storages[s].result >= 0) continue;
-    int position = 0;
-    VarMap sample;
-    for (const Var& v : free_vars(storage.bytes)) {
-      auto it = known_at.find(v.get());
-      REPOSE_CHECK(it != known_at.end(), "a size mentions a symbol that nothing binds");
-      position = std::max(position, it->second);
-      sample.emplace(v.get(), make_int(sample_of(v, facts)));
+  for (auto& [position, region] : regions) {
+    for (int b : region.blocks) {
+      plan.region_of[static_cast<size_t>(b)] = static_cast<int>(plan.regions.size());
     }
-    Item item{static_cast<int>(s), storage.first, storage.last, align64(storage.bytes, facts), 0};
-    if (!options.reuse) {
-      item.first = 0;
-      item.last = plan.live.num_positions;
-    }
-    as_const_int(canonical(substitute(item.bytes, sample)), &item.size);
-    regions[position].push_back(std::move(item));
-  }
-  for (auto& [position, items] : regions) {
-    for (const Item& item : items) {
-      plan.storages[item.storage].region = static_cast<int>(plan.regions.size());
-    }
-    Expr peak = orient(items, pack(items), facts, plan.storages);
-    plan.regions.push_back({position, std::move(peak)});
+    RegionPlanner(region, plan, facts, options.reuse).run();
+    plan.regions.push_back(std::move(region));
   }
   return plan;
+}
+
+std::optional<PlanAt> plan_at(const MemoryPlan& plan, const SymbolValues& values) {
+  auto sizes = arena_sizes(plan.aliases.blocks, values);
+  if (!sizes) return std::nullopt;
+  PlanAt at;
+  at.sizes = std::move(*sizes);
+  at.offsets.assign(at.sizes.size(), -1);
+  for (const Region& region : plan.regions) {
+    std::vector<int64_t> own;
+    for (int b : region.blocks) own.push_back(at.sizes[static_cast<size_t>(b)]);
+    size_t best = 0;
+    Packing packing;
+    for (size_t p = 0; p < region.placements.size(); ++p) {
+      Packing here = evaluate(region.placements[p], own);
+      if (p == 0 || here.peak < packing.peak) {
+        packing = std::move(here);
+        best = p;
+      }
+    }
+    at.chosen.push_back(best);
+    at.arena_bytes += packing.peak;
+    for (size_t i = 0; i < own.size(); ++i) {
+      at.offsets[static_cast<size_t>(region.blocks[i])] = packing.offsets[i];
+    }
+  }
+  at.lower_bound = lower_bound(plan.aliases.blocks, at.sizes, plan.live.num_positions);
+  return at;
 }
 
 }  // namespace repose

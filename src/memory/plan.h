@@ -1,36 +1,36 @@
 // The memory plan of a graph function: one arena, offsets and peak as expressions over symbols.
 //
-// A plan is an acyclic orientation of the interference graph: every pair of storages that are live
-// at the same time has an edge, and offset(i) = max over predecessors j of offset(j) +
-// align64(bytes(j)). So no assignment of the symbols can make two live storages overlap. The
-// orientation comes from packing at sample values of the symbols (any packing induces one).
+// A placement is an acyclic orientation of the interference graph: every pair of blocks that live
+// at the same time has an edge, and offset(i) = max over the blocks j below of offset(j) +
+// align64(bytes(j)). So no assignment of the symbols can make two live blocks overlap. Orientations
+// come from packing at sample values of the symbols (any packing induces one); up to four are kept,
+// and each call takes the one whose peak is the smallest for its shapes.
 #pragma once
 
-#include <vector>
-
-#include "memory/liveness.h"
+#include "memory/alias.h"
+#include "memory/orient.h"
+#include "memory/sample.h"
 
 namespace repose {
 
-struct PlannedStorage {
-  int region = -1;  // of the arena; -1: not in the arena (an input, a constant, a result)
-  int result = -1;  // the result of the function that it is, or -1
-  Expr offset;      // bytes from the region's start; 64-byte aligned
-};
-
-// A region holds the storages whose sizes become known at one point: region 0 at entry, others
-// where data binds a symbol.
+// A region holds the blocks whose sizes become known at one point: region 0 at entry, others where
+// data binds a symbol. A block whose size the data decides, but has an upper bound that is known at
+// entry, has that much room in region 0.
 struct Region {
-  int position = 0;  // the binding after which every size in it is known (0: entry)
-  Expr bytes;        // canonical peak
+  int position = 0;                     // after which every size in it is known (0: entry)
+  std::vector<int> blocks;              // of the plan's aliasing
+  std::vector<Expr> sizes;              // of each: aligned to 64 bytes, canonical
+  std::vector<Orientation> placements;  // over positions in `blocks`; one at least
+  std::vector<Expr> peaks;              // of each placement
+  Expr bytes;                           // the smallest of `peaks`
 };
 
 struct MemoryPlan {
   Liveness live;
-  std::vector<PlannedStorage> storages;  // parallel to live.storages
+  Aliasing aliases;
   std::vector<Region> regions;
-  // Per result of the function (tuples flattened): true if it must be copied from where it lives.
-  std::vector<bool> copied_results;
+  std::vector<int> region_of;    // per block; -1: not in the arena (an input, constant or result)
+  std::vector<int> position_in;  // per block: in its region's `blocks`
 };
 
 struct PlanOptions {
@@ -41,10 +41,18 @@ struct PlanOptions {
 };
 
 // Requires: `f` as liveness.h says, with known shapes. `facts`: ranges of the function's symbols.
-MemoryPlan plan_memory(const graph::Function& f, const Facts& facts,
+MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Facts& facts,
                        const PlanOptions& options = {});
 
-// bytes rounded up to a multiple of 64, as an expression.
-Expr align64(const Expr& bytes, const Facts& facts);
+// What a plan gives for values of all symbols that its sizes mention.
+struct PlanAt {
+  std::vector<int64_t> offsets;  // per block: in its region; -1 outside of the arena
+  std::vector<int64_t> sizes;    // per block: aligned; 0 outside of the arena
+  std::vector<size_t> chosen;    // per region: the placement
+  int64_t arena_bytes = 0;       // of all regions
+  int64_t lower_bound = 0;       // the largest sum of sizes that live at the same time
+};
+// Nothing where a size cannot be evaluated.
+std::optional<PlanAt> plan_at(const MemoryPlan& plan, const SymbolValues& values);
 
 }  // namespace repose

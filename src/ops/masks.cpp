@@ -37,7 +37,8 @@ std::vector<te::Tensor> triangle_rule(const graph::CallNode& call,
   return {te::compute(
       in[0].shape(),
       [&](const te::Indices& i) {
-        const Expr column = i[i.size() - 1], limit = i[i.size() - 2] + k;
+        const Expr& column = i[i.size() - 1];
+        const Expr limit = i[i.size() - 2] + k;
         const Expr keep = lower ? le(column, limit) : le(limit, column);
         return make_if_then_else(keep, in[0](i), make_const(in[0].dtype(), 0));
       },

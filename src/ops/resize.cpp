@@ -178,9 +178,8 @@ std::vector<te::Tensor> resize_rule(const graph::CallNode& call,
           return x(std::move(source));
         };
         const Place at = place_of(call, i[axis], extent, result_shape(call)[axis], a, b);
-        const Expr value = is_nearest
-                               ? load(nearest_index(call.attrs.get_string("rounding"), at))
-                               : make_cast(dtype, interpolated(call, at, extent, wide, load));
+        Expr value = is_nearest ? load(nearest_index(call.attrs.get_string("rounding"), at))
+                                : make_cast(dtype, interpolated(call, at, extent, wide, load));
         if (!crops) return value;
         const Expr inside = logical_and(le(make_int(0), at.over), le(at.over, last * at.under));
         return make_select(inside, value, make_const(dtype, call.attrs.get_float("outside")));

@@ -442,7 +442,7 @@ class ContractionRule {
   // that goes beyond the last column stores only its part.
   Stmt epilogue(const Var& rows, const Var& m0, const Var& n0, const VarMap& batch,
                 const Buffer& results) {
-    const Stmt whole = epilogue_of_panel(rows, m0, n0, batch, results, false);
+    Stmt whole = epilogue_of_panel(rows, m0, n0, batch, results, false);
     if (is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0)) return whole;
     return if_stmt(canonical(le(n0 + tile_.panel, n_total_)), whole,
                    epilogue_of_panel(rows, m0, n0, batch, results, true));

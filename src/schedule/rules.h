@@ -1,4 +1,9 @@
 // The schedule rules. Each takes a program in stage form whose symbols are scalar parameters.
+//
+// What every rule keeps, so that results may lie in the bytes of operands (find_sharing.h): a
+// result's buffer is written only with final values, each element once and after the loads that its
+// value needs; the stages of a row (a point of the axes that all stages share) run in order, and
+// rows are independent of each other. A rule that does otherwise drops the attribute `in_place`.
 #pragma once
 
 #include "passes/tensor/classify.h"

@@ -49,6 +49,8 @@ class Simulation {
       values_[p.get()] = Running{evaluate_all(*t->shape), -1, {}, false};
     }
     body(function_.body);
+    place();
+    for (const auto& [s, w] : written_) check_region(w);
     check_results();
     check_addresses();
   }
@@ -67,6 +69,7 @@ class Simulation {
   std::map<const graph::ValueNode*, Running> values_;
   std::map<int, Written> written_;  // by storage
   int time_ = 0;
+  PlanAt at_;
 
   int64_t draw(const Interval& range) {
     static constexpr int64_t candidates[] = {0, 1, 2, 3, 7, 60, 64, 65, 1000};
@@ -183,26 +186,41 @@ class Simulation {
     Written w{r.storage, array_bytes(r.shape, tensor->dtype), time_, time_};
     EXPECT_EQ(evaluate_one(plan_.live.storages.at(static_cast<size_t>(r.storage)).bytes), w.bytes);
     EXPECT_EQ(written_.count(r.storage), 0u) << "a storage is written once";
-    check_region(w);
     written_[r.storage] = w;
     return r;
   }
 
-  const PlannedStorage& planned(const Written& w) const {
-    return plan_.storages.at(static_cast<size_t>(w.storage));
+  // Where blocks are, now that symbols are known; those of a branch that was not taken count as 0.
+  void place() {
+    SymbolValues values;
+    for (const auto& [v, position] : plan_.live.symbol_positions) values.emplace(v, 0);
+    for (const auto& [v, value] : symbols_) values[v] = value;
+    const std::optional<PlanAt> at = plan_at(plan_, values);
+    ASSERT_TRUE(at) << "a size has no value";
+    at_ = *at;
   }
 
-  // Its region is large enough, as far as is known when it is written.
+  struct Planned {
+    int region = -1, result = -1;
+    int64_t offset = 0;
+  };
+  Planned planned(const Written& w) {
+    const auto b = static_cast<size_t>(plan_.aliases.block_of[static_cast<size_t>(w.storage)]);
+    Planned p{plan_.region_of[b], plan_.aliases.blocks[b].result, at_.offsets[b]};
+    p.offset += evaluate_one(plan_.aliases.begin_bytes[static_cast<size_t>(w.storage)]);
+    return p;
+  }
+
+  // Its region is large enough.
   void check_region(const Written& w) {
-    const PlannedStorage& p = planned(w);
+    const Planned p = planned(w);
     if (p.region < 0) {
       EXPECT_GE(p.result, 0) << "a computed tensor lives in the arena or is a result";
       return;
     }
-    const int64_t offset = evaluate_one(p.offset);
-    EXPECT_GE(offset, 0);
-    EXPECT_EQ(offset % 64, 0) << to_string(p.offset);
-    EXPECT_LE(offset + w.bytes,
+    EXPECT_GE(p.offset, 0);
+    EXPECT_EQ(p.offset % 64, 0);
+    EXPECT_LE(p.offset + w.bytes,
               evaluate_one(plan_.regions.at(static_cast<size_t>(p.region)).bytes));
   }
 
@@ -223,7 +241,7 @@ class Simulation {
     keep(result, end_of_run);
     size_t leaf = 0;
     check_result(result, leaf);
-    EXPECT_EQ(leaf, plan_.copied_results.size());
+    EXPECT_EQ(leaf, plan_.aliases.copied_results.size());
   }
   void check_result(const Running& r, size_t& leaf) {
     if (r.is_tuple) {
@@ -231,9 +249,9 @@ class Simulation {
       return;
     }
     const size_t i = leaf++;
-    if (plan_.copied_results.at(i)) return;
+    if (plan_.aliases.copied_results.at(i)) return;
     ASSERT_GE(r.storage, 0) << "an input or a constant is copied to a result";
-    EXPECT_EQ(plan_.storages.at(static_cast<size_t>(r.storage)).result, static_cast<int>(i));
+    EXPECT_EQ(planned(written_.at(r.storage)).result, static_cast<int>(i));
   }
 
   // No two storages share bytes while both are needed.
@@ -243,12 +261,12 @@ class Simulation {
         // When `b` is written, `a` was there already (or is written by the same call) and is read
         // then or later.
         if (i == j || a.begin > b.begin || a.end < b.begin) continue;
-        const PlannedStorage &p = planned(a), &q = planned(b);
+        const Planned p = planned(a), q = planned(b);
         if (p.region < 0 && q.region < 0) {
           EXPECT_NE(p.result, q.result) << "two live tensors in one result";
         }
         if (p.region < 0 || p.region != q.region || a.bytes == 0 || b.bytes == 0) continue;
-        const int64_t x = evaluate_one(p.offset), y = evaluate_one(q.offset);
+        const int64_t x = p.offset, y = q.offset;
         EXPECT_TRUE(x + a.bytes <= y || y + b.bytes <= x)
             << "storages " << i << " and " << j << ": [" << x << ", " << x + a.bytes << ") and ["
             << y << ", " << y + b.bytes << ")";
@@ -264,7 +282,7 @@ int number_of_graphs() {
 
 void simulate(uint32_t seed, const PlanOptions& options) {
   const RandomGraph g = random_graph(seed);
-  const MemoryPlan plan = plan_memory(g.function, g.facts, options);
+  const MemoryPlan plan = plan_memory(g.function, {}, g.facts, options);
   for (uint32_t run = 0; run < 10; ++run) {
     Simulation simulation(g, plan, seed * 100 + run);
     simulation.run();
@@ -297,8 +315,8 @@ TEST(PlanSimulation, GraphsAreOfEveryKind) {
   no_reuse.reuse = false;
   for (uint32_t seed = 0; seed < 60; ++seed) {
     const RandomGraph g = random_graph(seed);
-    const MemoryPlan plan = plan_memory(g.function, g.facts);
-    const MemoryPlan all = plan_memory(g.function, g.facts, no_reuse);
+    const MemoryPlan plan = plan_memory(g.function, {}, g.facts);
+    const MemoryPlan all = plan_memory(g.function, {}, g.facts, no_reuse);
     regions += plan.regions.size() > 1;
     smaller += !structural_equal(plan.regions[0].bytes, all.regions[0].bytes);
     graph::visit_bindings(g.function->body, true, [&](const graph::Binding& b) {
@@ -321,9 +339,11 @@ TEST(PlanSimulation, FindsOverlaps) {
   int found = 0;
   for (uint32_t seed = 0; seed < 20; ++seed) {
     const RandomGraph g = random_graph(seed);
-    MemoryPlan plan = plan_memory(g.function, g.facts);
-    for (PlannedStorage& s : plan.storages) {
-      if (s.region >= 0) s.offset = make_int(0);
+    MemoryPlan plan = plan_memory(g.function, {}, g.facts);
+    for (Region& region : plan.regions) {
+      for (Orientation& o : region.placements) {
+        for (std::vector<int>& below : o.below) below.clear();
+      }
     }
     testing::TestPartResultArray failures;
     {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares compiled models with ONNX Runtime: each is compiled once, and run at many dimensions.
 
-    agree.py [--all] [--tiny] [--model NAME] [--repose PATH] [--peer ort] [-v]
+    agree.py [--all] [--tiny] [--model NAME] [--repose PATH] [--peer ort] [--debug-memory] [-v]
 
 At every listed shape: the same dtypes and shapes, floats within 1e-4 of the output's largest
 magnitude, integers and booleans exact; at batch 0 the shape alone where ONNX Runtime itself
@@ -196,6 +196,8 @@ def load(args, suite, reference, folder):
         return [PeerModel(reference, threads) for threads in (1, 2, 3)], 0.0
     library = Path(folder) / f"{reference.name}.so"
     start, options = time.monotonic(), ["--dim", suite.dims] if suite.dims else []
+    if args.debug_memory:
+        options = [*options, "--debug-memory"]
     done = repose_cli.compile_model(args.repose, reference.path, library, options)
     if not done.ok:
         raise RuntimeError(f"does not compile: exit {done.code}: {done.text.strip()}")
@@ -237,6 +239,8 @@ def main():
     parser.add_argument("--model", help="this one only")
     parser.add_argument("--repose", type=Path, default=repose_cli.default_repose())
     parser.add_argument("--peer", choices=["ort"], help="check the suite with ONNX Runtime instead")
+    parser.add_argument("--debug-memory", action="store_true",
+                        help="dead memory is overwritten with NaN patterns")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
     start, count = time.monotonic(), Count()

@@ -48,6 +48,8 @@ void add_model_options(CLI::App& app, ModelOptions& o) {
   app.add_option("--dump-ir", o.dump_folder, "Write the module after every pass into this folder");
   app.add_flag("--time-passes", o.time_passes, "Print the time of every pass");
   app.add_flag("--verify", o.verify, "Verify the module after every pass");
+  app.add_flag("--debug-memory", o.debug_memory,
+               "Fill memory with NaN patterns where its last use is over");
 }
 
 namespace {
@@ -185,6 +187,7 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
   options.pipeline.target = target;
   options.pipeline.disabled = o.disabled;
   options.pipeline.verify = o.verify;
+  options.debug_memory = o.debug_memory;
   options.name = o.name.empty() ? fs::path(o.path).stem().string() : o.name;
   options.source = fs::path(o.path).filename().string();
   options.name_prefix = name_prefix;

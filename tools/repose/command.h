@@ -29,6 +29,7 @@ struct ModelOptions {
   bool strict_dims = false;
   bool time_passes = false;
   bool verify = false;
+  bool debug_memory = false;
 };
 void add_model_options(CLI::App& app, ModelOptions& options);
 

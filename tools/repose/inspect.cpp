@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "inspect_memory.h"
 #include "driver/explain.h"
 #include "loaded_model.h"
 #include "ops/ops.h"
@@ -17,6 +18,8 @@ namespace {
 struct Options {
   ModelOptions model;
   bool json = false;
+  bool memory = false;
+  std::vector<std::string> at;  // "batch=8,seq=512"
   std::string function;
   std::string why;
   bool checks = false;
@@ -131,6 +134,7 @@ int run(const Options& o) {
   if (is_artifact(o.model.path)) {
     auto model = LoadedModel::load(o.model.path, 1);
     if (!model.ok()) return report(model.errors());
+    if (o.memory) return print_memory(**model, o.at, o.json);
     repose_info info{};
     info.struct_size = sizeof info;
     (*model)->handle()->api->get_info((*model)->handle(), &info);
@@ -138,6 +142,7 @@ int run(const Options& o) {
   } else {
     auto compiled = compile_model(o.model);
     if (!compiled.ok()) return report(compiled.errors());
+    if (o.memory) return print_memory(*compiled, o.at, o.json);
     metadata = compiled->metadata;
   }
   const Json root = Json::parse(metadata);
@@ -157,13 +162,24 @@ void add_inspect(CLI::App& app, int& exit_code) {
       "inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
   add_model_options(*command, options->model);
   command->add_flag("--json", options->json, "As JSON");
+  CLI::Option* memory =
+      command
+          ->add_option(
+              "--memory", options->at,
+              "Only the memory: the bytes of the arena as an expression, and their value at "
+              "each of batch=8,seq=512 …")
+          ->expected(0, -1);
   command->add_option("--why", options->why,
                       "How a dimension (OUTPUT:AXIS) or a symbol came to be");
   command->add_flag("--checks", options->checks,
                     "The checks that stay for run time, and why they could not be proven");
   command->add_option("--function", options->function,
                       "Of --why and --checks; default: the only function, or main");
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  command->callback([options, memory, &exit_code] {
+    options->memory = memory->count() > 0;
+    std::erase(options->at, "");  // --memory alone
+    exit_code = run(*options);
+  });
 }
 
 }  // namespace repose::cli

@@ -20,7 +20,8 @@
 //   throughout.
 // Calls of kernels: `int32_t kernel(repose_rt_frame*, …)` with a
 // data pointer or a scalar per parameter, in order. Buffer parameters do not alias, unless the
-// program has the attribute `may_alias`.
+// program has the attribute `may_alias` (all may) or `may_alias_params` (positions of those that
+// may).
 //
 // Where two results are possible, the printed IR decides: no fast-math, no contraction. `fma`
 // rounds once where the target has it (x86-64-v3 and later), and is a multiplication and an

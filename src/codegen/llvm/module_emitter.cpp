@@ -27,8 +27,10 @@ Stores stores_of(const tir::Stmt& body) {
   return stores;
 }
 
-bool may_alias(const tir::PrimFunc& f) {
-  return f->attrs.get_bool("may_alias");
+bool may_alias(const tir::PrimFunc& f, size_t param) {
+  if (f->attrs.get_bool("may_alias")) return true;
+  const std::vector<int64_t> some = f->attrs.get_ints("may_alias_params");
+  return std::find(some.begin(), some.end(), static_cast<int64_t>(param)) != some.end();
 }
 
 llvm::StructType* make_frame_type(llvm::LLVMContext& context) {
@@ -94,7 +96,7 @@ void ModuleEmitter::define_kernel(const std::string& name, const tir::PrimFunc& 
       continue;
     }
     arg->setName(p.buffer->name);
-    if (!may_alias(f)) arg->addAttr(llvm::Attribute::NoAlias);
+    if (!may_alias(f, i)) arg->addAttr(llvm::Attribute::NoAlias);
     if (!stores.unknown && !stores.buffers.contains(p.buffer.get())) {
       arg->addAttr(llvm::Attribute::ReadOnly);
     }

@@ -1,0 +1,416 @@
+// Which storages share bytes.
+#include "memory/alias.h"
+
+#include <algorithm>
+
+#include "ir/op.h"
+#include "memory/bytes.h"
+#include "passes/tensor/find_sharing.h"
+
+namespace repose {
+
+namespace {
+
+// Merges that may cost memory are tried on every sample; this many at most.
+constexpr int max_trials = 400;
+
+void collect_tensors(const Type& t, std::vector<const TensorTypeNode*>& tensors) {
+  if (const auto* tensor = as<TensorTypeNode>(t)) tensors.push_back(tensor);
+  if (const auto* tuple = as<TupleTypeNode>(t)) {
+    for (const Type& field : tuple->fields) collect_tensors(field, tensors);
+  }
+}
+
+class Aliases {
+ public:
+  Aliases(const Module& module, const Liveness& live, const Facts& facts)
+      : module_(module), live_(live), facts_(facts), same_bytes_(facts) {
+    std::vector<Var> symbols;
+    for (size_t s = 0; s < live.storages.size(); ++s) add_block(static_cast<int>(s), symbols);
+    for (size_t s = 0; s < live.storages.size(); ++s) {
+      if (live.storages[s].kind == Storage::Kind::view) place_view(static_cast<int>(s));
+    }
+    samples_ = sample_values(symbols, facts);
+  }
+
+  Aliasing result;
+
+  // A computed storage that is a result lives in that result's buffer, unless another result has
+  // it, or the buffer's shape isn't known yet where the storage is written, or may need other bytes
+  // than are written: a check between the two may still fail.
+  void take_results(const graph::Function& f, const std::vector<bool>& donated) {
+    const Places& places = live_.places.at(f->body->result.get());
+    std::vector<const TensorTypeNode*> types;
+    collect_tensors(f->body->result->type, types);
+    for (size_t r = 0; r < places.size(); ++r) {
+      bool direct = places[r].size() == 1 && !(r < donated.size() && donated[r]);
+      int known = 0;  // the shape
+      for (const Expr& d : *types[r]->shape) known = std::max(known, known_at(d));
+      shape_known_.push_back(known);
+      if (direct) {
+        const int s = places[r][0];
+        Block& block = block_of(s);
+        direct = block.in_arena() && live_.storages[s].kind == Storage::Kind::computed &&
+                 known < std::max(live_.storages[s].first, 1) &&
+                 same_bytes_(size_bytes(*types[r]), live_.storages[s].bytes);
+        if (direct) block.result = static_cast<int>(r);
+      }
+      result.copied_results.push_back(!direct);
+    }
+  }
+
+  // The results of both branches in the same bytes.
+  void join_branches() {
+    for (const BranchJoin& join : live_.joins) {
+      for (const auto& [then_storages, else_storages] : join.leaves) {
+        if (then_storages.size() != 1 || else_storages.size() != 1) continue;
+        const int a = then_storages[0], b = else_storages[0];
+        if (!whole(a) || !whole(b) || !made_within(block_of(a), join.then_begin, join.then_end) ||
+            !made_within(block_of(b), join.else_begin, join.else_end)) {
+          continue;
+        }
+        const Expr &x = block_of(a).bytes, &y = block_of(b).bytes;
+        if (known_at(x) != 0 || known_at(y) != 0) continue;
+        const Expr larger = same_bytes_(x, y) ? x : simplify(max(x, y), facts_);
+        merge(block_index(b), block_index(a), make_int(0));
+        block_of(a).bytes = larger;
+      }
+    }
+  }
+
+  // Parts of concatenations where they belong.
+  void concatenate() {
+    for (const KernelCall& call : live_.calls) {
+      if (!program(call)) continue;
+      const Sharing sharing = sharing_of(*program(call));
+      if (sharing.concatenation.empty()) continue;
+      const auto& args = arguments(call);
+      const std::vector<int>& place = live_.places.at(call.result).at(0);
+      if (place.size() != 1) continue;
+      std::vector<size_t> left;
+      Expr begin = make_int(0);
+      for (size_t p : sharing.concatenation) {
+        if (!put_part(args.at(p), place[0], begin)) left.push_back(p);
+        begin = canonical(begin + size_bytes(*graph::tensor_of(args.at(p))));
+      }
+      if (left.size() < sharing.concatenation.size()) {
+        result.parts_to_copy.emplace(call.call, std::move(left));
+      }
+    }
+  }
+
+  // Results over operands that die.
+  void write_in_place() {
+    for (const KernelCall& call : live_.calls) {
+      if (program(call)) find_candidates(call);
+    }
+    for (const KernelCall& call : live_.calls) {
+      for (const std::vector<int>& place : live_.places.at(call.result)) {
+        auto it = over_.find(place[0]);
+        if (it == over_.end()) continue;
+        for (int x : it->second) {
+          if (write_over(x, place[0])) break;
+        }
+      }
+    }
+  }
+
+  // Which parameters get overlapping memory.
+  void note_overlaps() {
+    for (const KernelCall& call : live_.calls) {
+      const auto& args = arguments(call);
+      const Places& places = live_.places.at(call.result);
+      for (size_t r = 0; r < places.size(); ++r) {
+        for (size_t p = 0; p < args.size(); ++p) {
+          if (!may_overlap(args[p], places[r][0])) continue;
+          auto& params =
+              result.overlapping_params[graph::as<graph::GlobalNode>(call.call->args[0])->name];
+          params.insert(p);
+          params.insert(args.size() + r);
+        }
+      }
+    }
+  }
+
+ private:
+  void add_block(int s, std::vector<Var>& symbols) {
+    const Storage& storage = live_.storages[s];
+    result.begin_bytes.push_back(make_int(0));
+    if (storage.kind == Storage::Kind::view) {
+      result.block_of.push_back(-1);
+      return;
+    }
+    result.block_of.push_back(static_cast<int>(result.blocks.size()));
+    Block block;
+    block.kind = storage.kind;
+    block.bytes = storage.bytes;
+    block.live = storage.live;
+    block.members.push_back(s);
+    result.blocks.push_back(std::move(block));
+    if (!storage.bytes) return;
+    for (const Var& v : free_vars(storage.bytes)) {
+      if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);
+    }
+  }
+
+  void place_view(int s) {
+    const Storage& view = live_.storages[s];
+    result.block_of[s] = result.block_of[view.base];
+    result.begin_bytes[s] = view.offset_bytes;
+    block_of(s).members.push_back(s);
+  }
+
+  int block_index(int s) const { return result.block_of[s]; }
+  Block& block_of(int s) { return result.blocks[block_index(s)]; }
+
+  const std::vector<graph::Value>& arguments(const KernelCall& call) const {
+    return graph::as<graph::TupleNode>(call.call->args[1])->fields;
+  }
+  tir::PrimFunc program(const KernelCall& call) const {
+    return module_.prim_func(graph::as<graph::GlobalNode>(call.call->args[0])->name);
+  }
+
+  // The position after which every symbol of `e` is known.
+  int known_at(const Expr& e) {
+    auto [it, is_new] = known_at_.emplace(e.get(), 0);
+    if (is_new) {
+      kept_.push_back(e);
+      for (const Var& v : free_vars(e)) {
+        it->second = std::max(it->second, live_.symbol_positions.at(v.get()));
+      }
+    }
+    return it->second;
+  }
+
+  // A computed storage that its block, which is in the arena or a result, consists of.
+  bool whole(int s) {
+    const Storage& storage = live_.storages[s];
+    return storage.kind == Storage::Kind::computed && is_const_int(result.begin_bytes[s], 0) &&
+           same_bytes_(storage.bytes, block_of(s).bytes);
+  }
+
+  bool made_within(const Block& block, int begin, int end) const {
+    return std::all_of(block.members.begin(), block.members.end(), [&](int s) {
+      return live_.storages[s].first >= begin && live_.storages[s].first <= end;
+    });
+  }
+
+  // Where all alternatives of a value lie: one storage of one block, or -1.
+  int only_storage(const graph::Value& v) {
+    auto it = live_.places.find(v.get());
+    if (it == live_.places.end() || it->second.size() != 1) return -1;
+    const std::vector<int>& place = it->second[0];
+    for (int s : place) {
+      if (block_index(s) != block_index(place[0]) ||
+          !structural_equal(result.begin_bytes[s], result.begin_bytes[place[0]])) {
+        return -1;
+      }
+    }
+    return place.empty() ? -1 : place[0];
+  }
+
+  // Everything in block `from` moves into block `into`, at `begin`.
+  void merge(int from, int into, const Expr& begin) {
+    Block& a = result.blocks[from];
+    Block& b = result.blocks[into];
+    for (int s : a.members) {
+      result.block_of[s] = into;
+      if (!is_const_int(begin, 0)) {
+        result.begin_bytes[s] = canonical(result.begin_bytes[s] + begin);
+      }
+      b.members.push_back(s);
+    }
+    b.live = unite(a.live, b.live);
+    a.members.clear();
+    a.live.clear();
+    a.bytes = make_int(0);
+  }
+
+  // Can block `from` lie in `into` from `begin` on, as far as sizes have to be known.
+  bool sizes_known(int from, int into, const Expr& begin) {
+    const int first = result.blocks[from].first();
+    const int r = result.blocks[into].result;
+    if (r >= 0 && shape_known_[static_cast<size_t>(r)] >= std::max(first, 1)) return false;
+    return known_at(result.blocks[into].bytes) < std::max(first, 1) &&
+           known_at(begin) < std::max(first, 1);
+  }
+
+  bool put_part(const graph::Value& part, int whole_storage, const Expr& begin) {
+    const int s = only_storage(part);
+    if (s < 0 || !whole(s) || !block_of(s).in_arena()) return false;
+    const int from = block_index(s), into = block_index(whole_storage);
+    if (from == into) return false;
+    const Expr at = canonical(result.begin_bytes[whole_storage] + begin);
+    if (!sizes_known(from, into, at)) return false;
+    part_of_[s] = whole_storage;
+    if (compatible(from, into, at) &&
+        (!result.blocks[into].in_arena() || is_no_larger(from, into))) {
+      merge(from, into, at);
+      return true;
+    }
+    part_of_.erase(s);
+    return false;
+  }
+
+  // Does `part` hold some of the bytes of `whole` as they are in it.
+  bool is_part_of(int part, int whole) const {
+    for (auto it = part_of_.find(part); it != part_of_.end(); it = part_of_.find(it->second)) {
+      if (it->second == whole) return true;
+    }
+    return false;
+  }
+
+  bool disjoint(const Expr& begin_a, int a, const Expr& begin_b, int b) {
+    return prove_le(begin_a + live_.storages[a].bytes, begin_b, facts_) == Truth::yes ||
+           prove_le(begin_b + live_.storages[b].bytes, begin_a, facts_) == Truth::yes;
+  }
+
+  // Would no member of `from`, moved into `into` at `begin`, lie in bytes of a member of `into`
+  // that live at the same time?
+  bool compatible(int from, int into, const Expr& begin) {
+    for (int a : result.blocks[from].members) {
+      if (live_.storages[a].kind == Storage::Kind::view) continue;
+      const Expr at = canonical(result.begin_bytes[a] + begin);
+      for (int b : result.blocks[into].members) {
+        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b)) continue;
+        const LiveSet common = intersect(live_.storages[a].live, live_.storages[b].live);
+        if (common.empty()) continue;
+        const bool over = is_written_over(a, b, common) || is_written_over(b, a, common);
+        if (over && structural_equal(at, result.begin_bytes[b])) continue;
+        if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
+      }
+    }
+    return true;
+  }
+
+  // May result o be written over x, which lives up to there; `common`: when both live.
+  bool is_written_over(int x, int o, const LiveSet& common) {
+    const int position = live_.storages[o].first;
+    if (common != LiveSet{{position, position}} || live_.storages[x].first >= position ||
+        !ends_at(live_.storages[x].live, position)) {
+      return false;
+    }
+    auto it = over_.find(o);
+    return it != over_.end() &&
+           std::find(it->second.begin(), it->second.end(), x) != it->second.end() &&
+           same_bytes_(live_.storages[x].bytes, live_.storages[o].bytes);
+  }
+
+  // Does the lower bound grow at no sample if `from` moves into `into`.
+  bool is_no_larger(int from, int into) {
+    if (++trials_ > max_trials) return false;
+    const LiveSet own = result.blocks[into].live;
+    const LiveSet both = unite(result.blocks[from].live, own);
+    for (const SymbolValues& values : samples_) {
+      auto sizes = arena_sizes(result.blocks, values);
+      if (!sizes) return false;
+      const int64_t before = lower_bound(result.blocks, *sizes, live_.num_positions);
+      (*sizes)[from] = 0;
+      result.blocks[into].live = both;
+      const int64_t after = lower_bound(result.blocks, *sizes, live_.num_positions);
+      result.blocks[into].live = own;
+      if (after > before) return false;
+    }
+    return true;
+  }
+
+  // The operands that each result of a call may be written over: computed storages, which no
+  // parameter reads otherwise.
+  void find_candidates(const KernelCall& call) {
+    const Sharing sharing = sharing_of(*program(call));
+    const auto& args = arguments(call);
+    const Places& places = live_.places.at(call.result);
+    for (const auto& [result_param, operand] : sharing.in_place) {
+      const size_t leaf = result_param - args.size();
+      if (operand >= args.size() || leaf >= places.size() || only_storage(args[operand]) < 0) {
+        continue;
+      }
+      for (int x : live_.places.at(args[operand].get())[0]) {
+        if (live_.storages[x].kind == Storage::Kind::computed &&
+            only_read_in_place(call, sharing, result_param, x)) {
+          over_[places[leaf][0]].push_back(x);
+        }
+      }
+    }
+  }
+
+  bool only_read_in_place(const KernelCall& call, const Sharing& sharing, size_t result_param,
+                          int x) const {
+    const auto& args = arguments(call);
+    for (size_t p = 0; p < args.size(); ++p) {
+      auto it = live_.places.find(args[p].get());
+      if (it == live_.places.end()) continue;
+      for (const std::vector<int>& place : it->second) {
+        for (int s : place) {
+          if (live_.root(s) != x) continue;
+          const Sharing::InPlace wanted{result_param, p};
+          if (s != x || std::find(sharing.in_place.begin(), sharing.in_place.end(), wanted) ==
+                            sharing.in_place.end()) {
+            return false;
+          }
+        }
+      }
+    }
+    return true;
+  }
+
+  // Puts operand x in the bytes of result o, if it can be written over there.
+  bool write_over(int x, int o) {
+    if (!block_of(x).in_arena() || block_index(x) == block_index(o) || !whole(x)) return false;
+    const Storage& written = live_.storages[o];
+    const LiveSet common = intersect(live_.storages[x].live, written.live);
+    const int from = block_index(x), into = block_index(o);
+    const Expr& begin = result.begin_bytes[o];
+    if (!is_written_over(x, o, common) || !compatible(from, into, begin) ||
+        !sizes_known(from, into, begin)) {
+      return false;
+    }
+    const bool covers = same_bytes_(written.bytes, block_of(o).bytes);
+    if (!covers && block_of(o).in_arena() && !is_no_larger(from, into)) return false;
+    merge(from, into, begin);
+    return true;
+  }
+
+  bool may_overlap(const graph::Value& v, int o) {
+    auto it = live_.places.find(v.get());
+    if (it == live_.places.end()) return false;
+    for (const std::vector<int>& place : it->second) {
+      for (int s : place) {
+        if (block_index(s) == block_index(o) &&
+            !disjoint(result.begin_bytes[s], s, result.begin_bytes[o], o)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  const Module& module_;
+  const Liveness& live_;
+  const Facts& facts_;
+  SameBytes same_bytes_;
+  std::vector<SymbolValues> samples_;
+  std::unordered_map<const ExprNode*, int> known_at_;
+  std::vector<int> shape_known_;  // per result: the position after which its buffer can be had
+  std::vector<Expr> kept_;
+  std::unordered_map<int, std::vector<int>> over_;  // per result: operands, the first ones first
+  std::unordered_map<int, int> part_of_;            // parts of concatenations that are in place
+  int trials_ = 0;
+};
+
+}  // namespace
+
+Aliasing find_aliases(const graph::Function& f, const Module& module, const Liveness& live,
+                      const Facts& facts, const AliasOptions& options) {
+  Aliases aliases(module, live, facts);
+  aliases.take_results(f, options.donated_results);
+  if (options.in_place) {
+    aliases.join_branches();
+    aliases.concatenate();
+    aliases.write_in_place();
+    aliases.note_overlaps();
+  }
+  return std::move(aliases.result);
+}
+
+}  // namespace repose

@@ -1,0 +1,50 @@
+// Sets of positions.
+#include "memory/live_set.h"
+
+#include <algorithm>
+
+namespace repose {
+
+LiveSet make_live_set(std::vector<LiveRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const LiveRange& a, const LiveRange& b) { return a.first < b.first; });
+  LiveSet set;
+  for (const LiveRange& r : ranges) {
+    if (!set.empty() && r.first <= set.back().last + 1) {
+      set.back().last = std::max(set.back().last, r.last);
+    } else {
+      set.push_back(r);
+    }
+  }
+  return set;
+}
+
+LiveSet unite(const LiveSet& a, const LiveSet& b) {
+  std::vector<LiveRange> all = a;
+  all.insert(all.end(), b.begin(), b.end());
+  return make_live_set(std::move(all));
+}
+
+LiveSet intersect(const LiveSet& a, const LiveSet& b) {
+  LiveSet both;
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    const int first = std::max(a[i].first, b[j].first), last = std::min(a[i].last, b[j].last);
+    if (first <= last) both.push_back({first, last});
+    a[i].last < b[j].last ? ++i : ++j;
+  }
+  return both;
+}
+
+bool ends_at(const LiveSet& s, int position) {
+  return std::any_of(s.begin(), s.end(), [&](const LiveRange& r) { return r.last == position; });
+}
+
+bool overlap(const LiveSet& a, const LiveSet& b) {
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    if (std::max(a[i].first, b[j].first) <= std::min(a[i].last, b[j].last)) return true;
+    a[i].last < b[j].last ? ++i : ++j;
+  }
+  return false;
+}
+
+}  // namespace repose

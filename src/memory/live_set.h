@@ -1,0 +1,24 @@
+// Sets of positions: when the bytes of a storage must be kept.
+#pragma once
+
+#include <vector>
+
+namespace repose {
+
+struct LiveRange {
+  int first = 0, last = 0;  // inclusive
+  bool operator==(const LiveRange&) const = default;
+};
+
+// Ascending, disjoint, not adjacent.
+using LiveSet = std::vector<LiveRange>;
+
+// Ranges in any order become a set.
+LiveSet make_live_set(std::vector<LiveRange> ranges);
+LiveSet unite(const LiveSet& a, const LiveSet& b);
+LiveSet intersect(const LiveSet& a, const LiveSet& b);
+// Is `position` the last of a range: what lives up to there is not needed right after.
+bool ends_at(const LiveSet& s, int position);
+bool overlap(const LiveSet& a, const LiveSet& b);
+
+}  // namespace repose

@@ -1,0 +1,28 @@
+// Values of symbols at which sizes are compared: what planning knows of shapes that it cannot
+// enumerate. Nothing that must hold for all shapes rests on them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "expr/facts.h"
+
+namespace repose {
+
+using SymbolValues = std::unordered_map<const VarNode*, int64_t>;
+
+// The value of an index expression (or bool condition: 0, 1) over symbols; saturates at the limits
+// of int64. Nothing where it mentions another variable, a load or a call, or divides by zero.
+std::optional<int64_t> evaluate(const Expr& e, const SymbolValues& values);
+
+// Assignments within the ranges of the symbols: all low, all high, in between, each symbol alone
+// low or high, and a few drawn with a fixed seed. A symbol without an upper bound is taken up to
+// some hundreds.
+std::vector<SymbolValues> sample_values(const std::vector<Var>& symbols, const Facts& facts);
+
+// The value that `v` may have nearest to `wanted`.
+int64_t nearest_value(const Var& v, int64_t wanted, const Facts& facts);
+
+}  // namespace repose

@@ -1,0 +1,182 @@
+// What shares bytes, from text to plan: chains in place, views, concatenations, branches, results.
+#include "memory/alias.h"
+
+#include <gtest/gtest.h>
+
+#include "ir/function_facts.h"
+#include "memory/order.h"
+#include "memory/plan.h"
+#include "ops/ops.h"
+#include "passes/graph/eliminate_dead_code.h"
+#include "passes/lower/expose_symbols.h"
+#include "passes/lower/legalize.h"
+#include "passes/tensor/find_sharing.h"
+#include "script/parser.h"
+
+namespace repose {
+namespace {
+
+struct Planned {
+  Module module;
+  graph::Function function;
+  MemoryPlan plan;
+
+  explicit Planned(const std::string& text) {
+    auto parsed = parse_module(make_text_source("test.relax", text), standard_ops());
+    EXPECT_TRUE(parsed.ok()) << to_string(parsed.errors());
+    auto lowered = legalize(*parsed, standard_ops());
+    EXPECT_TRUE(lowered.ok()) << to_string(lowered.errors());
+    module = eliminate_dead_code(
+        find_sharing(expose_symbols(eliminate_dead_code(*lowered)), standard_ops()));
+    function = module.graph_function("main");
+    plan = plan_memory(function, module, declared_facts(function));
+  }
+
+  std::string peak() const { return to_string(plan.regions[0].bytes); }
+  int views() const {
+    int n = 0;
+    graph::visit_bindings(function->body, true, [&](const graph::Binding& b) {
+      const auto* call = graph::as<graph::CallNode>(b.value);
+      n += call && call->op && call->op->name == "view";
+    });
+    return n;
+  }
+};
+
+std::string main_of(const std::string& params, const std::string& result, const std::string& body,
+                    const std::string& symbols = "m = T.int64()\n    n = T.int64()") {
+  return "@R.function\ndef main(" + params + ") -> " + result + ":\n    " + symbols + "\n" + body;
+}
+const char* x_m = "x: R.Tensor((\"m\", 224), \"float32\")";
+const char* xy = "x: R.Tensor((\"m\", 16), \"float32\"), y: R.Tensor((\"n\", 16), \"float32\")";
+
+TEST(Alias, AChainOverOneBufferLivesInTheResult) {
+  const Planned p(main_of(x_m, "R.Tensor((\"m * 224\",), \"float32\")",
+                          "    a = R.exp(x)\n    b = R.flatten(a)\n    c = R.nn.relu(b)\n"
+                          "    d = R.tanh(c)\n    return d\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(p.peak(), "0");
+}
+
+// Where the chain does not end in the result's buffer, it needs one buffer.
+TEST(Alias, AChainThatIsReducedNeedsOneBuffer) {
+  const Planned p(main_of(x_m, "R.Tensor((\"m\",), \"float32\")",
+                          "    a = R.exp(x)\n    b = R.tanh(a)\n    c = R.nn.relu(b)\n"
+                          "    d = R.sum(c, axis=[1])\n    return d\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(p.peak(), "m * 896");
+}
+
+TEST(Alias, SoftmaxIsWrittenOverItsOperandButASumIsNot) {
+  const Planned p(main_of(x_m, "R.Tensor((\"m\", 224), \"float32\")",
+                          "    a = R.exp(x)\n    b = R.nn.softmax(a, axis=-1)\n"
+                          "    c = R.nn.softmax(b, axis=-1)\n    return c\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(p.peak(), "0");
+  // Along the outer axis, rows of the operand are columns of the softmax.
+  const Planned t(main_of(x_m, "R.Tensor((224, \"m\"), \"float32\")",
+                          "    a = R.exp(x)\n    b = R.permute_dims(a)\n    return b\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(t.peak(), "m * 896");
+}
+
+TEST(Alias, AnOperandThatIsNeededLaterIsNotWrittenOver) {
+  const Planned p(main_of(x_m, "R.Tensor((\"m\", 224), \"float32\")",
+                          "    a = R.exp(x)\n    b = R.tanh(a)\n    c = R.sum(b, axis=[1], "
+                          "keepdims=True)\n    d = R.add(a, c)\n    return d\n",
+                          "m = T.int64()"));
+  // `a` is in the result's buffer; `b` and the sums are beside it.
+  EXPECT_EQ(p.peak(), "m * 896 + (m + 15) // 16 * 64");
+}
+
+TEST(Alias, InputsAreNeverWritten) {
+  const Planned p(main_of(x_m, "R.Tensor((\"m\",), \"float32\")",
+                          "    a = R.exp(x)\n    d = R.sum(a, axis=[1])\n    return d\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(p.peak(), "m * 896");
+}
+
+TEST(Alias, ContiguousSlicesAndSplitsAreViews) {
+  const Planned p(main_of("x: R.Tensor((\"m\", 16), \"float32\")", "R.Tensor((4, 16), \"float32\")",
+                          "    e = R.exp(x)\n"
+                          "    a = R.strided_slice(e, R.shape([1]), R.shape([5]), axes=[0], "
+                          "assume_inbound=True)\n"
+                          "    s = R.split(a, 2, axis=0)\n    u = s[0]\n    v = s[1]\n"
+                          "    w = R.concat((v, u), axis=0)\n    return w\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(p.views(), 3);
+  EXPECT_EQ(p.peak(), "m * 64");
+}
+
+TEST(Alias, AnInnerSliceIsNoView) {
+  const Planned p(main_of("x: R.Tensor((\"m\", 16), \"float32\")",
+                          "R.Tensor((\"m\", 4), \"float32\")",
+                          "    a = R.strided_slice(x, R.shape([0]), R.shape([4]), axes=[1])\n"
+                          "    return a\n",
+                          "m = T.int64()"));
+  EXPECT_EQ(p.views(), 0);
+}
+
+TEST(Alias, PartsOfAConcatenationAreMadeInPlace) {
+  const Planned p(main_of(xy, "R.Tensor((\"m + n\", 16), \"float32\")",
+                          "    a = R.nn.softmax(x, axis=-1)\n    b = R.nn.softmax(y, axis=-1)\n"
+                          "    c = R.concat((a, b), axis=0)\n    return c\n"));
+  EXPECT_EQ(p.peak(), "0");
+  ASSERT_EQ(p.plan.aliases.parts_to_copy.size(), 1U);
+  EXPECT_TRUE(p.plan.aliases.parts_to_copy.begin()->second.empty());
+}
+
+TEST(Alias, AnInputIsCopiedIntoAConcatenation) {
+  const Planned p(main_of(xy, "R.Tensor((\"m + n\", 16), \"float32\")",
+                          "    b = R.nn.softmax(y, axis=-1)\n"
+                          "    c = R.concat((x, b), axis=0)\n    return c\n"));
+  EXPECT_EQ(p.peak(), "0");
+  ASSERT_EQ(p.plan.aliases.parts_to_copy.size(), 1U);
+  EXPECT_EQ(p.plan.aliases.parts_to_copy.begin()->second, std::vector<size_t>{0});
+}
+
+TEST(Alias, AConcatenationAlongAnInnerAxisIsComputed) {
+  const Planned p(main_of("x: R.Tensor((\"m\", 16), \"float32\")",
+                          "R.Tensor((\"m\", 32), \"float32\")",
+                          "    a = R.exp(x)\n    b = R.tanh(x)\n"
+                          "    c = R.concat((a, b), axis=1)\n    return c\n",
+                          "m = T.int64()"));
+  EXPECT_TRUE(p.plan.aliases.parts_to_copy.empty());
+  EXPECT_EQ(p.peak(), "m * 128");
+}
+
+TEST(Alias, BranchesShareBytes) {
+  const Planned p(
+      main_of("x: R.Tensor((\"m\", 16), \"float32\"), c: R.Tensor((), \"bool\")",
+              "R.Tensor((\"m\",), \"float32\")",
+              "    if c:\n        a = R.permute_dims(x)\n        r = R.nn.softmax(a, axis=0)\n"
+              "    else:\n        b = R.exp(x)\n        r = R.permute_dims(b)\n"
+              "    s = R.sum(r, axis=[0])\n    return s\n",
+              "m = T.int64()"));
+  // The larger branch has an operand and the result; both results are one block.
+  EXPECT_EQ(p.peak(), "m * 128");
+}
+
+std::string data_decides(const std::string& check) {
+  return main_of("x: R.Tensor((\"n\", 8), \"float32\"), t: R.Tensor((1,), \"int64\")",
+                 "R.Tensor((8,), \"float32\")",
+                 "    k = T.int64()\n"
+                 "    s = R.tensor_to_shape(t)\n    u = R.match_cast(s, R.Shape([k]))\n" +
+                     check +
+                     "    w = R.sum(x, axis=[0])\n"
+                     "    a = R.broadcast_to(w, R.shape([k, 8]))\n"
+                     "    b = R.sum(a, axis=[0])\n    return b\n",
+                 "n = T.int64()");
+}
+
+TEST(SizeLimits, ASizeWithALimitIsPlannedAtEntry) {
+  const Planned bounded(
+      data_decides("    c = R.check(R.prim_value(k <= n), message=\"too many\")\n"));
+  ASSERT_EQ(bounded.plan.regions.size(), 1U);
+  EXPECT_EQ(bounded.peak(), "(n + 1) // 2 * 64 + 64");
+  const Planned open(data_decides(""));
+  EXPECT_EQ(open.plan.regions.size(), 2U);
+}
+
+}  // namespace
+}  // namespace repose

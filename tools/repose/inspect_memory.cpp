@@ -1,0 +1,179 @@
+// repose inspect --memory.
+#include "inspect_memory.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+
+namespace repose::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Values = std::vector<int64_t>;  // one per symbol, in their order
+
+struct Symbol {
+  std::string name;
+  int64_t lower = 0, upper = 0, divisor = 1;
+};
+
+Diagnostic bad_dimension(const std::string& what) {
+  return error(DiagnosticKind::bad_usage, {}, "--memory: {}", what);
+}
+
+// One `name=value` into the values; names may contain `=` no more than models' names do.
+Result<void> set_value(const std::string& item, const std::vector<Symbol>& symbols, Values& values,
+                       std::vector<bool>& given) {
+  const size_t equals = item.rfind('=');
+  int64_t value = 0;
+  const char* end = item.data() + item.size();
+  const char* begin = equals == std::string::npos ? end : item.data() + equals + 1;
+  auto [stop, status] = std::from_chars(begin, end, value);
+  if (begin == end || stop != end || status != std::errc()) {
+    return bad_dimension(fmt::format("`{}`, expected `name=size`", item));
+  }
+  const std::string name = item.substr(0, equals);
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    const Symbol& s = symbols[i];
+    if (s.name != name) continue;
+    if (value < s.lower || value > s.upper || value % s.divisor != 0) {
+      return bad_dimension(fmt::format("`{}` is {}, which its range does not allow", name, value));
+    }
+    values[i] = value;
+    given[i] = true;
+    return {};
+  }
+  return bad_dimension(fmt::format("no dimension of the inputs is called `{}`", name));
+}
+
+Result<Values> parse_values(const std::string& text, const std::vector<Symbol>& symbols) {
+  Values values(symbols.size(), 0);
+  std::vector<bool> given(symbols.size(), false);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    auto set = set_value(text.substr(begin, end - begin), symbols, values, given);
+    if (!set.ok()) return set.errors();
+    begin = end + 1;
+  }
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    if (!given[i]) {
+      return bad_dimension(fmt::format("`{}` is missing in `{}`", symbols[i].name, text));
+    }
+  }
+  return values;
+}
+
+// What is known of the memory at given dimensions.
+struct Point {
+  int64_t arena_bytes = -1;  // -1: data decides
+  int64_t lower_bound = -1;  // -1: not known
+};
+
+struct Function {
+  std::string name;
+  std::vector<Symbol> symbols;
+  std::vector<std::string> peaks;  // one per region
+  std::function<Result<Point>(const Values&)> at;
+};
+
+void print_point(const std::string& text, const Point& p) {
+  if (p.arena_bytes < 0) {
+    std::printf("  at %s: the data decides\n", text.c_str());
+    return;
+  }
+  std::printf("  at %s: %lld bytes", text.c_str(), static_cast<long long>(p.arena_bytes));
+  if (p.lower_bound > 0) {
+    std::printf(", %.4f of the lower bound %lld",
+                static_cast<double>(p.arena_bytes) / static_cast<double>(p.lower_bound),
+                static_cast<long long>(p.lower_bound));
+  }
+  std::printf("\n");
+}
+
+int print(const std::vector<Function>& functions, const std::vector<std::string>& at, bool json) {
+  Json root = Json::array();
+  for (const Function& f : functions) {
+    Json points = Json::array();
+    if (!json) {
+      std::printf("function %s\n", f.name.c_str());
+      for (const std::string& peak : f.peaks) std::printf("  arena bytes: %s\n", peak.c_str());
+    }
+    for (const std::string& text : at) {
+      auto values = parse_values(text, f.symbols);
+      if (!values.ok()) return report(values.errors());
+      auto point = f.at(*values);
+      if (!point.ok()) return report(point.errors());
+      if (!json) print_point(text, *point);
+      points.push_back(Json{
+          {"at", text}, {"arena_bytes", point->arena_bytes}, {"lower_bound", point->lower_bound}});
+    }
+    root.push_back(Json{{"name", f.name}, {"arena_bytes", f.peaks}, {"points", points}});
+  }
+  if (json) std::printf("%s\n", root.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+
+int print_memory(const CompiledModel& model, const std::vector<std::string>& at, bool json) {
+  std::vector<Function> functions;
+  for (const CompiledFunction& f : model.functions) {
+    const std::vector<SymbolInfo>& symbols = f.host.interface.symbols;
+    Function out;
+    out.name = f.host.interface.name;
+    for (const SymbolInfo& s : symbols) {
+      out.symbols.push_back(
+          {s.name, std::max<int64_t>(0, s.range.lower), s.range.upper, s.range.divisor});
+    }
+    for (const Region& r : f.plan.regions) out.peaks.push_back(dim_text(r.bytes, symbols));
+    out.at = [&f, &symbols](const Values& values) -> Result<Point> {
+      SymbolValues by_symbol;
+      for (size_t i = 0; i < symbols.size(); ++i) {
+        by_symbol.emplace(symbols[i].symbol.get(), values[i]);
+      }
+      const std::optional<PlanAt> plan = plan_at(f.plan, by_symbol);
+      return plan ? Point{plan->arena_bytes, plan->lower_bound} : Point{};
+    };
+    functions.push_back(std::move(out));
+  }
+  return print(functions, at, json);
+}
+
+int print_memory(const LoadedModel& model, const std::vector<std::string>& at, bool json) {
+  repose_model* handle = model.handle();
+  repose_info info{};
+  repose_get_info(handle, &info);
+  const Json metadata =
+      Json::parse(std::string(info.metadata_json, static_cast<size_t>(info.metadata_bytes)));
+  std::vector<Function> functions;
+  for (int32_t i = 0; i < info.num_functions; ++i) {
+    repose_function function{};
+    repose_get_function(handle, i, &function);
+    Function out;
+    out.name = function.name;
+    for (int32_t s = 0; s < function.num_symbols; ++s) {
+      repose_symbol symbol{};
+      repose_get_symbol(handle, i, s, &symbol);
+      out.symbols.push_back({symbol.name, symbol.lower, symbol.upper, symbol.divisor});
+    }
+    for (const Json& f : metadata["functions"]) {
+      if (f["name"] == out.name) out.peaks = f["arena_bytes"].get<std::vector<std::string>>();
+    }
+    out.at = [handle, i](const Values& values) -> Result<Point> {
+      Point point;
+      if (repose_memory_needed(handle, i, values.data(), static_cast<int32_t>(values.size()),
+                               &point.arena_bytes, nullptr) != REPOSE_OK) {
+        return bad_dimension(repose_last_error(handle));
+      }
+      return point;
+    };
+    functions.push_back(std::move(out));
+  }
+  return print(functions, at, json);
+}
+
+}  // namespace repose::cli

@@ -48,16 +48,104 @@ Buffer buffer_for(const graph::Value& operand, std::string name) {
   return make_buffer(std::move(name), *type->shape, type->dtype);
 }
 
+Expr element_count(const Dims& shape) {
+  Expr count = make_int(1);
+  for (const Expr& d : shape) count = count * d;
+  return canonical(count);
+}
+
+te::Indices row_major_indices(Expr flat, const Dims& shape) {
+  te::Indices indices(shape.size());
+  for (size_t d = shape.size(); d-- > 0;) {
+    indices[d] = d == 0 ? flat : floor_mod(flat, shape[d]);
+    flat = floor_div(flat, shape[d]);
+  }
+  return indices;
+}
+
+std::vector<Expr> without(std::vector<Expr> list, size_t d) {
+  list.erase(list.begin() + static_cast<int64_t>(d));
+  return list;
+}
+
+std::vector<Expr> with(std::vector<Expr> list, size_t d, Expr e) {
+  list.insert(list.begin() + static_cast<int64_t>(d), std::move(e));
+  return list;
+}
+
+tir::Stmt for_each(const std::string& name, const Expr& extent,
+                   const std::function<tir::Stmt(const Expr&)>& f, tir::ForKind kind) {
+  const Var i = make_var(name, dtypes::index, VarRole::loop);
+  return tir::make<tir::ForNode>(i, make_int(0), extent, kind, f(i));
+}
+
+tir::Stmt with_values(const std::vector<Expr>& values,
+                      const std::function<tir::Stmt(const std::vector<Expr>&)>& f) {
+  std::vector<Var> lets;
+  for (size_t i = 0; i < values.size(); ++i) {
+    lets.push_back(make_var("v" + std::to_string(i), values[i]->dtype, VarRole::loop));
+  }
+  tir::Stmt body = f({lets.begin(), lets.end()});
+  for (size_t i = values.size(); i-- > 0;) {
+    body = tir::make<tir::LetNode>(lets[i], values[i], std::move(body));
+  }
+  return body;
+}
+
+tir::Stmt store(const Buffer& buffer, te::Indices indices, Expr value) {
+  return tir::make<tir::StoreNode>(buffer, std::move(indices),
+                                   make_cast(buffer->dtype, std::move(value)));
+}
+
+Expr load_index(const Buffer& buffer, te::Indices indices) {
+  return make_cast(dtypes::index, make_load(buffer, std::move(indices)));
+}
+
+tir::Stmt Cell::set(const Expr& value) const {
+  return store(buffer_, {make_int(0)}, value);
+}
+
+tir::Stmt with_buffers(const std::vector<Buffer>& buffers, tir::Stmt body) {
+  for (const Buffer& buffer : buffers) {
+    body = tir::make<tir::AllocateNode>(buffer, std::move(body));
+  }
+  return body;
+}
+
+tir::Stmt with_cells(const std::vector<Cell>& cells, tir::Stmt body) {
+  for (const Cell& cell : cells) {
+    body = tir::make<tir::AllocateNode>(cell.buffer(), std::move(body));
+  }
+  return body;
+}
+
 Result<graph::Value> emit_program(Builder& b, const std::string& name,
                                   const std::vector<graph::Value>& args,
-                                  const std::vector<Buffer>& buffers, const Buffer& result,
-                                  tir::Stmt body) {
-  std::vector<tir::Param> inputs;
+                                  const std::vector<Buffer>& buffers,
+                                  const std::vector<Buffer>& results, tir::Stmt body) {
+  std::vector<tir::Param> inputs, outputs;
   for (const Buffer& buffer : buffers) inputs.push_back(tir::buffer_param(buffer));
-  te::Program program =
-      te::close_program(std::move(inputs), {tir::buffer_param(result)}, std::move(body));
+  std::vector<Type> types;
+  for (const Buffer& buffer : results) {
+    outputs.push_back(tir::buffer_param(buffer));
+    types.push_back(tensor_type(buffer->shape, buffer->dtype));
+  }
+  te::Program program = te::close_program(std::move(inputs), outputs, std::move(body));
   return make_call_tir(b.ops(), b.module().add_prim_func(name, program.func), args,
-                       {tensor_type(result->shape, result->dtype)}, program.symbols);
+                       std::move(types), program.symbols);
+}
+
+Result<Expr> bind_count(Builder& b, const graph::Value& count, const std::string& op,
+                        const Expr& least, const Expr& most) {
+  REPOSE_TRY(leaf, b.normalize(count));
+  REPOSE_TRY(shape, b.emit(graph::make_op_call(*b.ops().find("tensor_to_shape"), {leaf}), op));
+  const Expr k = make_var(op + "_count", dtypes::index, VarRole::value);
+  auto cast = b.emit_match_cast(shape, shape_type({k}), op + "_count");
+  if (!cast.ok()) return cast.errors();
+  REPOSE_REQUIRE(b.require(logical_and(le(least, k), le(k, most)),
+                           fmt::format("`{}`: {{0}} results, at most {{1}} are possible", op),
+                           {k, most}));
+  return k;
 }
 
 }  // namespace repose

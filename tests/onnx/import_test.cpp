@@ -147,6 +147,15 @@ TEST(OnnxImport, DataDependentShapesAreBound) {
   EXPECT_NE(to_string(imported->main()->result_type).find("shape_0"), std::string::npos);
 }
 
+TEST(OnnxImport, NumbersOfResultsAreBounded) {
+  ModelWriter w;
+  w.input("x", float32, {"m", 2}).output("y");
+  w.add("NonZero", {"x"}, {"at"}).add("Transpose", {"at"}, {"y"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->result_type), "R.Tensor((k, 2), dtype=\"int64\")");
+}
+
 TEST(OnnxImport, Windows) {
   ModelWriter conv;
   conv.input("x", float32, {"b", 3, "h", "w"}).floats("k", {8, 3, 3, 3}).output("y");

@@ -11,9 +11,10 @@ using Table = std::map<std::string_view, std::map<int64_t, ImportOperator, std::
 const Table& table() {
   static const Table all = [] {
     Table t;
-    for (const auto& family : {elementwise_operators(), activation_operators(), shape_operators(),
-                               create_operators(), index_operators(), nn_operators(),
-                               norm_operators(), reduce_operators(), resize_operators()}) {
+    for (const auto& family :
+         {elementwise_operators(), activation_operators(), shape_operators(), create_operators(),
+          index_operators(), nn_operators(), norm_operators(), reduce_operators(),
+          resize_operators(), sort_operators()}) {
       for (const OperatorRow& row : family) {
         const bool is_new = t[row.name].emplace(row.since, row.import).second;
         REPOSE_CHECK(is_new, fmt::format("operator `{}` is listed twice", row.name));

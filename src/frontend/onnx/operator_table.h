@@ -22,5 +22,6 @@ std::span<const OperatorRow> nn_operators();
 std::span<const OperatorRow> norm_operators();
 std::span<const OperatorRow> reduce_operators();
 std::span<const OperatorRow> resize_operators();
+std::span<const OperatorRow> sort_operators();
 
 }  // namespace repose::onnx

@@ -1,0 +1,244 @@
+// non_max_suppression(boxes, scores, max_output, iou_threshold, score_threshold): per batch and
+// class, the best boxes that don't overlap a better one of them.
+//   C1: boxes (batch, n, 4) and scores (batch, classes, n) have the same float dtype, the
+//       thresholds too; these have one element.
+//   C2: a box is (y1, x1, y2, x2), two opposite corners; with `center_point_box` (x, y, width,
+//       height) around its center.
+//   C3: boxes are looked at by descending score, of equal ones that with the lower index first.
+//       Only those whose score exceeds `score_threshold` count (left out: all). A box is dropped
+//       where its intersection over union with one that was taken exceeds `iou_threshold` (left
+//       out: 0). At most `max_output` are taken, none where that is negative.
+//   C4: the result is int64 of shape (k, 3): batch, class and box, sorted by batch and class, then
+//       in the order in which they were taken; k is a fresh symbol, at most
+//       batch * classes * min(max_output, n).
+// One program selects and counts, which gives k; a second one fills.
+#include "ops/ops.h"
+#include "ops/sort.h"
+
+namespace repose {
+
+namespace {
+
+// How many boxes of a class can be taken.
+Expr most_per_class(const Expr& max_output, const Expr& boxes) {
+  return canonical(min(max(max_output, make_int(0)), boxes));
+}
+
+Result<void> check_operands(InferContext& context, const graph::CallNode& call) {  // C1
+  auto real = dtype_arg(context, call, 0, is_float_dtype, "a float");
+  if (!real.ok()) return real.errors();
+  for (size_t i : {size_t{1}, size_t{3}, size_t{4}}) {
+    if (i > 1 && !has_arg(call, i)) continue;
+    auto same = common_dtype(context, call, 0, i);
+    if (!same.ok()) return same.errors();
+    if (i == 1) continue;
+    REPOSE_TRY(threshold, shaped_arg(context, call, i));
+    const Expr count = element_count(*threshold->shape);
+    REPOSE_REQUIRE(
+        context.require(eq(count, make_int(1)),
+                        fmt::format("`non_max_suppression`: `{}` has {{0}} elements, expected 1",
+                                    call.op->args[i].name),
+                        {count}));
+  }
+  REPOSE_REQUIRE(require_rank(context, call, 0, 3));
+  return require_rank(context, call, 1, 3);
+}
+
+Result<Type> infer_non_max_suppression(InferContext& context, const graph::CallNode& call) {
+  REPOSE_REQUIRE(check_operands(context, call));
+  REPOSE_TRY(boxes, shaped_arg(context, call, 0));
+  REPOSE_TRY(scores, shaped_arg(context, call, 1));
+  const Dims &b = *boxes->shape, &s = *scores->shape;
+  const std::string_view op = call.op->name;
+  REPOSE_REQUIRE(require_equal(context, op, b[2], "dimension 2 of the boxes", make_int(4),
+                               "the number of coordinates"));
+  REPOSE_REQUIRE(
+      require_equal(context, op, b[0], "the batch of the boxes", s[0], "that of the scores"));
+  REPOSE_REQUIRE(
+      require_equal(context, op, b[1], "the number of boxes", s[2], "that of the scores"));
+  const Expr max_output = prim_arg(call, 2, dtypes::index);
+  const Var k = make_var("k");
+  const Expr most = max_output ? most_per_class(max_output, b[1]) : b[1];
+  REPOSE_REQUIRE(context.require(le(k, s[0] * s[1] * most), "", {}));
+  return tensor_like(*boxes, {k, make_int(3)}, dtypes::int64);  // C4
+}
+
+// The corners of a box.
+struct Corners {
+  Expr y1, x1, y2, x2;
+  Expr area() const { return (y2 - y1) * (x2 - x1); }
+};
+
+Corners corners_of(const Buffer& boxes, const Expr& batch, const Expr& i, bool center) {  // C2
+  auto at = [&](int64_t c) { return make_load(boxes, {batch, i, make_int(c)}); };
+  if (!center) {
+    return {min(at(0), at(2)), min(at(1), at(3)), max(at(0), at(2)), max(at(1), at(3))};
+  }
+  const Expr half = make_const(boxes->dtype, 0.5), dx = at(2) * half, dy = at(3) * half;
+  return {at(1) - dy, at(0) - dx, at(1) + dy, at(0) + dx};
+}
+
+// Does the intersection over union exceed the threshold? Boxes without an area overlap nothing.
+Expr overlap(const Corners& a, const Corners& b, const Expr& threshold) {
+  const Expr zero = make_const(threshold->dtype, 0);
+  const Expr height = max(min(a.y2, b.y2) - max(a.y1, b.y1), zero),
+             width = max(min(a.x2, b.x2) - max(a.x1, b.x1), zero);
+  const Expr common = height * width, all = a.area() + b.area() - common;
+  auto positive = [&](const Expr& e) { return lt(zero, e); };
+  return logical_and(logical_and(logical_and(positive(common), positive(all)),
+                                 logical_and(positive(a.area()), positive(b.area()))),
+                     lt(threshold, make_binary(ExprKind::div, common, all)));
+}
+
+// taken[batch, class, 0 : kept[batch, class]] = the boxes that are taken.
+class Selection {
+ public:
+  explicit Selection(const graph::CallNode& call)
+      : center_(call.attrs.get_bool("center_point_box")),
+        boxes_(buffer_for(call.args[0], "boxes")),
+        scores_(buffer_for(call.args[1], "scores")),
+        limit_(most_per_class(prim_arg(call, 2, dtypes::index), boxes_->shape[1])) {
+    args = {call.args[0], call.args[1]};
+    buffers = {boxes_, scores_};
+    iou_ = threshold(call, 3);
+    least_score_ = threshold(call, 4);
+    if (!iou_) iou_ = make_const(boxes_->dtype, 0);
+    taken = make_buffer("taken", scores_->shape, dtypes::int64);
+    kept = make_buffer("kept", {scores_->shape[0], scores_->shape[1]}, dtypes::int64);
+    order_ = make_buffer("order", {scores_->shape[2]}, dtypes::int64, Scope::workspace);
+  }
+
+  std::vector<graph::Value> args;
+  std::vector<Buffer> buffers;
+  Buffer taken, kept;
+
+  tir::Stmt program() const {
+    const Expr &batches = scores_->shape[0], &classes = scores_->shape[1];
+    return for_each(
+        "row", batches * classes,
+        [&](const Expr& row) {
+          return with_values(row_major_indices(row, {batches, classes}),
+                             [&](const te::Indices& at) { return of_class(at[0], at[1]); });
+        },
+        tir::ForKind::parallel);
+  }
+
+ private:
+  Expr threshold(const graph::CallNode& call, size_t i) {
+    if (!has_arg(call, i)) return nullptr;
+    args.push_back(call.args[i]);
+    buffers.push_back(buffer_for(call.args[i], call.op->args[i].name));
+    return make_load(buffers.back(), te::Indices(buffers.back()->shape.size(), make_int(0)));
+  }
+
+  tir::Stmt of_class(const Expr& batch, const Expr& label) const {  // C3
+    auto score = [&](const Expr& i) { return make_load(scores_, {batch, label, i}); };
+    const Expr& count = scores_->shape[2];
+    const tir::Stmt sort =
+        sort_items(order_, count, count, [&](const Expr& i, const Expr& j, const Buffer& precedes) {
+          return store(precedes, {make_int(0)}, is_less(score(j), score(i)));
+        });
+    const Expr box = load_index(order_, {next_.get()});
+    tir::Stmt look = tir::make_seq(
+        {drop_overlapping(batch, label, box),
+         tir::make<tir::IfNode>(
+             make_load(is_good_, {make_int(0)}),
+             tir::make_seq({store(taken, {batch, label, count_.get()}, box), count_.advance()}))});
+    if (least_score_) look = tir::make<tir::IfNode>(lt(least_score_, score(box)), look);
+    const tir::Stmt all =
+        tir::make<tir::WhileNode>(logical_and(lt(next_.get(), count), lt(count_.get(), limit_)),
+                                  tir::make_seq({look, next_.advance()}));
+    // A program writes every element of its results.
+    const tir::Stmt rest = for_each("i", count - count_.get(), [&](const Expr& i) {
+      return store(taken, {batch, label, count_.get() + i}, make_int(-1));
+    });
+    return with_buffers({order_, is_good_, next_.buffer(), count_.buffer()},
+                        tir::make_seq({sort, next_.set(make_int(0)), count_.set(make_int(0)), all,
+                                       rest, store(kept, {batch, label}, count_.get())}));
+  }
+  tir::Stmt drop_overlapping(const Expr& batch, const Expr& label, const Expr& box) const {
+    const te::Indices first{make_int(0)};
+    const Cell q("q");
+    const Expr other = load_index(taken, {batch, label, q.get()});
+    const Expr overlaps = overlap(corners_of(boxes_, batch, box, center_),
+                                  corners_of(boxes_, batch, other, center_), iou_);
+    const tir::Stmt compare = tir::make<tir::WhileNode>(
+        logical_and(make_load(is_good_, first), lt(q.get(), count_.get())),
+        tir::make_seq({store(is_good_, first, make_not(overlaps)), q.advance()}));
+    return with_cells(
+        {q}, tir::make_seq({q.set(make_int(0)), store(is_good_, first, make_bool(true)), compare}));
+  }
+
+  bool center_;
+  Buffer boxes_, scores_, order_;
+  Buffer is_good_ = make_buffer("is_good", {make_int(1)}, dtypes::boolean, Scope::local);
+  Expr limit_, iou_, least_score_;
+  Cell next_{"next"}, count_{"count"};
+};
+
+Result<graph::Value> emit_fill(Builder& b, const graph::Value& taken, const graph::Value& kept,
+                               const Expr& k) {
+  const Buffer boxes = buffer_for(taken, "taken"), counts = buffer_for(kept, "kept");
+  const Buffer out = make_buffer("y", {k, make_int(3)}, dtypes::int64);
+  const Cell position("position");
+  auto put = [&](int64_t column, const Expr& value) {
+    return store(out, {position.get(), make_int(column)}, value);
+  };
+  const tir::Stmt body = for_each("batch", boxes->shape[0], [&](const Expr& batch) {
+    return for_each("label", boxes->shape[1], [&](const Expr& label) {
+      return for_each("j", load_index(counts, {batch, label}), [&](const Expr& j) {
+        return tir::make_seq({put(0, batch), put(1, label),
+                              put(2, make_load(boxes, {batch, label, j})), position.advance()});
+      });
+    });
+  });
+  return emit_program(b, "non_max_suppression", {taken, kept}, {boxes, counts}, out,
+                      with_cells({position}, tir::make_seq({position.set(make_int(0)), body})));
+}
+
+Result<graph::Value> lower_non_max_suppression(Builder& b, const graph::CallNode& call) {
+  const Expr max_output = prim_arg(call, 2, dtypes::index);
+  if (!max_output) {
+    return error(DiagnosticKind::unsupported_feature, {},
+                 "`non_max_suppression`: `max_output` has no known value");
+  }
+  const Selection selection(call);
+  REPOSE_TRY(
+      selected,
+      emit_program(b, "non_max_suppression_select", selection.args, selection.buffers,
+                   std::vector<Buffer>{selection.taken, selection.kept}, selection.program()));
+  REPOSE_TRY(both, b.normalize(selected));
+  REPOSE_TRY(taken, b.normalize(graph::make_tuple_get(both, 0)));
+  REPOSE_TRY(kept, b.normalize(graph::make_tuple_get(both, 1)));
+  REPOSE_TRY(
+      count,
+      te::emit_te(b, "non_max_suppression_count", {kept}, [](const std::vector<te::Tensor>& in) {
+        return std::vector<te::Tensor>{te::reduce(
+            {make_int(1)}, te::Reducer::sum, in[0].shape(),
+            [&](const te::Indices&, const te::Indices& i) { return in[0](i); },
+            "non_max_suppression_count")};
+      }));
+  const Dims& shape = selection.taken->shape;
+  REPOSE_TRY(k, bind_count(b, count, "non_max_suppression", make_int(0),
+                           shape[0] * shape[1] * most_per_class(max_output, shape[2])));
+  return emit_fill(b, taken, kept, k);
+}
+
+}  // namespace
+
+const OpDef& op_non_max_suppression() {
+  static const OpDef def{
+      .name = "non_max_suppression",
+      .args = {{"boxes"},
+               {"scores"},
+               {"max_output", ArgKind::prim},
+               {"iou_threshold", ArgKind::tensor, true},
+               {"score_threshold", ArgKind::tensor, true}},
+      .attrs = {{"center_point_box", AttrKind::boolean, Attr(false)}},
+      .infer = infer_non_max_suppression,
+      .lower = lower_non_max_suppression,
+      .doc = "batch, class and index of the best boxes that don't overlap a better one"};
+  return def;
+}
+
+}  // namespace repose

@@ -1,0 +1,85 @@
+// topk(x, k): the k largest (or smallest) elements along `axis`, and where they are.
+//   C1: x is a number of a known rank, at least 1; `axis` is one of its axes.
+//   C2: 0 <= k <= the extent of that axis; k may be any expression.
+//   C3: the result is a tuple: the values, of x's dtype, and their int64 indices, both of x's
+//       shape with k along the axis.
+//   C4: values come in order, the best first; of equal ones, the one with the lower index. NaN is
+//       greater than everything else.
+#include "ops/ops.h"
+#include "ops/sort.h"
+
+namespace repose {
+
+namespace {
+
+Result<Type> infer_topk(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_number_dtype, "a number"));  // C1
+  auto both = [](const Type& values, const Type& indices) { return tuple_type({values, indices}); };
+  const Expr k = prim_arg(call, 1, dtypes::index);
+  if (x->rank < 0) {
+    return both(ranked_like(*x, -1, dtype), ranked_like(*x, -1, dtypes::int64));
+  }
+  REPOSE_TRY(axis, normalize_axis(context, call.op->name, call.attrs.get_int("axis"), x->rank));
+  if (!x->shape || !k) {
+    return both(ranked_like(*x, x->rank, dtype), ranked_like(*x, x->rank, dtypes::int64));
+  }
+  Dims shape = *x->shape;
+  Expr& extent = shape[static_cast<size_t>(axis)];
+  REPOSE_REQUIRE(context.require(logical_and(le(make_int(0), k), le(k, extent)),  // C2
+                                 "`topk`: {0} of {1} elements are asked for", {k, extent}));
+  extent = k;
+  return both(tensor_like(*x, shape, dtype), tensor_like(*x, shape, dtypes::int64));  // C3
+}
+
+// Rows in parallel: sorts the row's positions, and stores the first k.
+Result<graph::Value> lower_topk(Builder& b, const graph::CallNode& call) {
+  const Buffer x = buffer_for(call.args[0], "x");
+  const int64_t given = call.attrs.get_int("axis");
+  const size_t axis =
+      static_cast<size_t>(given < 0 ? given + static_cast<int64_t>(x->shape.size()) : given);
+  const bool largest = call.attrs.get_bool("largest");
+  const Dims& shape = result_shape(call);
+  const Expr &extent = x->shape[axis], &k = shape[axis];
+  const Buffer values = make_buffer("values", shape, x->dtype);
+  const Buffer indices = make_buffer("indices", shape, dtypes::int64);
+  const Buffer order = make_buffer("order", {extent}, dtypes::int64, Scope::workspace);
+  // What one row, at these indices but along the axis, needs.
+  auto of_row = [&](const te::Indices& row) {
+    auto key = [&](const Expr& i) { return make_load(x, with(row, axis, i)); };
+    const tir::Stmt sort =
+        sort_items(order, extent, k, [&](const Expr& i, const Expr& j, const Buffer& precedes) {
+          return store(precedes, {make_int(0)},
+                       largest ? is_less(key(j), key(i)) : is_less(key(i), key(j)));  // C4
+        });
+    const tir::Stmt copy = for_each("j", k, [&](const Expr& j) {
+      const te::Indices to = with(row, axis, j);
+      return tir::make_seq({store(values, to, key(load_index(order, {j}))),
+                            store(indices, to, make_load(order, {j}))});
+    });
+    return with_buffers({order}, tir::make_seq({sort, copy}));
+  };
+  const Dims outer = without(x->shape, axis);
+  const tir::Stmt body = for_each(
+      "row", element_count(outer),
+      [&](const Expr& row) { return with_values(row_major_indices(row, outer), of_row); },
+      tir::ForKind::parallel);
+  return emit_program(b, "topk", {call.args[0]}, {x}, {values, indices}, body);
+}
+
+}  // namespace
+
+const OpDef& op_topk() {
+  static const OpDef def{
+      .name = "topk",
+      .args = {{"x"}, {"k", ArgKind::prim}},
+      .attrs = {{"axis", AttrKind::integer, Attr(-1)}, {"largest", AttrKind::boolean, Attr(true)}},
+      .infer = infer_topk,
+      .lower = lower_topk,
+      .doc =
+          "the k largest or smallest elements along `axis`, in order, and "
+          "their indices"};
+  return def;
+}
+
+}  // namespace repose

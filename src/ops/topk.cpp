@@ -34,6 +34,9 @@ Result<Type> infer_topk(InferContext& context, const graph::CallNode& call) {
 
 // Rows in parallel: sorts the row's positions, and stores the first k.
 Result<graph::Value> lower_topk(Builder& b, const graph::CallNode& call) {
+  if (!prim_arg(call, 1, dtypes::index)) {
+    return error(DiagnosticKind::unsupported_feature, {}, "`topk`: `k` has no known value");
+  }
   const Buffer x = buffer_for(call.args[0], "x");
   const int64_t given = call.attrs.get_int("axis");
   const size_t axis =

@@ -58,9 +58,8 @@ class BuilderInferContext : public InferContext {
   }
   Result<void> require(const Expr& condition, const std::string& message,
                        std::vector<Expr> values) override {
-    for (const Var& v : free_vars(condition)) {
-      if (builder_.frame().bound.count(v.get())) continue;
-      builder_.assume(condition);  // of a symbol that only the result binds
+    if (message.empty()) {  // the operator's promise
+      builder_.assume(condition);
       return {};
     }
     return builder_.require(condition, message, std::move(values), span_);

@@ -22,7 +22,8 @@ class InferContext {
   // States a fact that must hold where the call runs. Proven: nothing happens. Refuted in
   // unconditional code: an error diagnostic. Otherwise a run-time check with this text is placed
   // before the call, and the condition is known from there on. `message` may mention values as {0},
-  // {1}, ….
+  // {1}, …. An empty one says that the operator itself sees to it, as to the number of its results:
+  // the condition is known, and nothing checks it.
   virtual Result<void> require(const Expr& condition, const std::string& message,
                                std::vector<Expr> values) = 0;
   // The type of a function or tensor program of the module; null if there is none.

@@ -6,8 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "inspect_memory.h"
 #include "driver/explain.h"
+#include "driver/memory_page.h"
+#include "inspect_memory.h"
 #include "loaded_model.h"
 #include "ops/ops.h"
 
@@ -22,6 +23,7 @@ struct Options {
   std::vector<std::string> at;  // "batch=8,seq=512"
   std::string function;
   std::string why;
+  std::string html;
   bool checks = false;
 };
 
@@ -113,15 +115,26 @@ Result<void> print_checks(const Options& o) {
   return {};
 }
 
+Result<void> write_page(const Options& o) {
+  REPOSE_TRY(compiled, compile_model(o.model));
+  REPOSE_TRY(function, choose_function(compiled.module, o.function));
+  for (const CompiledFunction& f : compiled.functions) {
+    if (f.host.interface.name != function) continue;
+    return write_file(o.html, memory_page(f, compiled.options.name));
+  }
+  return error(DiagnosticKind::bad_usage, {}, "`{}` is not compiled on its own", function);
+}
+
 // Questions that only the model answers, not its artifact.
 int explain_model(const Options& o) {
   if (is_artifact(o.model.path)) {
     return report({error(DiagnosticKind::bad_usage, {},
-                         "`{}` is an artifact; --why and --checks take the model that it was made "
-                         "from",
+                         "`{}` is an artifact; --why, --checks and --html take the model that it "
+                         "was made from",
                          o.model.path)});
   }
-  for (auto* print : {o.why.empty() ? nullptr : print_why, o.checks ? print_checks : nullptr}) {
+  for (auto* print : {o.why.empty() ? nullptr : print_why, o.checks ? print_checks : nullptr,
+                      o.html.empty() ? nullptr : write_page}) {
     if (!print) continue;
     if (auto printed = print(o); !printed.ok()) return report(printed.errors());
   }
@@ -129,7 +142,7 @@ int explain_model(const Options& o) {
 }
 
 int run(const Options& o) {
-  if (!o.why.empty() || o.checks) return explain_model(o);
+  if (!o.why.empty() || o.checks || !o.html.empty()) return explain_model(o);
   std::string metadata;
   if (is_artifact(o.model.path)) {
     auto model = LoadedModel::load(o.model.path, 1);
@@ -169,12 +182,14 @@ void add_inspect(CLI::App& app, int& exit_code) {
               "Only the memory: the bytes of the arena as an expression, and their value at "
               "each of batch=8,seq=512 …")
           ->expected(0, -1);
+  command->add_option("--html", options->html,
+                      "Write the arena over time into this file, as a page to look at");
   command->add_option("--why", options->why,
                       "How a dimension (OUTPUT:AXIS) or a symbol came to be");
   command->add_flag("--checks", options->checks,
                     "The checks that stay for run time, and why they could not be proven");
   command->add_option("--function", options->function,
-                      "Of --why and --checks; default: the only function, or main");
+                      "Of --why, --checks and --html; default: the only function, or main");
   command->callback([options, memory, &exit_code] {
     options->memory = memory->count() > 0;
     std::erase(options->at, "");  // --memory alone

@@ -55,8 +55,13 @@ Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
                                  span));
   auto shapes = require_shapes(*graph::as<graph::CallNode>(typed), span);
   if (!shapes.ok()) return shapes.errors();
-  REPOSE_TRY(lowered, call->op->lower(b, *graph::as<graph::CallNode>(typed)));
-  return lower_value(b, lowered, span);
+  auto lowered = call->op->lower(b, *graph::as<graph::CallNode>(typed));
+  if (lowered.ok()) return lower_value(b, *lowered, span);
+  Diagnostics problems = lowered.errors();
+  for (Diagnostic& d : problems) {
+    if (!d.span) d.span = span;  // a lowering doesn't know where its call stands
+  }
+  return problems;
 }
 
 }  // namespace

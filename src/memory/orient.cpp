@@ -86,8 +86,8 @@ Orientation orient(const PackProblem& problem, const std::vector<int64_t>& offse
   return result;
 }
 
-Packing evaluate(const Orientation& orientation, const std::vector<int64_t>& sizes) {
-  Packing packing;
+ArenaPacking evaluate(const Orientation& orientation, const std::vector<int64_t>& sizes) {
+  ArenaPacking packing;
   packing.offsets.assign(sizes.size(), 0);
   for (int i : orientation.order) {
     int64_t& offset = packing.offsets[static_cast<size_t>(i)];
@@ -119,9 +119,9 @@ std::vector<Orientation> choose_orientations(const PackProblem& problem,
     excess.push_back(std::move(row));
   };
   for (size_t s = 0; s < sizes.size(); ++s) {
-    std::vector<Packing> packings = pack(problem, sizes[s], lower_bounds[s], attempts);
+    std::vector<ArenaPacking> packings = pack(problem, sizes[s], lower_bounds[s], attempts);
     if (packings.size() > kept_per_sample) packings.resize(kept_per_sample);
-    for (const Packing& p : packings) consider(orient(problem, p.offsets));
+    for (const ArenaPacking& p : packings) consider(orient(problem, p.offsets));
   }
 
   std::vector<Orientation> chosen;

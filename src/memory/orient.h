@@ -18,7 +18,7 @@ struct Orientation {
 Orientation orient(const PackProblem& problem, const std::vector<int64_t>& offsets);
 
 // The packing that an orientation gives for sizes.
-Packing evaluate(const Orientation& orientation, const std::vector<int64_t>& sizes);
+ArenaPacking evaluate(const Orientation& orientation, const std::vector<int64_t>& sizes);
 
 // Up to `most` orientations, of which the best at each sample is close to the lower bound there.
 // `sizes`: per sample and item. `attempts`: packings that are tried at each sample.

@@ -1,4 +1,4 @@
-// Packing at one assignment of the symbols.
+// ArenaPacking at one assignment of the symbols.
 #include "memory/pack.h"
 
 #include <algorithm>
@@ -53,8 +53,9 @@ namespace {
 using Order = std::vector<int>;
 
 // Each item in turn at the smallest gap between placed ones that it fits into, else above them.
-Packing place(const PackProblem& problem, const std::vector<int64_t>& sizes, const Order& order) {
-  Packing packing;
+ArenaPacking place(const PackProblem& problem, const std::vector<int64_t>& sizes,
+                   const Order& order) {
+  ArenaPacking packing;
   packing.offsets.assign(sizes.size(), -1);
   std::vector<std::pair<int64_t, int64_t>> taken;
   for (int i : order) {
@@ -92,8 +93,8 @@ Order sorted_by(size_t n, const std::vector<double>& key) {  // descending
 
 }  // namespace
 
-std::vector<Packing> pack(const PackProblem& problem, const std::vector<int64_t>& sizes,
-                          int64_t lower_bound, int attempts) {
+std::vector<ArenaPacking> pack(const PackProblem& problem, const std::vector<int64_t>& sizes,
+                               int64_t lower_bound, int attempts) {
   const size_t n = sizes.size();
   std::vector<std::vector<double>> keys(4, std::vector<double>(n));
   for (size_t i = 0; i < n; ++i) {
@@ -105,10 +106,10 @@ std::vector<Packing> pack(const PackProblem& problem, const std::vector<int64_t>
     keys[2][i] = length;
     keys[3][i] = problem.live[i].empty() ? 0 : -problem.live[i].front().first;
   }
-  std::vector<Packing> found;
-  auto keep = [&](Packing p) {
+  std::vector<ArenaPacking> found;
+  auto keep = [&](ArenaPacking p) {
     auto at = std::find_if(found.begin(), found.end(),
-                           [&](const Packing& other) { return other.peak >= p.peak; });
+                           [&](const ArenaPacking& other) { return other.peak >= p.peak; });
     if (at == found.end() || at->peak != p.peak) found.insert(at, std::move(p));
     return found[0].peak <= lower_bound;
   };

@@ -1,5 +1,5 @@
-// Packing at one assignment of the symbols: offsets for items of known sizes and live sets, so that
-// items that live at the same time lie apart.
+// ArenaPacking at one assignment of the symbols: offsets for items of known sizes and live sets, so
+// that items that live at the same time lie apart.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct PackProblem {
 };
 PackProblem make_pack_problem(std::vector<LiveSet> live);
 
-struct Packing {
+struct ArenaPacking {
   std::vector<int64_t> offsets;  // per item
   int64_t peak = 0;
 };
@@ -26,7 +26,7 @@ struct Packing {
 // Good packings, the best first, none twice with the same peak unless it is the best: greedy by
 // size, area, length and time, then greedy in orders drawn with a fixed seed, `attempts` packings
 // in all; it stops early at `lower_bound`.
-std::vector<Packing> pack(const PackProblem& problem, const std::vector<int64_t>& sizes,
-                          int64_t lower_bound, int attempts);
+std::vector<ArenaPacking> pack(const PackProblem& problem, const std::vector<int64_t>& sizes,
+                               int64_t lower_bound, int attempts);
 
 }  // namespace repose

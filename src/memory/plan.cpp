@@ -202,9 +202,9 @@ std::optional<PlanAt> plan_at(const MemoryPlan& plan, const SymbolValues& values
     std::vector<int64_t> own;
     for (int b : region.blocks) own.push_back(at.sizes[static_cast<size_t>(b)]);
     size_t best = 0;
-    Packing packing;
+    ArenaPacking packing;
     for (size_t p = 0; p < region.placements.size(); ++p) {
-      Packing here = evaluate(region.placements[p], own);
+      ArenaPacking here = evaluate(region.placements[p], own);
       if (p == 0 || here.peak < packing.peak) {
         packing = std::move(here);
         best = p;

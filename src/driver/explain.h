@@ -33,9 +33,9 @@ struct RunTimeCheck {
 };
 
 // The checks of a graph function, in order: what its signature declares (besides ranks and dtypes),
-// then those of its body; after the pipeline these are the ones that a compiled function makes. Left
-// out: that sizes from data aren't negative, and subscripts from data. A reason names values for
-// which the condition fails, where some are found.
+// then those of its body; after the pipeline these are the ones that a compiled function makes.
+// Left out: that sizes from data aren't negative, and subscripts from data. A reason names values
+// for which the condition fails, where some are found.
 Result<std::vector<RunTimeCheck>> run_time_checks(const std::string& name,
                                                   const graph::Function& f);
 

@@ -91,6 +91,28 @@ Order sorted_by(size_t n, const std::vector<double>& key) {  // descending
   return order;
 }
 
+// Moves an item that ends at the peak, or one that it meets, to an earlier turn.
+void promote(const PackProblem& problem, const std::vector<int64_t>& sizes, std::mt19937& random,
+             Order& order) {
+  const ArenaPacking now = place(problem, sizes, order);
+  std::vector<size_t> turns;  // of the items at the peak and those that they meet
+  std::vector<bool> chosen(order.size(), false);
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (now.offsets[i] + sizes[i] != now.peak || chosen[i]) continue;
+    chosen[i] = true;
+    for (int j : problem.conflicts[i]) chosen[static_cast<size_t>(j)] = true;
+  }
+  for (size_t t = 0; t < order.size(); ++t) {
+    if (chosen[static_cast<size_t>(order[t])]) turns.push_back(t);
+  }
+  if (turns.size() < 2) return;
+  const size_t late = 1 + random() % (turns.size() - 1);
+  const size_t early = random() % late;
+  const int item = order[turns[late]];
+  order.erase(order.begin() + static_cast<std::ptrdiff_t>(turns[late]));
+  order.insert(order.begin() + static_cast<std::ptrdiff_t>(turns[early]), item);
+}
+
 }  // namespace
 
 std::vector<ArenaPacking> pack(const PackProblem& problem, const std::vector<int64_t>& sizes,
@@ -113,13 +135,27 @@ std::vector<ArenaPacking> pack(const PackProblem& problem, const std::vector<int
     if (at == found.end() || at->peak != p.peak) found.insert(at, std::move(p));
     return found[0].peak <= lower_bound;
   };
-  std::mt19937 random(7);
-  for (int k = 0; k < attempts; ++k) {
-    std::vector<double> key = keys[static_cast<size_t>(k) % keys.size()];
-    if (k >= static_cast<int>(keys.size())) {  // the same orders, disturbed
-      for (double& x : key) x *= 0.5 + static_cast<double>(random() % 1024) / 1024.0;
+  Order order;  // of the best packing
+  int64_t least = -1;
+  for (size_t k = 0; k < keys.size() && static_cast<int>(k) < attempts; ++k) {
+    Order sorted = sorted_by(n, keys[k]);
+    ArenaPacking p = place(problem, sizes, sorted);
+    if (least < 0 || p.peak < least) {
+      least = p.peak;
+      order = std::move(sorted);
     }
-    if (keep(place(problem, sizes, sorted_by(n, key)))) break;
+    if (keep(std::move(p))) return found;
+  }
+  // Downhill from there: what ends at the peak takes its turn before something that it meets.
+  std::mt19937 random(7);
+  for (int k = static_cast<int>(keys.size()); k < attempts && n > 1; ++k) {
+    Order changed = order;
+    promote(problem, sizes, random, changed);
+    ArenaPacking p = place(problem, sizes, changed);
+    if (p.peak > least) continue;
+    least = p.peak;
+    order = std::move(changed);
+    if (keep(std::move(p))) break;
   }
   return found;
 }

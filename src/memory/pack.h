@@ -24,8 +24,9 @@ struct ArenaPacking {
 };
 
 // Good packings, the best first, none twice with the same peak unless it is the best: greedy by
-// size, area, length and time, then greedy in orders drawn with a fixed seed, `attempts` packings
-// in all; it stops early at `lower_bound`.
+// size, area, length and time, then greedy in orders in which what ends at the peak has moved to an
+// earlier turn, drawn with a fixed seed; `attempts` packings in all. It stops early at
+// `lower_bound`.
 std::vector<ArenaPacking> pack(const PackProblem& problem, const std::vector<int64_t>& sizes,
                                int64_t lower_bound, int attempts);
 

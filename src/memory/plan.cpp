@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t max_placements = 4;
 constexpr size_t packing_work = 12'000'000;  // conflicts looked at, over all packings
-constexpr int max_attempts = 24;             // packings at a sample
+constexpr int max_attempts = 200;            // packings at a sample
 
 int position_known(const Expr& bytes, const Liveness& live) {
   int position = 0;

@@ -94,7 +94,7 @@ int64_t nearest_value(const Var& v, int64_t wanted, const Facts& facts) {
 
 std::vector<SymbolValues> sample_values(const std::vector<Var>& symbols, const Facts& facts) {
   constexpr int64_t open_end = 512;  // where a range has no upper bound
-  constexpr int drawn = 6;
+  constexpr int drawn = 12;
   constexpr size_t alone = 6;                  // symbols that are also low or high alone
   auto at = [&](const Var& v, double where) {  // 0: low, 1: high, geometric in between
     const Interval range = facts.range_of(v);

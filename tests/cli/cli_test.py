@@ -278,6 +278,21 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
         self.assertEqual(function["inputs"][0]["shape"], ["n", 4])
         self.assertEqual(function["operators"], {"add": 1, "nn.relu": 1})
 
+    def test_inspect_memory(self):
+        chain = TEXT.replace("w = R.nn.relu(z)", "v = R.sum(z, axis=[0])\n    w = R.add(z, v)")
+        path = self.write("m.relax", chain)
+        self.expect(OK, "inspect", path, "--memory", "--disable", "fuse_programs")
+        self.assertEqual(self.out, "function main\n  arena bytes: 64\n")
+        self.expect(OK, "inspect", path, "--disable", "fuse_programs", "--memory", "n=3", "n=8")
+        self.assertIn("at n=8: 64 bytes, 1.0000 of the lower bound 64", self.out)
+        library = self.compiled(chain, "--debug-memory", "--disable", "fuse_programs")
+        self.expect(OK, "inspect", library, "--json", "--memory", "n=3")
+        self.assertEqual(json.loads(self.out)[0]["points"][0]["arena_bytes"], 64)
+        for wrong, text in {"n=x": "expected `name=size`", "k=3": "is called `k`",
+                            "n=-1": "its range does not allow"}.items():
+            self.expect(USAGE, "inspect", path, "--memory", wrong)
+            self.assertIn(text, self.err)
+
     def test_opt_prints_what_it_reads(self):
         path = self.write("m.relax", TEXT)
         self.expect(OK, "opt", path)

@@ -161,14 +161,8 @@ class CheckList {
     for (const SymbolInfo& s : interface_.symbols) {
       const std::string place = fmt::format("entry, dimension {} of input `{}`", s.axis,
                                             interface_.inputs[static_cast<size_t>(s.input)].name);
-      Expr range;
-      auto both = [&](Expr c) { range = range ? logical_and(range, std::move(c)) : std::move(c); };
-      if (s.range.lower > 0) both(le(make_int(s.range.lower), s.symbol));
-      if (s.range.upper != Interval::plus_infinity) both(le(s.symbol, make_int(s.range.upper)));
-      if (s.range.divisor > 1) {
-        both(eq(floor_mod(s.symbol, make_int(s.range.divisor)), make_int(s.range.remainder)));
-      }
-      if (range) checks_.push_back({place, text(range), "a declared range"});
+      const Expr range = range_condition(s);
+      if (!is_constant(range)) checks_.push_back({place, text(range), "a declared range"});
     }
     for (size_t i = 0; i < interface_.inputs.size(); ++i) {
       const ValueInfo& input = interface_.inputs[i];

@@ -125,6 +125,19 @@ void Facts::restrict(const Var& v, const Interval& range, int depth) {
   }
 }
 
+Expr in_range(const Expr& value, const Interval& range) {
+  Expr all;
+  auto also = [&](Expr condition) {
+    all = all ? logical_and(all, std::move(condition)) : std::move(condition);
+  };
+  if (range.lower != Interval::minus_infinity) also(le(make_int(range.lower), value));
+  if (range.upper != Interval::plus_infinity) also(le(value, make_int(range.upper)));
+  if (range.divisor != 1) {
+    also(eq(floor_mod(value, make_int(range.divisor)), make_int(range.remainder)));
+  }
+  return all ? all : make_bool(true);
+}
+
 void Facts::assume(const Expr& condition) {
   Expr c = simplify(condition, *this);
   if (is_const_int(c, 1)) return;

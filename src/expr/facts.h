@@ -98,6 +98,8 @@ inline Truth prove_equal(const Expr& a, const Expr& b, const Facts& facts = {}) 
 inline Truth prove_le(const Expr& a, const Expr& b, const Facts& facts = {}) {
   return prove(le(a, b), facts);
 }
+// That an index expression lies in a range: its limits and its stride as one condition.
+Expr in_range(const Expr& value, const Interval& range);
 Truth prove_nonzero(const Expr& a, const Facts& facts = {});
 Truth prove_divisible(const Expr& a, int64_t divisor, const Facts& facts = {});
 

@@ -6,20 +6,17 @@
 #include <limits>
 #include <numeric>
 
+#include "expr/polynomial.h"
+
 namespace repose {
 
 namespace {
 
-// Kept below the square root of int64's limits times a margin: sums of two products never leave.
+// Sums of two, and doubling, stay within int64; products are checked.
 constexpr int64_t max_number = int64_t{1} << 60;
 constexpr size_t max_rows = 256;
 constexpr int max_splinters = 64;
 constexpr int64_t max_weight = 1 << 20;  // of a coefficient, in choosing
-
-int64_t floor_quotient(int64_t a, int64_t b) {  // b > 0
-  int64_t q = a / b;
-  return a % b < 0 ? q - 1 : q;
-}
 
 // Column 0 is the constant.
 using Row = std::vector<int64_t>;

@@ -203,25 +203,6 @@ const Expr& constant_lane(const Expr& e) {
   return e->kind == ExprKind::broadcast ? e->args[0] : e;
 }
 
-bool is_commutative(ExprKind kind) {
-  switch (kind) {
-    case ExprKind::add:
-    case ExprKind::mul:
-    case ExprKind::min:
-    case ExprKind::max:
-    case ExprKind::bit_and:
-    case ExprKind::bit_or:
-    case ExprKind::bit_xor:
-    case ExprKind::eq:
-    case ExprKind::ne:
-    case ExprKind::logical_and:
-    case ExprKind::logical_or:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool is_number(const Expr& e, double number) {
   const Expr& c = constant_lane(e);
   if (const auto* f = as<FloatImmNode>(c)) {
@@ -335,6 +316,25 @@ Expr join_casts(const Expr& e) {
 }
 
 }  // namespace
+
+bool is_commutative(ExprKind kind) {
+  switch (kind) {
+    case ExprKind::add:
+    case ExprKind::mul:
+    case ExprKind::min:
+    case ExprKind::max:
+    case ExprKind::bit_and:
+    case ExprKind::bit_or:
+    case ExprKind::bit_xor:
+    case ExprKind::eq:
+    case ExprKind::ne:
+    case ExprKind::logical_and:
+    case ExprKind::logical_or:
+      return true;
+    default:
+      return false;
+  }
+}
 
 const char* rule_class_name(RuleClass c) {
   switch (c) {

@@ -44,6 +44,9 @@ struct RuleInstance {
 // `values` holds an expression for each of "x y z c d" and "p q r", in that order.
 RuleInstance instantiate(const Rule& rule, DType operands, std::span<const Expr> values);
 
+// Does the order of the two operands not matter?
+bool is_commutative(ExprKind kind);
+
 // The first rule that matches at the root; the same pointer if none does. The arguments are
 // simplified already. Not for scalar sums and products of index: polynomials cover these.
 Expr apply_rules(const Expr& e);

@@ -32,6 +32,12 @@ void collect_results(const Type& t, std::vector<Type>& out) {
 
 }  // namespace
 
+Expr range_condition(const SymbolInfo& s) {
+  Interval range = s.range;
+  if (range.lower <= 0) range.lower = Interval::minus_infinity;
+  return in_range(s.symbol, range);
+}
+
 std::string dim_text(const Expr& e, const std::vector<SymbolInfo>& symbols) {
   VarMap names;
   for (const SymbolInfo& s : symbols) {

@@ -30,6 +30,9 @@ struct FunctionInterface {
   std::vector<SymbolInfo> symbols;  // in the order of binding
 };
 
+// What the entry of the function tests of a symbol: that it isn't negative goes without saying.
+Expr range_condition(const SymbolInfo& symbol);
+
 // Inputs, outputs and symbols of a graph function. Original names come from its attributes
 // (`input_names`, `output_names`: lists; `symbol_names`: dictionary from symbol to original name);
 // `donate` says which outputs may be given the memory of which inputs.

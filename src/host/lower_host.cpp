@@ -54,16 +54,7 @@ std::string range_text(const Interval& r) {
 }
 
 void check_range(Statements& out, const SymbolInfo& s, const std::string& what) {
-  Expr condition = make_bool(true);
-  if (s.range.lower > 0) condition = le(make_int(s.range.lower), s.symbol);
-  if (s.range.upper != Interval::plus_infinity) {
-    condition = logical_and(condition, le(s.symbol, make_int(s.range.upper)));
-  }
-  if (s.range.divisor != 1) {
-    condition = logical_and(
-        condition, eq(floor_mod(s.symbol, make_int(s.range.divisor)), make_int(s.range.remainder)));
-  }
-  out.check(canonical(condition),
+  out.check(canonical(range_condition(s)),
             fmt::format("{} is {{0}}, the declared range is {}", what, range_text(s.range)),
             {s.symbol}, {});
 }
@@ -381,13 +372,7 @@ class HostLowering {
     }
     const Places& results = plan_.live.places.at(b.var.get());
     for (const std::vector<int>& r : results) operands.push_back(handle(r[0]));
-    auto add_results = [&](auto&& self, const Type& t) -> void {
-      if (const auto* tensor = as<TensorTypeNode>(t)) buffers.push_back(tensor);
-      if (const auto* tuple = as<TupleTypeNode>(t)) {
-        for (const Type& field : tuple->fields) self(self, field);
-      }
-    };
-    add_results(add_results, b.var->type);
+    for (const TensorTypeNode* t : tensor_leaves(b.var->type)) buffers.push_back(t);
 
     // The symbols that the program's buffers bind, from the arguments' types.
     VarMap symbols;

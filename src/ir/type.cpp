@@ -497,6 +497,18 @@ Expr num_elements(const TensorTypeNode& t) {
   return canonical(n);
 }
 
+std::vector<const TensorTypeNode*> tensor_leaves(const Type& t) {
+  std::vector<const TensorTypeNode*> leaves;
+  auto collect = [&](auto&& self, const Type& part) -> void {
+    if (const auto* tensor = as<TensorTypeNode>(part)) leaves.push_back(tensor);
+    if (const auto* tuple = as<TupleTypeNode>(part)) {
+      for (const Type& field : tuple->fields) self(self, field);
+    }
+  };
+  collect(collect, t);
+  return leaves;
+}
+
 Expr size_bytes(const TensorTypeNode& t) {
   if (!t.shape || !t.dtype) return nullptr;
   return canonical(num_elements(t) * t.dtype.size_bytes());

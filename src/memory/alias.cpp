@@ -14,13 +14,6 @@ namespace {
 // Merges that may cost memory are tried on every sample; this many at most.
 constexpr int max_trials = 400;
 
-void collect_tensors(const Type& t, std::vector<const TensorTypeNode*>& tensors) {
-  if (const auto* tensor = as<TensorTypeNode>(t)) tensors.push_back(tensor);
-  if (const auto* tuple = as<TupleTypeNode>(t)) {
-    for (const Type& field : tuple->fields) collect_tensors(field, tensors);
-  }
-}
-
 class Aliases {
  public:
   Aliases(const Module& module, const Liveness& live, const Facts& facts)
@@ -40,8 +33,7 @@ class Aliases {
   // than are written: a check between the two may still fail.
   void take_results(const graph::Function& f, const std::vector<bool>& donated) {
     const Places& places = live_.places.at(f->body->result.get());
-    std::vector<const TensorTypeNode*> types;
-    collect_tensors(f->body->result->type, types);
+    const std::vector<const TensorTypeNode*> types = tensor_leaves(f->body->result->type);
     for (size_t r = 0; r < places.size(); ++r) {
       bool direct = places[r].size() == 1 && !(r < donated.size() && donated[r]);
       int known = 0;  // the shape

@@ -47,4 +47,18 @@ bool overlap(const LiveSet& a, const LiveSet& b) {
   return false;
 }
 
+std::vector<LiveEvent> live_events(const std::vector<LiveSet>& items) {
+  std::vector<LiveEvent> events;
+  for (size_t i = 0; i < items.size(); ++i) {
+    for (const LiveRange& r : items[i]) {
+      events.push_back({r.first, true, static_cast<int>(i)});
+      events.push_back({r.last + 1, false, static_cast<int>(i)});
+    }
+  }
+  std::stable_sort(events.begin(), events.end(), [](const LiveEvent& a, const LiveEvent& b) {
+    return a.position != b.position ? a.position < b.position : a.begins < b.begins;
+  });
+  return events;
+}
+
 }  // namespace repose

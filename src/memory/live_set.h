@@ -21,4 +21,13 @@ LiveSet intersect(const LiveSet& a, const LiveSet& b);
 bool ends_at(const LiveSet& s, int position);
 bool overlap(const LiveSet& a, const LiveSet& b);
 
+// What happens over time: items begin and end to live, one by one. Where one ends and another
+// begins, the end comes first.
+struct LiveEvent {
+  int position;
+  bool begins;
+  int item;
+};
+std::vector<LiveEvent> live_events(const std::vector<LiveSet>& items);
+
 }  // namespace repose

@@ -8,12 +8,7 @@
 namespace repose {
 
 int count_tensors(const Type& t) {
-  if (as<TensorTypeNode>(t)) return 1;
-  int n = 0;
-  if (const auto* tuple = as<TupleTypeNode>(t)) {
-    for (const Type& field : tuple->fields) n += count_tensors(field);
-  }
-  return n;
+  return static_cast<int>(tensor_leaves(t).size());
 }
 
 bool is_view(const graph::CallNode& call) {
@@ -99,18 +94,13 @@ class Numbering {
   // New storage for each tensor of a call's result.
   void define(const graph::Variable& var) {
     Places places;
-    auto add_leaves = [&](auto&& self, const Type& t) -> void {
-      if (const auto* tensor = as<TensorTypeNode>(t)) {
-        Storage s;
-        s.bytes = size_bytes(*tensor);
-        s.first = position();
-        s.definition = var.get();
-        places.push_back({add(std::move(s))});
-      } else if (const auto* tuple = as<TupleTypeNode>(t)) {
-        for (const Type& field : tuple->fields) self(self, field);
-      }
-    };
-    add_leaves(add_leaves, var->type);
+    for (const TensorTypeNode* tensor : tensor_leaves(var->type)) {
+      Storage s;
+      s.bytes = size_bytes(*tensor);
+      s.first = position();
+      s.definition = var.get();
+      places.push_back({add(std::move(s))});
+    }
     result.places[var.get()] = std::move(places);
   }
 

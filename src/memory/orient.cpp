@@ -41,28 +41,13 @@ Orientation orient(const PackProblem& problem, const std::vector<int64_t>& offse
 
   // Over time, the items that live form a stack; neighbours in it are the edges. Every other pair
   // of the stack follows from them.
-  struct Event {
-    int position;
-    bool begins;
-    int item;
-  };
-  std::vector<Event> events;
-  for (size_t i = 0; i < n; ++i) {
-    for (const LiveRange& r : problem.live[i]) {
-      events.push_back({r.first, true, static_cast<int>(i)});
-      events.push_back({r.last + 1, false, static_cast<int>(i)});
-    }
-  }
-  std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
-    return a.position != b.position ? a.position < b.position : a.begins < b.begins;
-  });
   result.below.resize(n);
   std::set<int> stack;  // ranks
   auto edge = [&](int lower, int upper) {
     result.below[static_cast<size_t>(result.order[static_cast<size_t>(upper)])].push_back(
         result.order[static_cast<size_t>(lower)]);
   };
-  for (const Event& e : events) {
+  for (const LiveEvent& e : live_events(problem.live)) {
     const int r = rank[static_cast<size_t>(e.item)];
     auto at = e.begins ? stack.insert(r).first : stack.find(r);
     auto above = std::next(at);

@@ -13,23 +13,8 @@ PackProblem make_pack_problem(std::vector<LiveSet> live) {
   problem.live = std::move(live);
   const size_t n = problem.live.size();
   problem.conflicts.resize(n);
-  struct Event {
-    int position;
-    bool begins;
-    int item;
-  };
-  std::vector<Event> events;
-  for (size_t i = 0; i < n; ++i) {
-    for (const LiveRange& r : problem.live[i]) {
-      events.push_back({r.first, true, static_cast<int>(i)});
-      events.push_back({r.last + 1, false, static_cast<int>(i)});
-    }
-  }
-  std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
-    return a.position != b.position ? a.position < b.position : a.begins < b.begins;
-  });
   std::set<int> now;
-  for (const Event& e : events) {
+  for (const LiveEvent& e : live_events(problem.live)) {
     if (!e.begins) {
       now.erase(e.item);
       continue;

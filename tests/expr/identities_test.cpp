@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "expr/rules.h"
 #include "expr/scalar.h"
 
 namespace repose {
@@ -113,22 +114,6 @@ TEST(Identities, AreTrueOrFalseOfEveryAssignmentTried) {
 
 // ---- No two equal up to renaming ----------------------------------------------------------------
 
-bool commutes(ExprKind kind) {
-  switch (kind) {
-    case ExprKind::add:
-    case ExprKind::mul:
-    case ExprKind::min:
-    case ExprKind::max:
-    case ExprKind::eq:
-    case ExprKind::ne:
-    case ExprKind::logical_and:
-    case ExprKind::logical_or:
-      return true;
-    default:
-      return false;
-  }
-}
-
 void flatten(ExprKind kind, const Expr& e, std::vector<std::string>& parts);
 
 // Text in which operands of commutative operators are sorted, chains of them as one list, and
@@ -137,7 +122,7 @@ std::string normal_text(const Expr& e) {
   if (e->args.empty()) return to_string(e);
   std::vector<std::string> parts;
   ExprKind kind = e->kind;
-  if (commutes(kind)) {
+  if (is_commutative(kind)) {
     flatten(kind, e, parts);
     std::sort(parts.begin(), parts.end());
   } else {

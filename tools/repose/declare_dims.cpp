@@ -41,24 +41,16 @@ void set_entry(Attrs& attrs, const char* key, const std::string& symbol, int64_t
   attrs.set(key, std::move(dict));
 }
 
-}  // namespace
-
 // A check at the head of `f` that a sum of dimensions lies in its range.
 graph::Function with_check(const graph::Function& f, const std::string& text, const Expr& value,
                            const Interval& range) {
-  Expr holds = le(make_int(range.lower), value);
-  if (range.upper != Interval::plus_infinity) {
-    holds = logical_and(holds, le(value, make_int(range.upper)));
-  }
-  if (range.divisor != 1) {
-    holds = logical_and(holds, eq(floor_mod(value, make_int(range.divisor)), make_int(0)));
-  }
   const Attrs attrs{
       {"message", fmt::format("`{}` is {{0}}, which is outside of its declared range", text)}};
   const graph::Value call = make_ref<graph::CallNode>(
       standard_ops().find("check"), nullptr,
-      std::vector<graph::Value>{graph::make_prim(canonical(holds)), graph::make_prim(value)}, attrs,
-      std::vector<Type>{}, void_type());
+      std::vector<graph::Value>{graph::make_prim(canonical(in_range(value, range))),
+                                graph::make_prim(value)},
+      attrs, std::vector<Type>{}, void_type());
   const graph::Binding check{graph::make_variable("check", void_type()), call, nullptr, f->span};
   std::vector<graph::Block> blocks = f->body->blocks;
   if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), graph::Block{});
@@ -67,6 +59,8 @@ graph::Function with_check(const graph::Function& f, const std::string& text, co
       f->params, make_ref<graph::BodyNode>(std::move(blocks), f->body->result), f->result_type,
       f->is_pure, f->is_private, f->attrs, f->span);
 }
+
+}  // namespace
 
 Result<Module> declare_dims(const Module& module, const std::map<std::string, Interval>& dims) {
   Module result = module;

@@ -181,16 +181,10 @@ Result<void> Importer::open_function() {
                           model_.span());
   builder_.begin_dataflow();
   for (const DeclaredBound& b : symbols_.bounds()) {
-    Expr holds = le(make_int(b.range.lower), b.value);
-    if (b.range.upper != Interval::plus_infinity) {
-      holds = logical_and(holds, le(b.value, make_int(b.range.upper)));
-    }
-    if (b.range.divisor != 1) {
-      holds = logical_and(holds, eq(floor_mod(b.value, make_int(b.range.divisor)), make_int(0)));
-    }
     auto stated = builder_.require(
-        holds, fmt::format("`{}` is {{0}}, which is outside of its declared range", b.text),
-        {b.value}, model_.span());
+        in_range(b.value, b.range),
+        fmt::format("`{}` is {{0}}, which is outside of its declared range", b.text), {b.value},
+        model_.span());
     if (!stated.ok()) return stated;
   }
   return {};

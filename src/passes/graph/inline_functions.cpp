@@ -164,21 +164,10 @@ class Inliner {
       for (const Var& v : binding_symbols(p->type)) {
         auto value = symbols.find(v.get());
         if (value == symbols.end()) continue;
-        const Interval range = facts.range_of(v);
-        Expr holds = make_bool(true);
-        if (range.lower != Interval::minus_infinity) {
-          holds = logical_and(holds, le(make_int(range.lower), value->second));
-        }
-        if (range.upper != Interval::plus_infinity) {
-          holds = logical_and(holds, le(value->second, make_int(range.upper)));
-        }
-        if (range.divisor != 1) {
-          holds = logical_and(holds, eq(floor_mod(value->second, make_int(range.divisor)),
-                                        make_int(range.remainder)));
-        }
-        auto done = b.require(
-            holds, fmt::format("`{}`: `{}` is {{0}}, outside of its range", name, v->name),
-            {value->second}, span);
+        auto done =
+            b.require(in_range(value->second, facts.range_of(v)),
+                      fmt::format("`{}`: `{}` is {{0}}, outside of its range", name, v->name),
+                      {value->second}, span);
         if (!done.ok()) return done;
       }
     }

@@ -18,17 +18,9 @@ tir::PrimFunc with_scalars(const tir::PrimFunc& f, const std::vector<Var>& symbo
   return tir::make_prim_func(std::move(params), f->body, f->is_private, f->attrs, f->span);
 }
 
-void result_tensors(const Type& t, std::vector<const TensorTypeNode*>& out) {
-  if (const auto* tensor = as<TensorTypeNode>(t)) out.push_back(tensor);
-  if (const auto* tuple = as<TupleTypeNode>(t)) {
-    for (const Type& field : tuple->fields) result_tensors(field, out);
-  }
-}
-
 // The tensors that a call allocates: all of its results, but those that overwrite an argument.
 std::vector<const TensorTypeNode*> new_results(const graph::CallNode& call, const Type& type) {
-  std::vector<const TensorTypeNode*> all;
-  result_tensors(type, all);
+  std::vector<const TensorTypeNode*> all = tensor_leaves(type);
   if (call.op->name != "call_tir_inplace") return all;
   const std::vector<int64_t> overwritten = call.attrs.get_ints("inplace_indices");
   std::vector<const TensorTypeNode*> results;

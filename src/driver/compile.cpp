@@ -83,7 +83,7 @@ void count_operators(const Module& module, const std::string& name, std::set<std
   std::vector<std::string> mentioned;
   graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
     const auto* call = graph::as<graph::CallNode>(b.value);
-    if (call && call->op && call->op->name != "check") ++counts[std::string(call->op->name)];
+    if (call && call->op && !is_check(b.value)) ++counts[std::string(call->op->name)];
     graph::visit_operands(b.value, [&](const graph::Value& v) {
       if (const auto* g = graph::as<graph::GlobalNode>(v)) mentioned.push_back(g->name);
     });

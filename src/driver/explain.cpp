@@ -41,11 +41,7 @@ struct Knowledge {
 Facts facts_at_end(const graph::Function& f) {
   Facts facts = declared_facts(f);
   graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
-    const auto* call = graph::as<graph::CallNode>(b.value);
-    if (call && call->op && call->op->name == "check") {
-      const auto* condition = graph::as<graph::PrimValueNode>(call->args[0]);
-      if (condition) facts.assume(condition->value);
-    }
+    if (const Expr condition = check_condition(b.value)) facts.assume(condition);
     const auto *want = as<TensorTypeNode>(b.cast), *have = as<TensorTypeNode>(b.value->type);
     if (!want || !have || !want->shape || !have->shape) return;
     for (size_t i = 0; i < want->shape->size() && i < have->shape->size(); ++i) {

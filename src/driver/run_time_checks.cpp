@@ -206,9 +206,8 @@ class CheckList {
       facts_ = outside;
     } else if (b.cast) {
       match_cast(place, b);
-    } else if (const auto* call = graph::as<graph::CallNode>(b.value);
-               call && call->op && call->op->name == "check") {
-      if (const auto* p = graph::as<graph::PrimValueNode>(call->args[0])) add(place, p->value);
+    } else if (const Expr condition = check_condition(b.value)) {
+      add(place, condition);
     }
   }
 

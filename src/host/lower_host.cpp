@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "host/place_blocks.h"
+#include "ir/function_facts.h"
 #include "ir/op.h"
 #include "passes/tensor/find_sharing.h"
 
@@ -282,13 +283,8 @@ class HostLowering {
         error(DiagnosticKind::unsupported_feature, span, "{} runs in the interpreter only", what));
   }
 
-  static bool is_check(const graph::Binding& b) {
-    const auto* call = graph::as<graph::CallNode>(b.value);
-    return call && call->op && call->op->name == "check";
-  }
-
   void binding(const graph::Binding& b) {
-    if (!is_check(b)) begin();
+    if (!is_check(b.value)) begin();
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       lower_if(b, *choice);
       open_regions();

@@ -1,4 +1,4 @@
-// What a graph function's attributes declare about its symbols.
+// What a graph function's attributes declare about its symbols, and what its checks require.
 #include "ir/function_facts.h"
 
 #include <unordered_set>
@@ -16,13 +16,23 @@ const Attr* symbol_attr(const Attrs& attrs, const char* key, const std::string& 
   return nullptr;
 }
 
+bool is_check(const graph::Value& v) {
+  const auto* call = graph::as<graph::CallNode>(v);
+  return call && call->op && call->op->name == "check";
+}
+
+Expr check_condition(const graph::Value& v) {
+  if (!is_check(v)) return nullptr;
+  const auto* type = as<PrimTypeNode>(graph::as<graph::CallNode>(v)->args[0]->type);
+  return type ? type->value : nullptr;
+}
+
 Facts facts_after_checks(const graph::Function& f) {
   Facts facts = declared_facts(f);
   for (const graph::Block& block : f->body->blocks) {
     for (const graph::Binding& b : block.bindings) {
-      const auto* call = graph::as<graph::CallNode>(b.value);
-      if (!call || !call->op || call->op->name != "check") return facts;
-      if (const auto* p = graph::as<graph::PrimValueNode>(call->args[0])) facts.assume(p->value);
+      if (!is_check(b.value)) return facts;
+      if (const Expr condition = check_condition(b.value)) facts.assume(condition);
     }
   }
   return facts;

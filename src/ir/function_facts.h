@@ -1,9 +1,14 @@
-// What a graph function's attributes declare about its symbols.
+// What a graph function's attributes declare about its symbols, and what its checks require.
 #pragma once
 
 #include "ir/graph.h"
 
 namespace repose {
+
+// Whether `v` calls the operator `check`; and the condition that the call requires, null if `v` is
+// no such call or if its condition is no known expression.
+bool is_check(const graph::Value& v);
+Expr check_condition(const graph::Value& v);
 
 // The ranges that the attributes declare (tir_var_lower_bound, tir_var_upper_bound,
 // tir_var_divisor: dictionaries from symbol names to integers), for symbols of the parameters, as

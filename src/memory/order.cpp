@@ -30,7 +30,7 @@ bool has_barrier(const graph::Body& body) {
 bool is_barrier(const graph::Binding& b) {
   if (b.cast) return true;
   if (const auto* call = graph::as<graph::CallNode>(b.value)) {
-    return !call->op || !call->op->pure || call->op->name == "check";
+    return !call->op || !call->op->pure || is_check(b.value);
   }
   if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
     return has_barrier(choice->then_body) || has_barrier(choice->else_body) ||

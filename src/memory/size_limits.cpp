@@ -1,18 +1,15 @@
 // Upper bounds of sizes that the data decides.
 #include "memory/size_limits.h"
 
-#include "ir/op.h"
+#include "ir/function_facts.h"
 
 namespace repose {
 
 SizeLimits::SizeLimits(const graph::Function& f, const Liveness& live, const Facts& facts)
     : live_(live), facts_(facts) {
   graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
-    const auto* call = graph::as<graph::CallNode>(b.value);
-    if (!call || !call->op || call->op->name != "check") return;
-    const auto* condition = graph::as<graph::PrimValueNode>(call->args[0]);
-    if (condition) {
-      checks_.push_back({live.positions.at(b.var.get()), canonical(condition->value)});
+    if (const Expr condition = check_condition(b.value)) {
+      checks_.push_back({live.positions.at(b.var.get()), canonical(condition)});
     }
   });
 }

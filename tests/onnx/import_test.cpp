@@ -226,10 +226,30 @@ TEST(OnnxImport, ResizeBySizes) {
   EXPECT_NE(errors(nothing).find("neither `scales` nor `sizes`"), std::string::npos);
 }
 
+TEST(OnnxImport, CropsOfFractionsThatAreTooFineAreRefused) {
+  auto cropped = [&](const std::vector<float>& roi) {
+    ModelWriter w(18);
+    w.input("x", float32, {"h"}).output("y").ints("sizes", {8});
+    w.add("Constant", {}, {"roi"}, {floats_attr("value_floats", roi)});
+    w.add("Resize", {"x", "roi", "", "sizes"}, {"y"},
+          {text_attr("coordinate_transformation_mode", "tf_crop_and_resize")});
+    return w;
+  };
+  EXPECT_FLOATS("(8,)", cropped({0.25f, 0.7f}));
+  EXPECT_NE(errors(cropped({0.123457f, 0.987653f})).find("no fraction of small numbers"),
+            std::string::npos);
+  EXPECT_NE(errors(cropped({0, 3e6f})).find("no fraction of small numbers"), std::string::npos);
+}
+
 // ---- Operator sets
 // -------------------------------------------------------------------------------
 
 TEST(OnnxImport, AttributesBecameOperands) {
+  EXPECT_FLOATS("(n, \"c * 2\")",
+                one_node(7, "Upsample", {"n", "c"}, {},
+                         {floats_attr("scales", {1, 2}), text_attr("mode", "nearest")}));
+  EXPECT_NE(errors(one_node(7, "Upsample", {"n", "c"}, {}, {})).find("`scales` is missing"),
+            std::string::npos);
   EXPECT_FLOATS("(n, 2)", one_node(9, "Slice", {"n", 4}, {},
                                    {attr("axes", {1}), attr("starts", {1}), attr("ends", {3})}));
   EXPECT_FLOATS("(n, 2)", one_node(10, "Slice", {"n", 4}, {{1}, {3}, {1}}));

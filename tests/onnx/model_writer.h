@@ -95,6 +95,13 @@ inline std::string float_attr(const std::string& name, float value) {
     w.add_int32(20, 1);
   });
 }
+inline std::string floats_attr(const std::string& name, const std::vector<float>& values) {
+  return message([&](pbf_writer& w) {
+    w.add_string(1, name);
+    for (float v : values) w.add_float(7, v);
+    w.add_int32(20, 6);
+  });
+}
 inline std::string graph_attr(const std::string& name, const std::string& graph) {
   return message([&](pbf_writer& w) {
     w.add_string(1, name);

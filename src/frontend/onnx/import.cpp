@@ -9,6 +9,7 @@
 #include "frontend/onnx/node_order.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
+#include "ir/function_facts.h"
 
 namespace repose {
 namespace onnx {
@@ -454,12 +455,9 @@ void Importer::check_hints(const std::vector<Value>& values, const Scope& scope)
 void Importer::find_equal_symbols() {
   const graph::Function f = builder_.module().graph_function(options_.function_name);
   graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
-    const auto* call = graph::as<graph::CallNode>(b.value);
-    if (!call || !call->op || call->op->name != "check") return;
-    const auto* condition = graph::as<graph::PrimValueNode>(call->args[0]);
-    if (!condition || condition->value->kind != ExprKind::eq) return;
-    const auto *x = as<VarNode>(condition->value->args[0]),
-               *y = as<VarNode>(condition->value->args[1]);
+    const Expr condition = check_condition(b.value);
+    if (!condition || condition->kind != ExprKind::eq) return;
+    const auto *x = as<VarNode>(condition->args[0]), *y = as<VarNode>(condition->args[1]);
     const std::string *a = symbols_.name_of(x), *b_name = symbols_.name_of(y);
     if (!a || !b_name || *a == *b_name) return;
     if (options_.strict_dims) {

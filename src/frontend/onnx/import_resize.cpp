@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 #include <optional>
 
 #include "frontend/onnx/operator_table.h"
@@ -87,19 +88,21 @@ Result<void> check_count(NodeContext& c, const char* what, size_t count, size_t 
                 expected);
 }
 
-// floor(dimension * scale) elements.
-Result<std::vector<AxisResize>> by_scales(NodeContext& c, const Operand& scales, const Dims& dims,
-                                          const std::vector<int64_t>& axes) {
+Result<std::vector<Expr>> known_scales(NodeContext& c, const Operand& scales) {
   const std::vector<Expr>* known = c.known(scales);
-  if (!known) {
-    return c.fail(DiagnosticKind::unsupported_feature,
-                  "`scales` is not known when the model is compiled");
-  }
-  auto counted = check_count(c, "scales", known->size(), axes.size());
+  if (known) return *known;
+  return c.fail(DiagnosticKind::unsupported_feature,
+                "`scales` is not known when the model is compiled");
+}
+
+// floor(dimension * scale) elements.
+Result<std::vector<AxisResize>> by_scales(NodeContext& c, const std::vector<Expr>& scales,
+                                          const Dims& dims, const std::vector<int64_t>& axes) {
+  auto counted = check_count(c, "scales", scales.size(), axes.size());
   if (!counted.ok()) return counted.errors();
   std::vector<AxisResize> result;
   for (size_t i = 0; i < axes.size(); ++i) {
-    auto scale = ratio_of((*known)[i]);
+    auto scale = ratio_of(scales[i]);
     if (!scale) {
       return c.fail(DiagnosticKind::unsupported_feature, "scale {} is no fraction that is known",
                     i);
@@ -158,19 +161,22 @@ Result<void> add_crops(NodeContext& c, std::vector<AxisResize>& resizes) {
   }
   if (auto counted = check_count(c, "roi", roi->size(), 2 * count); !counted.ok()) return counted;
   for (size_t i = 0; i < count; ++i) {
-    Fraction ends[2];
-    for (size_t side = 0; side < 2; ++side) {
-      const auto* number = as<FloatImmNode>((*roi)[i + side * count]);
-      auto f = number ? fraction_of(number->value) : std::nullopt;
-      constexpr int64_t largest = 1 << 20;  // products of these stay far from the limits
-      if (!f || f->denominator > largest || std::abs(f->numerator) > largest) {
-        return c.fail(DiagnosticKind::unsupported_feature, "`roi` is no fraction that is known");
-      }
-      ends[side] = *f;
+    const auto *first = as<FloatImmNode>((*roi)[i]), *last = as<FloatImmNode>((*roi)[i + count]);
+    const auto begin = first ? fraction_of(first->value) : std::nullopt,
+               end = last ? fraction_of(last->value) : std::nullopt;
+    if (!begin || !end) {
+      return c.fail(DiagnosticKind::unsupported_feature, "`roi` is no fraction that is known");
     }
-    resizes[i].crop = {ends[0].numerator * ends[1].denominator,
-                       ends[1].numerator * ends[0].denominator,
-                       ends[0].denominator * ends[1].denominator};
+    // `resize` multiplies them by an extent, an index and the scale's parts.
+    constexpr int64_t largest = 1 << 20;
+    const int64_t whole = std::lcm(begin->denominator, end->denominator);
+    if (whole > largest || std::abs(begin->numerator) > largest * begin->denominator / whole ||
+        std::abs(end->numerator) > largest * end->denominator / whole) {
+      return c.fail(DiagnosticKind::unsupported_feature,
+                    "`roi` {} to {} is no fraction of small numbers", first->value, last->value);
+    }
+    resizes[i].crop = {begin->numerator * (whole / begin->denominator),
+                       end->numerator * (whole / end->denominator), whole};
   }
   return {};
 }
@@ -233,13 +239,19 @@ Result<Operand> resize(NodeContext& c) {
   if (!has_sizes && !has_elements(2)) {
     return c.fail(DiagnosticKind::bad_argument, "neither `scales` nor `sizes` is given");
   }
-  auto resizes =
-      has_sizes ? by_sizes(c, c.optional(3), dims, axes) : by_scales(c, c.optional(2), dims, axes);
-  if (!resizes.ok()) return resizes.errors();
-  if (coordinates == "tf_crop_and_resize") {
-    if (auto added = add_crops(c, *resizes); !added.ok()) return added.errors();
+  std::vector<AxisResize> resizes;
+  if (has_sizes) {
+    REPOSE_TRY(by, by_sizes(c, c.optional(3), dims, axes));
+    resizes = std::move(by);
+  } else {
+    REPOSE_TRY(scales, known_scales(c, c.optional(2)));
+    REPOSE_TRY(by, by_scales(c, scales, dims, axes));
+    resizes = std::move(by);
   }
-  return resize_all(c, x, dims, *resizes,
+  if (coordinates == "tf_crop_and_resize") {
+    if (auto added = add_crops(c, resizes); !added.ok()) return added.errors();
+  }
+  return resize_all(c, x, dims, resizes,
                     {{"axis", 0},
                      {"method", method},
                      {"coordinates", printable(coordinates)},
@@ -251,8 +263,10 @@ Result<Operand> resize(NodeContext& c) {
 
 // Element i of the result is element i / scale of x: rounded down, or up where the scale is below 1
 // (what ONNX Runtime does; the standard doesn't say).
-Result<Operand> resize_by(NodeContext& c, const std::vector<AxisResize>& resizes, const Operand& x,
-                          const Dims& dims) {
+Result<Operand> resize_by(NodeContext& c, const Operand& x, const std::vector<Expr>& scales) {
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
+  REPOSE_TRY(resizes, by_scales(c, scales, dims, axes));
   REPOSE_TRY(method, method_of(c));
   bool shrinks = false;
   for (const AxisResize& r : resizes) {
@@ -267,11 +281,18 @@ Result<Operand> resize_by(NodeContext& c, const std::vector<AxisResize>& resizes
 
 Result<Operand> resize_by_operand(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
-  REPOSE_TRY(scales, c.input(1));
-  REPOSE_TRY(dims, c.shape(x));
-  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
-  REPOSE_TRY(resizes, by_scales(c, scales, dims, axes));
-  return resize_by(c, resizes, x, dims);
+  REPOSE_TRY(operand, c.input(1));
+  REPOSE_TRY(scales, known_scales(c, operand));
+  return resize_by(c, x, scales);
+}
+
+Result<Operand> resize_by_attribute(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(numbers, c.numbers("scales"));
+  if (!numbers) return c.fail(DiagnosticKind::bad_attribute, "attribute `scales` is missing");
+  std::vector<Expr> scales;
+  for (float v : *numbers) scales.push_back(make_float(static_cast<double>(v), dtypes::float32));
+  return resize_by(c, x, scales);
 }
 
 }  // namespace
@@ -280,6 +301,7 @@ std::span<const OperatorRow> resize_operators() {
   static constexpr OperatorRow rows[] = {
       {"Resize", 10, one<resize_by_operand>},
       {"Resize", 11, one<resize>},
+      {"Upsample", 7, one<resize_by_attribute>},
       {"Upsample", 9, one<resize_by_operand>},
   };
   return rows;

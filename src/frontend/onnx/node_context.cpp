@@ -113,6 +113,11 @@ Result<std::optional<std::vector<int64_t>>> NodeContext::integers(std::string_vi
   return value ? std::optional(*value) : std::nullopt;
 }
 
+Result<std::optional<std::vector<float>>> NodeContext::numbers(std::string_view name) const {
+  REPOSE_TRY(value, read<std::vector<float>>(*this, name, "floats"));
+  return value ? std::optional(*value) : std::nullopt;
+}
+
 // ---- Types
 // ---------------------------------------------------------------------------------------
 

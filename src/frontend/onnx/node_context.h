@@ -71,6 +71,7 @@ class NodeContext {
   Result<double> number(std::string_view name, double absent) const;
   Result<std::string> string(std::string_view name, std::string_view absent) const;
   Result<std::optional<std::vector<int64_t>>> integers(std::string_view name) const;
+  Result<std::optional<std::vector<float>>> numbers(std::string_view name) const;
 
   // ---- Types ----
   DType dtype(const Operand& v) const { return graph::tensor_of(v)->dtype; }

@@ -1,6 +1,8 @@
 // Computes equal pure calls once.
 #include "passes/graph/eliminate_common_subexpressions.h"
 
+#include "ir/function_facts.h"
+
 namespace repose {
 
 namespace {
@@ -97,7 +99,7 @@ class Eliminator {
         }
         changed = changed || copy.value != b.value;
         const auto* call = graph::as<graph::CallNode>(copy.value);
-        const bool pure = (call && call->op && call->op->pure && call->op->name != "check" &&
+        const bool pure = (call && call->op && call->op->pure && !is_check(copy.value) &&
                            call->op->name != "call_tir_inplace") ||
                           graph::as<graph::TupleGetNode>(copy.value);
         if (pure && !b.cast) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/function_facts.h"
+
 namespace repose {
 
 namespace {
@@ -18,7 +20,7 @@ using Binders = std::unordered_map<const graph::VariableNode*, std::vector<Var>>
 
 bool is_pure(const graph::Value& v) {
   if (const auto* call = graph::as<graph::CallNode>(v)) {
-    if (call->op) return call->op->pure && call->op->name != "check";
+    if (call->op) return call->op->pure && !is_check(v);
     const auto* type = as<FunctionTypeNode>(call->callee->type);
     return type && type->pure;
   }

@@ -1,6 +1,7 @@
 // Evaluates calls whose operands are all constants, and values whose elements are known.
 #include "passes/graph/fold_constants.h"
 
+#include "ir/function_facts.h"
 #include "passes/graph/rebuild.h"
 
 namespace repose {
@@ -86,7 +87,7 @@ Result<Module> fold_constants(const Module& module, const OpTable& ops,
                               const CallEvaluator& evaluate) {
   return rebuild_functions(
       module, ops, [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
-        if (!call.op || !call.op->pure || call.op->name == "check") return Value();
+        if (!call.op || !call.op->pure || is_check(Value(&call))) return Value();
         int64_t bytes = 0;
         bool any_tensor = false, constant = true;
         for (const Value& a : call.args) constant = constant && all_constant(a, bytes, any_tensor);

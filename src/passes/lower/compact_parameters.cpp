@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/function_facts.h"
 #include "ops/loops.h"
 #include "passes/graph/rewrite_calls.h"
 
@@ -69,6 +70,33 @@ graph::Body keep_in_programs(const graph::Body& body, const graph::ValueMap& ori
   });
 }
 
+// The body with `copies` behind the checks at its head, which tell what later bindings rely on.
+graph::Body insert_after_checks(const graph::Body& body,
+                                const std::vector<graph::Binding>& copies) {
+  std::vector<graph::Block> blocks;
+  // Neighbours outside of dataflow are one block.
+  auto put = [&](bool is_dataflow, bool is_first, const graph::Binding& b) {
+    const bool joins = !blocks.empty() && blocks.back().is_dataflow == is_dataflow;
+    if (!joins || (is_dataflow && is_first)) blocks.push_back({is_dataflow, {}});
+    blocks.back().bindings.push_back(b);
+  };
+  bool is_head = true;
+  auto leave_head = [&] {
+    for (const graph::Binding& copy : copies) put(false, false, copy);
+    is_head = false;
+  };
+  for (const graph::Block& block : body->blocks) {
+    bool is_first = true;
+    for (const graph::Binding& b : block.bindings) {
+      if (is_head && !is_check(b.value)) leave_head();
+      put(block.is_dataflow, is_first, b);
+      is_first = false;
+    }
+  }
+  if (is_head) leave_head();
+  return make_ref<graph::BodyNode>(std::move(blocks), body->result);
+}
+
 }  // namespace
 
 Result<Module> compact_parameters(const Module& module, const OpTable& ops) {
@@ -80,7 +108,7 @@ Result<Module> compact_parameters(const Module& module, const OpTable& ops) {
     Diagnostics found = find_strides(f, name);
     problems.insert(problems.end(), found.begin(), found.end());
     if (!found.empty()) continue;
-    graph::Block copies;
+    std::vector<graph::Binding> copies;
     graph::Body body = f->body;
     for (const graph::Variable& p : f->params) {
       const auto* t = as<TensorTypeNode>(p->type);
@@ -91,17 +119,13 @@ Result<Module> compact_parameters(const Module& module, const OpTable& ops) {
           keep_in_programs(graph::substitute(body, {{p.get(), copy}}, {}), {{copy.get(), p}});
       const std::vector<graph::Variable> used = graph::free_variables(changed);
       if (std::find(used.begin(), used.end(), copy) == used.end()) continue;
-      copies.bindings.push_back(compact_copy(result, ops, p, copy, f->span));
+      copies.push_back(compact_copy(result, ops, p, copy, f->span));
       body = std::move(changed);
     }
-    if (copies.bindings.empty()) continue;
-    std::vector<graph::Block> blocks = body->blocks;
-    if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), graph::Block{});
-    blocks[0].bindings.insert(blocks[0].bindings.begin(), copies.bindings.begin(),
-                              copies.bindings.end());
-    result.set(name, make_ref<graph::FunctionNode>(
-                         f->params, make_ref<graph::BodyNode>(std::move(blocks), body->result),
-                         f->result_type, f->is_pure, f->is_private, f->attrs, f->span));
+    if (copies.empty()) continue;
+    result.set(name, make_ref<graph::FunctionNode>(f->params, insert_after_checks(body, copies),
+                                                   f->result_type, f->is_pure, f->is_private,
+                                                   f->attrs, f->span));
   }
   if (!problems.empty()) return problems;
   return result;

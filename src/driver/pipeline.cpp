@@ -10,6 +10,7 @@
 #include "passes/graph/eliminate_common_subexpressions.h"
 #include "passes/graph/eliminate_dead_code.h"
 #include "passes/graph/fold_constants.h"
+#include "passes/graph/hoist_checks.h"
 #include "passes/graph/inline_functions.h"
 #include "passes/lower/compact_parameters.h"
 #include "passes/lower/expose_symbols.h"
@@ -34,6 +35,10 @@ const Pass passes[] = {
     {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return inline_functions(m, ops);
+     }},
+    {{"hoist_checks", "moves checks of what is known at entry to the head", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return hoist_checks(m, ops);
      }},
     {{"compact_parameters", "copies parameters with declared strides", true},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {

@@ -13,15 +13,7 @@
 #include "expr/random_expr.h"
 #include "expr/random_statement.h"
 #include "expr/scalar.h"
-
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define REPOSE_SLOW_BUILD
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define REPOSE_SLOW_BUILD
-#endif
+#include "support/slow_build.h"
 
 namespace repose {
 namespace {
@@ -32,12 +24,7 @@ uint64_t seed() {
 }
 
 int statement_count() {
-  if (const char* count = getenv("REPOSE_RANDOM_STATEMENTS")) return atoi(count);
-#ifdef REPOSE_SLOW_BUILD
-  return 4000;
-#else
-  return 100000;
-#endif
+  return random_count("REPOSE_RANDOM_STATEMENTS", 100000, 4000);
 }
 
 struct Count {

@@ -2,11 +2,11 @@
 // is needed later may be overwritten. REPOSE_FUZZ_PLANS says how many plans (default 2000).
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "memory/order.h"
 #include "memory/plan_graph.h"
 #include "memory/simulate.h"
+#include "support/slow_build.h"
 
 namespace repose {
 namespace {
@@ -20,8 +20,7 @@ SymbolValues random_values(const RandomGraph& g, std::mt19937& random) {
 }
 
 int number_of_plans() {
-  const char* text = std::getenv("REPOSE_FUZZ_PLANS");
-  return text ? std::atoi(text) : 2000;
+  return random_count("REPOSE_FUZZ_PLANS", 2000, 100);
 }
 
 TEST(PlanFuzz, NothingIsOverwrittenWhileItIsNeeded) {

@@ -4,13 +4,13 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 
 #include "expr/scalar.h"
 #include "memory/plan.h"
 #include "memory/random_graph.h"
 #include "script/printer.h"
+#include "support/slow_build.h"
 
 namespace repose {
 namespace {
@@ -276,8 +276,7 @@ class Simulation {
 };
 
 int number_of_graphs() {
-  const char* value = std::getenv("REPOSE_PLAN_GRAPHS");
-  return value ? std::atoi(value) : 400;
+  return random_count("REPOSE_PLAN_GRAPHS", 400, 60);
 }
 
 void simulate(uint32_t seed, const PlanOptions& options) {

@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <random>
 
 #include "ir/builder.h"
 #include "ops/ops.h"
 #include "script/printer.h"
+#include "support/slow_build.h"
 #include "text/run_case.h"
 
 namespace repose::testing_text {
@@ -152,8 +152,7 @@ class ModelGrower {
 };
 
 int number_of_models() {
-  const char* value = std::getenv("REPOSE_RANDOM_MODELS");
-  return value ? std::atoi(value) : 20;
+  return random_count("REPOSE_RANDOM_MODELS", 20, 3);
 }
 
 TEST(RandomModels, EveryPassKeepsWhatTheyCompute) {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "ir/function_facts.h"
 #include "ops/loops.h"
+#include "passes/graph/hoist_checks.h"
 #include "passes/graph/rewrite_calls.h"
 
 namespace repose {
@@ -68,33 +68,6 @@ graph::Body keep_in_programs(const graph::Body& body, const graph::ValueMap& ori
     if (!call.op || !call.op->name.starts_with("call_tir")) return nullptr;
     return graph::substitute(graph::Value(&call), originals, {});
   });
-}
-
-// The body with `copies` behind the checks at its head, which tell what later bindings rely on.
-graph::Body insert_after_checks(const graph::Body& body,
-                                const std::vector<graph::Binding>& copies) {
-  std::vector<graph::Block> blocks;
-  // Neighbours outside of dataflow are one block.
-  auto put = [&](bool is_dataflow, bool is_first, const graph::Binding& b) {
-    const bool joins = !blocks.empty() && blocks.back().is_dataflow == is_dataflow;
-    if (!joins || (is_dataflow && is_first)) blocks.push_back({is_dataflow, {}});
-    blocks.back().bindings.push_back(b);
-  };
-  bool is_head = true;
-  auto leave_head = [&] {
-    for (const graph::Binding& copy : copies) put(false, false, copy);
-    is_head = false;
-  };
-  for (const graph::Block& block : body->blocks) {
-    bool is_first = true;
-    for (const graph::Binding& b : block.bindings) {
-      if (is_head && !is_check(b.value)) leave_head();
-      put(block.is_dataflow, is_first, b);
-      is_first = false;
-    }
-  }
-  if (is_head) leave_head();
-  return make_ref<graph::BodyNode>(std::move(blocks), body->result);
 }
 
 }  // namespace

@@ -1,0 +1,129 @@
+// Moves checks of what is known at entry to the head of their function.
+#include "passes/graph/hoist_checks.h"
+
+#include <unordered_set>
+
+#include "ir/function_facts.h"
+#include "ir/op.h"
+#include "passes/graph/rebuild.h"
+
+namespace repose {
+
+namespace {
+
+using Symbols = std::unordered_set<const VarNode*>;
+
+bool has_effects(const graph::Value& v) {
+  if (const auto* call = graph::as<graph::CallNode>(v)) {
+    if (call->op) return !call->op->pure;
+    const auto* type = as<FunctionTypeNode>(call->callee->type);
+    return !type || !type->pure;
+  }
+  const auto* choice = graph::as<graph::IfNode>(v);
+  if (!choice) return false;
+  bool found = false;
+  for (const graph::Body& body : {choice->then_body, choice->else_body}) {
+    graph::visit_bindings(body, false,
+                          [&](const graph::Binding& b) { found = found || has_effects(b.value); });
+  }
+  return found;
+}
+
+// The check with expressions for its operands, if all of them are known at entry; else null.
+graph::Value check_at_entry(const graph::Value& v, const Symbols& at_entry) {
+  if (!is_check(v)) return nullptr;
+  const auto* call = graph::as<graph::CallNode>(v);
+  std::vector<graph::Value> args;
+  for (const graph::Value& arg : call->args) {
+    const auto* type = as<PrimTypeNode>(arg->type);
+    if (!type || !type->value) return nullptr;
+    for (const Var& symbol : free_vars(type->value)) {
+      if (!at_entry.contains(symbol.get())) return nullptr;
+    }
+    args.push_back(graph::make_prim(type->value));
+  }
+  return make_ref<graph::CallNode>(call->op, nullptr, std::move(args), call->attrs, call->type_args,
+                                   call->type);
+}
+
+graph::Body hoist(const graph::Function& f) {
+  Symbols at_entry;
+  for (const graph::Variable& p : f->params) {
+    for (const Var& symbol : binding_symbols(p->type)) at_entry.insert(symbol.get());
+  }
+  std::vector<graph::Binding> moved;
+  std::vector<graph::Block> blocks;
+  graph::ValueMap outside;  // for variables of dataflow blocks
+  bool is_head = true, may_move = true;
+  for (const graph::Block& block : f->body->blocks) {
+    graph::Block kept{block.is_dataflow, {}};
+    for (graph::Binding b : block.bindings) {
+      is_head = is_head && is_check(b.value);
+      may_move = may_move && !has_effects(b.value);
+      const graph::Value check = is_head || !may_move ? nullptr : check_at_entry(b.value, at_entry);
+      if (!check) {
+        kept.bindings.push_back(std::move(b));
+        continue;
+      }
+      b.value = check;
+      if (b.var->is_dataflow) {
+        const graph::Variable var = graph::make_variable(b.var->name, b.var->type);
+        outside[b.var.get()] = var;
+        b.var = var;
+      }
+      moved.push_back(std::move(b));
+    }
+    if (!kept.bindings.empty()) blocks.push_back(std::move(kept));
+  }
+  if (moved.empty()) return f->body;
+  graph::Body rest = make_ref<graph::BodyNode>(std::move(blocks), f->body->result);
+  return insert_after_checks(graph::substitute(rest, outside, {}), moved);
+}
+
+}  // namespace
+
+graph::Body insert_after_checks(const graph::Body& body,
+                                const std::vector<graph::Binding>& bindings) {
+  std::vector<graph::Block> blocks;
+  // Neighbours outside of dataflow are one block.
+  auto put = [&](bool is_dataflow, bool is_first, const graph::Binding& b) {
+    const bool joins = !blocks.empty() && blocks.back().is_dataflow == is_dataflow;
+    if (!joins || (is_dataflow && is_first)) blocks.push_back({is_dataflow, {}});
+    blocks.back().bindings.push_back(b);
+  };
+  bool is_head = true;
+  auto leave_head = [&] {
+    for (const graph::Binding& b : bindings) put(false, false, b);
+    is_head = false;
+  };
+  for (const graph::Block& block : body->blocks) {
+    bool is_first = true;
+    for (const graph::Binding& b : block.bindings) {
+      if (is_head && !is_check(b.value)) leave_head();
+      put(block.is_dataflow, is_first, b);
+      is_first = false;
+    }
+  }
+  if (is_head) leave_head();
+  return make_ref<graph::BodyNode>(std::move(blocks), body->result);
+}
+
+Result<Module> hoist_checks(const Module& module, const OpTable& ops) {
+  Module result = module;
+  bool changed = false;
+  for (const std::string& name : module.names()) {
+    const graph::Function f = module.graph_function(name);
+    if (!f) continue;
+    graph::Body body = hoist(f);
+    if (body == f->body) continue;
+    changed = true;
+    result.set(name, make_ref<graph::FunctionNode>(f->params, std::move(body), f->result_type,
+                                                   f->is_pure, f->is_private, f->attrs, f->span));
+  }
+  if (!changed) return result;
+  return rebuild_functions(result, ops, [](Builder&, const graph::CallNode&, const Span&) {
+    return Result<graph::Value>(graph::Value());
+  });
+}
+
+}  // namespace repose

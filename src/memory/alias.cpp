@@ -2,6 +2,7 @@
 #include "memory/alias.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ir/op.h"
 #include "memory/bytes.h"
@@ -64,7 +65,7 @@ class Aliases {
         const Expr &x = block_of(a).bytes, &y = block_of(b).bytes;
         if (known_at(x) != 0 || known_at(y) != 0) continue;
         const Expr larger = same_bytes_(x, y) ? x : simplify(max(x, y), facts_);
-        merge(block_index(b), block_index(a), make_int(0));
+        merge(block_index(b), block_index(a), zero_);
         block_of(a).bytes = larger;
       }
     }
@@ -80,7 +81,7 @@ class Aliases {
       const std::vector<int>& place = live_.places.at(call.result).at(0);
       if (place.size() != 1) continue;
       std::vector<size_t> left;
-      Expr begin = make_int(0);
+      Expr begin = zero_;
       for (size_t p : sharing.concatenation) {
         if (!put_part(args.at(p), place[0], begin)) left.push_back(p);
         begin = canonical(begin + size_bytes(*graph::tensor_of(args.at(p))));
@@ -127,7 +128,7 @@ class Aliases {
  private:
   void add_block(int s, std::vector<Var>& symbols) {
     const Storage& storage = live_.storages[s];
-    result.begin_bytes.push_back(make_int(0));
+    result.begin_bytes.push_back(zero_);
     if (storage.kind == Storage::Kind::view) {
       result.block_of.push_back(-1);
       return;
@@ -139,7 +140,7 @@ class Aliases {
     block.live = storage.live;
     block.members.push_back(s);
     result.blocks.push_back(std::move(block));
-    if (!storage.bytes) return;
+    if (!storage.bytes || !seen_.insert(storage.bytes.get()).second) return;
     for (const Var& v : free_vars(storage.bytes)) {
       if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);
     }
@@ -201,21 +202,25 @@ class Aliases {
     return place.empty() ? -1 : place[0];
   }
 
+  // `begin` behind `by` bytes.
+  Expr moved(const Expr& begin, const Expr& by) const {
+    if (by == zero_) return begin;
+    return begin == zero_ ? by : canonical(begin + by);
+  }
+
   // Everything in block `from` moves into block `into`, at `begin`.
   void merge(int from, int into, const Expr& begin) {
     Block& a = result.blocks[from];
     Block& b = result.blocks[into];
     for (int s : a.members) {
       result.block_of[s] = into;
-      if (!is_const_int(begin, 0)) {
-        result.begin_bytes[s] = canonical(result.begin_bytes[s] + begin);
-      }
+      result.begin_bytes[s] = moved(result.begin_bytes[s], begin);
       b.members.push_back(s);
     }
     b.live = unite(a.live, b.live);
     a.members.clear();
     a.live.clear();
-    a.bytes = make_int(0);
+    a.bytes = zero_;
   }
 
   // Can block `from` lie in `into` from `begin` on, as far as sizes have to be known.
@@ -232,7 +237,7 @@ class Aliases {
     if (s < 0 || !whole(s) || !block_of(s).in_arena()) return false;
     const int from = block_index(s), into = block_index(whole_storage);
     if (from == into) return false;
-    const Expr at = canonical(result.begin_bytes[whole_storage] + begin);
+    const Expr at = moved(result.begin_bytes[whole_storage], begin);
     if (!sizes_known(from, into, at)) return false;
     part_of_[s] = whole_storage;
     if (compatible(from, into, at) &&
@@ -253,6 +258,7 @@ class Aliases {
   }
 
   bool disjoint(const Expr& begin_a, int a, const Expr& begin_b, int b) {
+    if (begin_a == begin_b) return false;  // unless there are no bytes
     return prove_le(begin_a + live_.storages[a].bytes, begin_b, facts_) == Truth::yes ||
            prove_le(begin_b + live_.storages[b].bytes, begin_a, facts_) == Truth::yes;
   }
@@ -262,11 +268,15 @@ class Aliases {
   bool compatible(int from, int into, const Expr& begin) {
     for (int a : result.blocks[from].members) {
       if (live_.storages[a].kind == Storage::Kind::view) continue;
-      const Expr at = canonical(result.begin_bytes[a] + begin);
+      const LiveSet& live = live_.storages[a].live;
+      if (!overlap(live, result.blocks[into].live)) continue;
+      const Expr at = moved(result.begin_bytes[a], begin);
       for (int b : result.blocks[into].members) {
-        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b)) continue;
-        const LiveSet common = intersect(live_.storages[a].live, live_.storages[b].live);
-        if (common.empty()) continue;
+        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b) ||
+            !overlap(live, live_.storages[b].live)) {
+          continue;
+        }
+        const LiveSet common = intersect(live, live_.storages[b].live);
         const bool over = is_written_over(a, b, common) || is_written_over(b, a, common);
         if (over && structural_equal(at, result.begin_bytes[b])) continue;
         if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
@@ -380,9 +390,11 @@ class Aliases {
   const Module& module_;
   const Liveness& live_;
   const Facts& facts_;
+  const Expr zero_ = make_int(0);
   SameBytes same_bytes_;
   std::vector<SymbolValues> samples_;
   std::unordered_map<const ExprNode*, int> known_at_;
+  std::unordered_set<const ExprNode*> seen_;  // sizes whose symbols are known
   std::vector<int> shape_known_;  // per result: the position after which its buffer can be had
   std::vector<Expr> kept_;
   std::unordered_map<int, std::vector<int>> over_;  // per result: operands, the first ones first

@@ -2,6 +2,7 @@
 #include "memory/alias.h"
 
 #include <algorithm>
+#include <span>
 #include <unordered_set>
 
 #include "ir/op.h"
@@ -139,6 +140,7 @@ class Aliases {
     block.bytes = storage.bytes;
     block.live = storage.live;
     block.members.push_back(s);
+    longest_.push_back(block.live.empty() ? 0 : block.live.back().last - storage.first);
     result.blocks.push_back(std::move(block));
     if (!storage.bytes || !seen_.insert(storage.bytes.get()).second) return;
     for (const Var& v : free_vars(storage.bytes)) {
@@ -208,19 +210,39 @@ class Aliases {
     return begin == zero_ ? by : canonical(begin + by);
   }
 
-  // Everything in block `from` moves into block `into`, at `begin`.
+  // Everything in block `from`, which is in the arena, moves into block `into`, at `begin`. Which
+  // of the two numbers is the result's is nobody's business: the shorter list of members moves.
   void merge(int from, int into, const Expr& begin) {
+    const LiveSet both = unite(result.blocks[from].live, result.blocks[into].live);
+    for (Sums& sums : sums_) {
+      join(sums.live, sums.sizes, from, into, both);
+      sums.sizes[from] = 0;
+    }
+    result.blocks[into].live = both;
+    if (begin == zero_ && result.blocks[from].members.size() > result.blocks[into].members.size()) {
+      exchange(from, into);
+      std::swap(from, into);
+    }
     Block& a = result.blocks[from];
     Block& b = result.blocks[into];
     for (int s : a.members) {
       result.block_of[s] = into;
       result.begin_bytes[s] = moved(result.begin_bytes[s], begin);
-      b.members.push_back(s);
+      b.members.insert(std::upper_bound(b.members.begin(), b.members.end(), s,
+                                        [&](int x, int y) { return begins(x) < begins(y); }),
+                       s);
     }
-    b.live = unite(a.live, b.live);
+    longest_[into] = std::max(longest_[into], longest_[from]);
     a.members.clear();
     a.live.clear();
     a.bytes = zero_;
+  }
+
+  // All but the members changes places.
+  void exchange(int i, int k) {
+    std::swap(result.blocks[i], result.blocks[k]);
+    std::swap(result.blocks[i].members, result.blocks[k].members);
+    for (Sums& sums : sums_) std::swap(sums.sizes[i], sums.sizes[k]);
   }
 
   // Can block `from` lie in `into` from `begin` on, as far as sizes have to be known.
@@ -263,15 +285,30 @@ class Aliases {
            prove_le(begin_b + live_.storages[b].bytes, begin_a, facts_) == Truth::yes;
   }
 
+  int begins(int s) const { return live_.storages[s].first; }
+
+  // Of the members of a block, which are in the order in which they begin, those that may live
+  // within `live`: few, also of a block of thousands, each written over the one before.
+  std::span<const int> members_near(int block, const LiveSet& live) const {
+    if (live.empty()) return {};
+    const std::vector<int>& members = result.blocks[block].members;
+    const auto from =
+        std::lower_bound(members.begin(), members.end(), live.front().first - longest_[block],
+                         [&](int s, int position) { return begins(s) < position; });
+    const auto to = std::upper_bound(from, members.end(), live.back().last,
+                                     [&](int position, int s) { return position < begins(s); });
+    return {from, to};
+  }
+
   // Would no member of `from`, moved into `into` at `begin`, lie in bytes of a member of `into`
   // that live at the same time?
   bool compatible(int from, int into, const Expr& begin) {
-    for (int a : result.blocks[from].members) {
+    for (int a : members_near(from, result.blocks[into].live)) {
       if (live_.storages[a].kind == Storage::Kind::view) continue;
       const LiveSet& live = live_.storages[a].live;
       if (!overlap(live, result.blocks[into].live)) continue;
       const Expr at = moved(result.begin_bytes[a], begin);
-      for (int b : result.blocks[into].members) {
+      for (int b : members_near(into, live)) {
         if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b) ||
             !overlap(live, live_.storages[b].live)) {
           continue;
@@ -301,17 +338,42 @@ class Aliases {
   // Does the lower bound grow at no sample if `from` moves into `into`.
   bool is_no_larger(int from, int into) {
     if (++trials_ > max_trials) return false;
-    const LiveSet own = result.blocks[into].live;
-    const LiveSet both = unite(result.blocks[from].live, own);
+    if (sums_.empty() && !sum_up()) return false;
+    const LiveSet both = unite(result.blocks[from].live, result.blocks[into].live);
+    return std::none_of(sums_.begin(), sums_.end(), [&](const Sums& sums) {
+      LiveBytes joined = sums.live;
+      join(joined, sums.sizes, from, into, both);
+      return joined.most() > sums.live.most();
+    });
+  }
+
+  // The blocks of the arena at one sample.
+  struct Sums {
+    std::vector<int64_t> sizes;
+    LiveBytes live;
+  };
+
+  // `from` becomes part of `into`, which lives at `both` then.
+  void join(LiveBytes& live, const std::vector<int64_t>& sizes, int from, int into,
+            const LiveSet& both) const {
+    live.add(result.blocks[from].live, -sizes[from]);
+    live.add(result.blocks[into].live, -sizes[into]);
+    live.add(both, sizes[into]);
+  }
+
+  // Nothing, and false, where a size cannot be evaluated.
+  bool sum_up() {
     for (const SymbolValues& values : samples_) {
-      auto sizes = arena_sizes(result.blocks, values);
-      if (!sizes) return false;
-      const int64_t before = lower_bound(result.blocks, *sizes, live_.num_positions);
-      (*sizes)[from] = 0;
-      result.blocks[into].live = both;
-      const int64_t after = lower_bound(result.blocks, *sizes, live_.num_positions);
-      result.blocks[into].live = own;
-      if (after > before) return false;
+      std::optional<std::vector<int64_t>> sizes = arena_sizes(result.blocks, values);
+      if (!sizes) {
+        sums_.clear();
+        return false;
+      }
+      Sums sums{std::move(*sizes), LiveBytes(0, live_.num_positions)};
+      for (size_t i = 0; i < result.blocks.size(); ++i) {
+        sums.live.add(result.blocks[i].live, sums.sizes[i]);
+      }
+      sums_.push_back(std::move(sums));
     }
     return true;
   }
@@ -394,6 +456,8 @@ class Aliases {
   SameBytes same_bytes_;
   std::vector<SymbolValues> samples_;
   std::unordered_map<const ExprNode*, int> known_at_;
+  std::vector<Sums> sums_;    // per sample; made where the first merge has to be tried
+  std::vector<int> longest_;  // per block: from the begin of a member to its end, at most
   std::unordered_set<const ExprNode*> seen_;  // sizes whose symbols are known
   std::vector<int> shape_known_;  // per result: the position after which its buffer can be had
   std::vector<Expr> kept_;

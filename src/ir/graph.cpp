@@ -214,11 +214,10 @@ namespace {
 
 class Substituter {
  public:
-  Substituter(ValueMap values, const VarMap& symbols)
-      : values_(std::move(values)), symbols_(symbols) {}
+  Substituter(const ValueMap& values, const VarMap& symbols) : values_(values), symbols_(symbols) {}
 
   Value run(const Value& v) {
-    if (auto it = values_.find(v.get()); it != values_.end()) return it->second;
+    if (const Value* next = find(v.get())) return *next;
     switch (v->kind) {
       case ValueKind::tuple: {
         std::vector<Value> fields = as<TupleNode>(v)->fields;
@@ -311,13 +310,13 @@ class Substituter {
 
   // A variable that is bound here: a new one if its type changes.
   Variable run_binder(const Variable& var) {
-    if (auto it = values_.find(var.get()); it != values_.end()) {
-      if (const auto* mapped = as<VariableNode>(it->second)) return Variable(mapped);
+    if (const Value* next = find(var.get())) {
+      if (const auto* mapped = as<VariableNode>(*next)) return Variable(mapped);
     }
     Type type = run(var->type);
     if (type == var->type) return var;
     Variable next = make_variable(var->name, std::move(type), var->is_dataflow);
-    values_.emplace(var.get(), next);
+    bound_.emplace(var.get(), next);
     return next;
   }
 
@@ -341,7 +340,15 @@ class Substituter {
                               std::move(type_args), std::move(type));
   }
 
-  ValueMap values_;
+  const Value* find(const ValueNode* v) const {
+    for (const ValueMap* map : {&values_, &bound_}) {
+      if (auto it = map->find(v); it != map->end()) return &it->second;
+    }
+    return nullptr;
+  }
+
+  const ValueMap& values_;
+  ValueMap bound_;  // variables that are bound within
   const VarMap& symbols_;
 };
 

@@ -2,6 +2,8 @@
 #include "memory/alias.h"
 
 #include <algorithm>
+#include <span>
+#include <unordered_set>
 
 #include "ir/op.h"
 #include "memory/bytes.h"
@@ -64,7 +66,7 @@ class Aliases {
         const Expr &x = block_of(a).bytes, &y = block_of(b).bytes;
         if (known_at(x) != 0 || known_at(y) != 0) continue;
         const Expr larger = same_bytes_(x, y) ? x : simplify(max(x, y), facts_);
-        merge(block_index(b), block_index(a), make_int(0));
+        merge(block_index(b), block_index(a), zero_);
         block_of(a).bytes = larger;
       }
     }
@@ -80,7 +82,7 @@ class Aliases {
       const std::vector<int>& place = live_.places.at(call.result).at(0);
       if (place.size() != 1) continue;
       std::vector<size_t> left;
-      Expr begin = make_int(0);
+      Expr begin = zero_;
       for (size_t p : sharing.concatenation) {
         if (!put_part(args.at(p), place[0], begin)) left.push_back(p);
         begin = canonical(begin + size_bytes(*graph::tensor_of(args.at(p))));
@@ -127,7 +129,7 @@ class Aliases {
  private:
   void add_block(int s, std::vector<Var>& symbols) {
     const Storage& storage = live_.storages[s];
-    result.begin_bytes.push_back(make_int(0));
+    result.begin_bytes.push_back(zero_);
     if (storage.kind == Storage::Kind::view) {
       result.block_of.push_back(-1);
       return;
@@ -138,8 +140,9 @@ class Aliases {
     block.bytes = storage.bytes;
     block.live = storage.live;
     block.members.push_back(s);
+    longest_.push_back(block.live.empty() ? 0 : block.live.back().last - storage.first);
     result.blocks.push_back(std::move(block));
-    if (!storage.bytes) return;
+    if (!storage.bytes || !seen_.insert(storage.bytes.get()).second) return;
     for (const Var& v : free_vars(storage.bytes)) {
       if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);
     }
@@ -201,21 +204,45 @@ class Aliases {
     return place.empty() ? -1 : place[0];
   }
 
-  // Everything in block `from` moves into block `into`, at `begin`.
+  // `begin` behind `by` bytes.
+  Expr moved(const Expr& begin, const Expr& by) const {
+    if (by == zero_) return begin;
+    return begin == zero_ ? by : canonical(begin + by);
+  }
+
+  // Everything in block `from`, which is in the arena, moves into block `into`, at `begin`. Which
+  // of the two numbers is the result's is nobody's business: the shorter list of members moves.
   void merge(int from, int into, const Expr& begin) {
+    const LiveSet both = unite(result.blocks[from].live, result.blocks[into].live);
+    for (Sums& sums : sums_) {
+      join(sums.live, sums.sizes, from, into, both);
+      sums.sizes[from] = 0;
+    }
+    result.blocks[into].live = both;
+    if (begin == zero_ && result.blocks[from].members.size() > result.blocks[into].members.size()) {
+      exchange(from, into);
+      std::swap(from, into);
+    }
     Block& a = result.blocks[from];
     Block& b = result.blocks[into];
     for (int s : a.members) {
       result.block_of[s] = into;
-      if (!is_const_int(begin, 0)) {
-        result.begin_bytes[s] = canonical(result.begin_bytes[s] + begin);
-      }
-      b.members.push_back(s);
+      result.begin_bytes[s] = moved(result.begin_bytes[s], begin);
+      b.members.insert(std::upper_bound(b.members.begin(), b.members.end(), s,
+                                        [&](int x, int y) { return begins(x) < begins(y); }),
+                       s);
     }
-    b.live = unite(a.live, b.live);
+    longest_[into] = std::max(longest_[into], longest_[from]);
     a.members.clear();
     a.live.clear();
-    a.bytes = make_int(0);
+    a.bytes = zero_;
+  }
+
+  // All but the members changes places.
+  void exchange(int i, int k) {
+    std::swap(result.blocks[i], result.blocks[k]);
+    std::swap(result.blocks[i].members, result.blocks[k].members);
+    for (Sums& sums : sums_) std::swap(sums.sizes[i], sums.sizes[k]);
   }
 
   // Can block `from` lie in `into` from `begin` on, as far as sizes have to be known.
@@ -232,7 +259,7 @@ class Aliases {
     if (s < 0 || !whole(s) || !block_of(s).in_arena()) return false;
     const int from = block_index(s), into = block_index(whole_storage);
     if (from == into) return false;
-    const Expr at = canonical(result.begin_bytes[whole_storage] + begin);
+    const Expr at = moved(result.begin_bytes[whole_storage], begin);
     if (!sizes_known(from, into, at)) return false;
     part_of_[s] = whole_storage;
     if (compatible(from, into, at) &&
@@ -253,20 +280,40 @@ class Aliases {
   }
 
   bool disjoint(const Expr& begin_a, int a, const Expr& begin_b, int b) {
+    if (begin_a == begin_b) return false;  // unless there are no bytes
     return prove_le(begin_a + live_.storages[a].bytes, begin_b, facts_) == Truth::yes ||
            prove_le(begin_b + live_.storages[b].bytes, begin_a, facts_) == Truth::yes;
+  }
+
+  int begins(int s) const { return live_.storages[s].first; }
+
+  // Of the members of a block, which are in the order in which they begin, those that may live
+  // within `live`: few, also of a block of thousands, each written over the one before.
+  std::span<const int> members_near(int block, const LiveSet& live) const {
+    if (live.empty()) return {};
+    const std::vector<int>& members = result.blocks[block].members;
+    const auto from =
+        std::lower_bound(members.begin(), members.end(), live.front().first - longest_[block],
+                         [&](int s, int position) { return begins(s) < position; });
+    const auto to = std::upper_bound(from, members.end(), live.back().last,
+                                     [&](int position, int s) { return position < begins(s); });
+    return {from, to};
   }
 
   // Would no member of `from`, moved into `into` at `begin`, lie in bytes of a member of `into`
   // that live at the same time?
   bool compatible(int from, int into, const Expr& begin) {
-    for (int a : result.blocks[from].members) {
+    for (int a : members_near(from, result.blocks[into].live)) {
       if (live_.storages[a].kind == Storage::Kind::view) continue;
-      const Expr at = canonical(result.begin_bytes[a] + begin);
-      for (int b : result.blocks[into].members) {
-        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b)) continue;
-        const LiveSet common = intersect(live_.storages[a].live, live_.storages[b].live);
-        if (common.empty()) continue;
+      const LiveSet& live = live_.storages[a].live;
+      if (!overlap(live, result.blocks[into].live)) continue;
+      const Expr at = moved(result.begin_bytes[a], begin);
+      for (int b : members_near(into, live)) {
+        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b) ||
+            !overlap(live, live_.storages[b].live)) {
+          continue;
+        }
+        const LiveSet common = intersect(live, live_.storages[b].live);
         const bool over = is_written_over(a, b, common) || is_written_over(b, a, common);
         if (over && structural_equal(at, result.begin_bytes[b])) continue;
         if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
@@ -291,17 +338,42 @@ class Aliases {
   // Does the lower bound grow at no sample if `from` moves into `into`.
   bool is_no_larger(int from, int into) {
     if (++trials_ > max_trials) return false;
-    const LiveSet own = result.blocks[into].live;
-    const LiveSet both = unite(result.blocks[from].live, own);
+    if (sums_.empty() && !sum_up()) return false;
+    const LiveSet both = unite(result.blocks[from].live, result.blocks[into].live);
+    return std::none_of(sums_.begin(), sums_.end(), [&](const Sums& sums) {
+      LiveBytes joined = sums.live;
+      join(joined, sums.sizes, from, into, both);
+      return joined.most() > sums.live.most();
+    });
+  }
+
+  // The blocks of the arena at one sample.
+  struct Sums {
+    std::vector<int64_t> sizes;
+    LiveBytes live;
+  };
+
+  // `from` becomes part of `into`, which lives at `both` then.
+  void join(LiveBytes& live, const std::vector<int64_t>& sizes, int from, int into,
+            const LiveSet& both) const {
+    live.add(result.blocks[from].live, -sizes[from]);
+    live.add(result.blocks[into].live, -sizes[into]);
+    live.add(both, sizes[into]);
+  }
+
+  // Nothing, and false, where a size cannot be evaluated.
+  bool sum_up() {
     for (const SymbolValues& values : samples_) {
-      auto sizes = arena_sizes(result.blocks, values);
-      if (!sizes) return false;
-      const int64_t before = lower_bound(result.blocks, *sizes, live_.num_positions);
-      (*sizes)[from] = 0;
-      result.blocks[into].live = both;
-      const int64_t after = lower_bound(result.blocks, *sizes, live_.num_positions);
-      result.blocks[into].live = own;
-      if (after > before) return false;
+      std::optional<std::vector<int64_t>> sizes = arena_sizes(result.blocks, values);
+      if (!sizes) {
+        sums_.clear();
+        return false;
+      }
+      Sums sums{std::move(*sizes), LiveBytes(0, live_.num_positions)};
+      for (size_t i = 0; i < result.blocks.size(); ++i) {
+        sums.live.add(result.blocks[i].live, sums.sizes[i]);
+      }
+      sums_.push_back(std::move(sums));
     }
     return true;
   }
@@ -380,9 +452,13 @@ class Aliases {
   const Module& module_;
   const Liveness& live_;
   const Facts& facts_;
+  const Expr zero_ = make_int(0);
   SameBytes same_bytes_;
   std::vector<SymbolValues> samples_;
   std::unordered_map<const ExprNode*, int> known_at_;
+  std::vector<Sums> sums_;    // per sample; made where the first merge has to be tried
+  std::vector<int> longest_;  // per block: from the begin of a member to its end, at most
+  std::unordered_set<const ExprNode*> seen_;  // sizes whose symbols are known
   std::vector<int> shape_known_;  // per result: the position after which its buffer can be had
   std::vector<Expr> kept_;
   std::unordered_map<int, std::vector<int>> over_;  // per result: operands, the first ones first

@@ -26,7 +26,7 @@ std::optional<std::vector<int64_t>> arena_sizes(const std::vector<Block>& blocks
   std::vector<int64_t> sizes;
   std::unordered_map<const ExprNode*, int64_t> known;
   for (const Block& b : blocks) {
-    if (!b.in_arena()) {
+    if (!b.in_arena() || b.members.empty()) {
       sizes.push_back(0);
       continue;
     }
@@ -44,16 +44,9 @@ std::optional<std::vector<int64_t>> arena_sizes(const std::vector<Block>& blocks
 
 int64_t lower_bound(const std::vector<Block>& blocks, const std::vector<int64_t>& sizes,
                     int num_positions) {
-  std::vector<int64_t> change(static_cast<size_t>(num_positions) + 1, 0);
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    for (const LiveRange& r : blocks[i].live) {
-      change[static_cast<size_t>(r.first)] += sizes[i];
-      change[static_cast<size_t>(r.last) + 1] -= sizes[i];
-    }
-  }
-  int64_t live = 0, most = 0;
-  for (int64_t c : change) most = std::max(most, live += c);
-  return most;
+  LiveBytes live(0, num_positions);
+  for (size_t i = 0; i < blocks.size(); ++i) live.add(blocks[i].live, sizes[i]);
+  return live.most();
 }
 
 }  // namespace repose

@@ -61,4 +61,17 @@ std::vector<LiveEvent> live_events(const std::vector<LiveSet>& items) {
   return events;
 }
 
+void LiveBytes::add(const LiveSet& live, int64_t bytes) {
+  for (const LiveRange& r : live) {
+    change_[static_cast<size_t>(r.first - first_)] += bytes;
+    change_[static_cast<size_t>(r.last - first_) + 1] -= bytes;
+  }
+}
+
+int64_t LiveBytes::most() const {
+  int64_t now = 0, most = 0;
+  for (int64_t c : change_) most = std::max(most, now += c);
+  return most;
+}
+
 }  // namespace repose

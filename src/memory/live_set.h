@@ -1,6 +1,8 @@
 // Sets of positions: when the bytes of a storage must be kept.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace repose {
@@ -29,5 +31,19 @@ struct LiveEvent {
   int item;
 };
 std::vector<LiveEvent> live_events(const std::vector<LiveSet>& items);
+
+// How many bytes live at each position from `first` to `last`.
+class LiveBytes {
+ public:
+  LiveBytes(int first, int last) : first_(first), change_(static_cast<size_t>(last - first) + 2) {}
+  // `bytes` live, or no longer do if negative, at each position of `live`.
+  void add(const LiveSet& live, int64_t bytes);
+  // At the position where it is the most.
+  int64_t most() const;
+
+ private:
+  int first_;
+  std::vector<int64_t> change_;  // from the position before
+};
 
 }  // namespace repose

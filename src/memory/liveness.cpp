@@ -23,6 +23,33 @@ Expr view_offset_bytes(const graph::CallNode& view) {
 
 namespace {
 
+// Sizes of tensor types: one expression for equal shapes, so that whoever compares or evaluates
+// sizes does it once a shape, not once a tensor.
+class Sizes {
+ public:
+  Expr operator()(const TensorTypeNode& t) {
+    if (!t.shape) return size_bytes(t);
+    uint64_t hash = static_cast<uint64_t>(t.dtype.size_bytes());
+    for (const Expr& d : *t.shape) hash = hash * 0x9e3779b97f4a7c15 + d->hash();
+    std::vector<std::pair<const TensorTypeNode*, Expr>>& bucket = known_[hash];
+    for (const auto& [other, bytes] : bucket) {
+      if (other->dtype == t.dtype && same_shape(*other->shape, *t.shape)) {
+        return bytes;
+      }
+    }
+    bucket.emplace_back(&t, size_bytes(t));
+    return bucket.back().second;
+  }
+
+ private:
+  static bool same_shape(const Dims& a, const Dims& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](const Expr& x, const Expr& y) { return structural_equal(x, y); });
+  }
+
+  std::unordered_map<uint64_t, std::vector<std::pair<const TensorTypeNode*, Expr>>> known_;
+};
+
 // Forward over the function: storages and their definitions, who uses which where.
 class Numbering {
  public:
@@ -96,7 +123,7 @@ class Numbering {
     Places places;
     for (const TensorTypeNode* tensor : tensor_leaves(var->type)) {
       Storage s;
-      s.bytes = size_bytes(*tensor);
+      s.bytes = sizes_(*tensor);
       s.first = position();
       s.definition = var.get();
       places.push_back({add(std::move(s))});
@@ -118,7 +145,7 @@ class Numbering {
       view.base = result.root(s);
       const Expr& begin = result.storages[s].offset_bytes;
       view.offset_bytes = begin ? canonical(begin + offset) : offset;
-      view.bytes = size_bytes(*as<TensorTypeNode>(var->type));
+      view.bytes = sizes_(*as<TensorTypeNode>(var->type));
       view.first = position();
       view.definition = var.get();
       place.push_back(add(std::move(view)));
@@ -185,6 +212,8 @@ class Numbering {
     }
     know(b.var->type);
   }
+
+  Sizes sizes_;
 };
 
 // Backward over the positions: from a use down to the definition, branch by branch.

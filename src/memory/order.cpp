@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_set>
 
 #include "ir/function_facts.h"
 #include "ir/op.h"
@@ -285,16 +286,18 @@ class BlockOrder {
   }
 
   int64_t most_inside(const std::vector<int>& storages, const std::vector<int64_t>& bytes) const {
-    std::map<int, int64_t> change;
+    int first = live_.num_positions, last = 0;
     for (int s : storages) {
-      for (const LiveRange& r : live_.storages[static_cast<size_t>(s)].live) {
-        change[r.first] += bytes[static_cast<size_t>(s)];
-        change[r.last + 1] -= bytes[static_cast<size_t>(s)];
-      }
+      const LiveSet& live = live_.storages[static_cast<size_t>(s)].live;
+      first = std::min(first, live.front().first);
+      last = std::max(last, live.back().last);
     }
-    int64_t now = 0, most = 0;
-    for (const auto& [position, bytes_change] : change) most = std::max(most, now += bytes_change);
-    return most;
+    if (first > last) return 0;
+    LiveBytes live(first, last);
+    for (int s : storages) {
+      live.add(live_.storages[static_cast<size_t>(s)].live, bytes[static_cast<size_t>(s)]);
+    }
+    return live.most();
   }
 
   graph::Block arrange(const std::vector<int>& order) const {
@@ -364,9 +367,9 @@ struct Measured {
   std::vector<int64_t> bounds;
 };
 
-Measured measure(const graph::Function& f, const Module& module, const Facts& facts,
+Measured measure(const graph::Function& f, Liveness live, const Module& module, const Facts& facts,
                  const std::vector<SymbolValues>& samples) {
-  Measured m{f, liveness(f), {}, {}};
+  Measured m{f, std::move(live), {}, {}};
   m.aliases = find_aliases(f, module, m.live, facts);
   for (const SymbolValues& values : samples) {
     const auto sizes = arena_sizes(m.aliases.blocks, values);
@@ -444,23 +447,41 @@ graph::Body reorder(const graph::Body& body, const Module& module, const Measure
   return make_ref<graph::BodyNode>(std::move(blocks), body->result);
 }
 
+// Of two bodies with the same bindings, in blocks and branches.
+bool same_order(const graph::Body& a, const graph::Body& b) {
+  std::vector<const graph::VariableNode*> first, second;
+  graph::visit_bindings(a, true, [&](const graph::Binding& x) { first.push_back(x.var.get()); });
+  graph::visit_bindings(b, true, [&](const graph::Binding& x) { second.push_back(x.var.get()); });
+  return first == second;
+}
+
 }  // namespace
 
 graph::Function order_bindings(const graph::Function& f, const Module& module, const Facts& facts) {
   std::vector<Var> symbols;
-  for (const Storage& s : liveness(f).storages) {
+  Liveness live = liveness(f);
+  std::unordered_set<const ExprNode*> seen;
+  for (const Storage& s : live.storages) {
     if (s.kind != Storage::Kind::computed && s.kind != Storage::Kind::view) continue;
     if (!s.bytes) return f;  // an unknown shape: not for native code
+    if (!seen.insert(s.bytes.get()).second) continue;
     for (const Var& v : free_vars(s.bytes)) {
       if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);
     }
   }
   const std::vector<SymbolValues> samples = sample_values(symbols, facts);
-  Measured best = measure(f, module, facts, samples);
-  const Measured given = best;
+  const Measured given = measure(f, std::move(live), module, facts, samples);
+  Measured best = given;
+  std::vector<graph::Body> tried{f->body};
   for (size_t i = 0; i < std::min(samples.size(), max_searches); ++i) {
     const graph::Body body = reorder(f->body, module, given, bytes_at(given.live, samples[i]));
-    Measured candidate = measure(with_body(f, body), module, facts, samples);
+    if (std::any_of(tried.begin(), tried.end(),
+                    [&](const graph::Body& other) { return same_order(body, other); })) {
+      continue;
+    }
+    tried.push_back(body);
+    const graph::Function ordered = with_body(f, body);
+    Measured candidate = measure(ordered, liveness(ordered), module, facts, samples);
     if (is_better(candidate, best) && is_never_worse(candidate, given, facts, samples)) {
       best = std::move(candidate);
     }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <unordered_map>
+#include <utility>
 
 namespace repose {
 
@@ -263,47 +264,44 @@ OrderProblem window_of(const OrderProblem& p, const Order& order, size_t begin, 
   return window;
 }
 
-// Where the peak is first reached.
-size_t position_of_peak(const OrderProblem& p, const Order& order) {
-  Account account(p);
+// The most bytes that live, and where in the order that is first reached.
+struct Peak {
   size_t at = 0;
-  int64_t most = -1;
+  int64_t bytes = 0;
+};
+
+Peak find_peak(const OrderProblem& p, const Order& order) {
+  Account account(p);
+  Peak peak;
   for (size_t i = 0; i < order.size(); ++i) {
     const int64_t during = account.run(order[i]).during;
-    if (during > most) {
-      most = during;
-      at = i;
-    }
+    if (during > peak.bytes) peak = {i, during};
   }
-  return at;
+  return peak;
 }
 
 // Searches around the peak; false: nothing better was found there.
-bool improve_window(const OrderProblem& p, Order& order) {
-  const size_t at = position_of_peak(p, order);
-  const size_t begin = at < max_mask / 2 ? 0 : at - max_mask / 2;
+bool improve_window(const OrderProblem& p, Order& order, Peak& peak) {
+  const size_t begin = peak.at < max_mask / 2 ? 0 : peak.at - max_mask / 2;
   const size_t end = std::min(order.size(), begin + max_mask);
   const OrderProblem window = window_of(p, order, begin, end);
   Order identity(end - begin);
   std::iota(identity.begin(), identity.end(), 0);
   const Order better = Beam(window).run(peak_of(window, identity));
   if (better.empty()) return false;
-  Order changed = order;
+  const Order part(order.begin() + static_cast<std::ptrdiff_t>(begin),
+                   order.begin() + static_cast<std::ptrdiff_t>(end));
   for (size_t i = 0; i < better.size(); ++i) {
-    changed[begin + i] = order[begin + static_cast<size_t>(better[i])];
+    order[begin + i] = part[static_cast<size_t>(better[i])];
   }
-  const bool lower = peak_of(p, changed) < peak_of(p, order);
-  order = std::move(changed);
-  return lower || position_of_peak(p, order) != at;
+  const Peak before = std::exchange(peak, find_peak(p, order));
+  return peak.bytes < before.bytes || peak.at != before.at;
 }
 
 }  // namespace
 
 int64_t peak_of(const OrderProblem& problem, const std::vector<int>& order) {
-  Account account(problem);
-  int64_t peak = 0;
-  for (int k : order) peak = std::max(peak, account.run(k).during);
-  return peak;
+  return find_peak(problem, order).bytes;
 }
 
 std::vector<int> search_order(const OrderProblem& problem) {
@@ -315,11 +313,11 @@ std::vector<int> search_order(const OrderProblem& problem) {
     return found.empty() ? best : found;
   }
   auto refine = [&](Order order) {
-    for (int i = 0; i < max_windows && improve_window(problem, order); ++i) {
+    Peak peak = find_peak(problem, order);
+    for (int i = 0; i < max_windows && improve_window(problem, order, peak); ++i) {
     }
-    const int64_t peak = peak_of(problem, order);
-    if (peak < least) {
-      least = peak;
+    if (peak.bytes < least) {
+      least = peak.bytes;
       best = std::move(order);
     }
   };

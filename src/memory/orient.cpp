@@ -47,7 +47,7 @@ Orientation orient(const PackProblem& problem, const std::vector<int64_t>& offse
     result.below[static_cast<size_t>(result.order[static_cast<size_t>(upper)])].push_back(
         result.order[static_cast<size_t>(lower)]);
   };
-  for (const LiveEvent& e : live_events(problem.live)) {
+  for (const LiveEvent& e : problem.events) {
     const int r = rank[static_cast<size_t>(e.item)];
     auto at = e.begins ? stack.insert(r).first : stack.find(r);
     auto above = std::next(at);

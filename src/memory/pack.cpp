@@ -11,10 +11,11 @@ namespace repose {
 PackProblem make_pack_problem(std::vector<LiveSet> live) {
   PackProblem problem;
   problem.live = std::move(live);
+  problem.events = live_events(problem.live);
   const size_t n = problem.live.size();
   problem.conflicts.resize(n);
   std::set<int> now;
-  for (const LiveEvent& e : live_events(problem.live)) {
+  for (const LiveEvent& e : problem.events) {
     if (!e.begins) {
       now.erase(e.item);
       continue;

@@ -13,6 +13,7 @@ namespace repose {
 // Items by the positions at which they live.
 struct PackProblem {
   std::vector<LiveSet> live;                // per item
+  std::vector<LiveEvent> events;            // of `live`
   std::vector<std::vector<int>> conflicts;  // per item: those that live at the same time
   size_t num_conflicts = 0;                 // over all items
 };

@@ -78,16 +78,9 @@ class RegionPlanner {
   }
 
   int64_t bound_of(const std::vector<int64_t>& sizes) const {
-    std::vector<int64_t> change(static_cast<size_t>(num_positions_) + 2, 0);
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      for (const LiveRange& r : problem_.live[i]) {
-        change[static_cast<size_t>(r.first)] += sizes[i];
-        change[static_cast<size_t>(r.last) + 1] -= sizes[i];
-      }
-    }
-    int64_t now = 0, most = 0;
-    for (int64_t c : change) most = std::max(most, now += c);
-    return most;
+    LiveBytes live(0, num_positions_);
+    for (size_t i = 0; i < sizes.size(); ++i) live.add(problem_.live[i], sizes[i]);
+    return live.most();
   }
 
   // The peaks as expressions, and the smallest of them.

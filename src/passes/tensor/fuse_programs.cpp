@@ -21,6 +21,7 @@ struct Group {
   std::unordered_map<const graph::ValueNode*, int> readers;  // calls of the group, by input
   Buffer output;
   std::string name;
+  int cost = 0;          // of its stages
   bool is_view = false;  // a reshape that costs nothing while it stands alone
   bool changed = false;
   int barrier = 0;                      // calls in place that stand before it
@@ -222,6 +223,12 @@ void inline_stages(StagedProgram& p, const FuseOptions& options) {
   }
 }
 
+int cost_of(const StagedProgram& p) {
+  int cost = 0;
+  for (const Stage& s : p.stages) cost += cost_of(s.value);
+  return cost;
+}
+
 class Fuser {
  public:
   Fuser(const Module& module, const OpTable& ops, const FuseOptions& options)
@@ -294,6 +301,7 @@ class Fuser {
         if (call->op->name == "reshape") group = view_group(b, *call);
         if (!group) continue;
         for (const auto& [buffer, value] : group->inputs) group->readers[value.get()] = 1;
+        group->cost = cost_of(group->program);
         group->barrier = barrier;
         group->block = &block;
         absorb(*group, groups, absorbed);
@@ -349,6 +357,7 @@ class Fuser {
 
   std::optional<Group> merge(const Group& producer, const Group& consumer, size_t input) {
     if (consumer.is_view || !may_move(producer, consumer)) return std::nullopt;
+    if (producer.cost > 0 && producer.cost + consumer.cost > options_.max_cost) return std::nullopt;
     Group merged;
     merged.barrier = consumer.barrier;
     merged.block = consumer.block;
@@ -393,6 +402,7 @@ class Fuser {
         !std::all_of(p.stages.begin(), p.stages.end(), is_data_movement)) {
       return std::nullopt;
     }
+    merged.cost = cost_of(p);
     merged.name = producer.is_view ? consumer.name : producer.name + "_" + consumer.name;
     return merged;
   }

@@ -20,6 +20,9 @@ namespace repose {
 struct FuseOptions {
   int max_stages = 12;
   int max_inlined_cost = 64;  // of a value that is inlined where it is read more than once
+  // Of a fused program, in operations per element (cost_of): beyond, another pass over memory costs
+  // little, and compiling long chains would take time that grows with their square.
+  int max_cost = 256;
 };
 
 Module fuse_programs(const Module& module, const OpTable& ops, const FuseOptions& options = {});

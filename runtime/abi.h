@@ -27,6 +27,10 @@ typedef struct repose_rt_frame {
   // that is an expression (-2), all its strides in elements follow.
   const int64_t* const* input_shape;
   const uint8_t* weights;  // base of the model's weights, 64-byte aligned
+  int64_t num_threads;     // how many pieces of a parallel loop run at once at most; >= 1
+  // Memory of the kernel's own, 64-byte aligned: the host function sets it before the call. In a
+  // body of a parallel loop: this piece's.
+  void* workspace;
 } repose_rt_frame;
 
 // ---- Provided by the runtime, called by generated code -----------------------------------------
@@ -43,8 +47,7 @@ void repose_rt_fail_in(repose_rt_frame* frame, const char* origin);
 
 // Memory of region `region` of this call's arena (0 is the first; further regions exist where data
 // decides sizes): at least `bytes` bytes, 64-byte aligned, not initialised, valid until the call
-// ends. Asked for again within a call, a region may be the same memory. Called by the host function
-// only, not by bodies of parallel loops. Null: out of memory (recorded; return
+// ends. Once per region, by the host function. Null: out of memory (recorded; return
 // REPOSE_RT_OUT_OF_MEMORY).
 void* repose_rt_region(repose_rt_frame* frame, int32_t region, int64_t bytes);
 
@@ -59,15 +62,14 @@ void* repose_rt_output(repose_rt_frame* frame, int32_t i, const int64_t* dims, i
 // Runs body(frame, closure, begin, end) over a partition of [0, extent) on the pool, in pieces of
 // at least `grain` iterations (>= 1); returns when all are done. The partition never influences a
 // result. A nonzero status of a body is returned (of the piece with the smallest begin). Each body
-// gets a frame of its own with the same fields, which it passes to the functions here.
+// gets a frame of its own with the same fields, which it passes to the functions here, and whose
+// workspace is one of num_threads parts of `workspaces`, of `workspace_bytes` each: no other piece
+// has it at the same time. A loop inside a body runs in that body's thread.
 typedef int32_t (*repose_rt_body)(repose_rt_frame* frame, void* closure, int64_t begin,
                                   int64_t end);
 int32_t repose_rt_parallel(repose_rt_frame* frame, repose_rt_body body, void* closure,
-                           int64_t extent, int64_t grain);
-
-// A workspace of the calling thread for the rest of the current kernel or body call, 64-byte
-// aligned, at least `bytes`; asked for once per kernel or body. Null: out of memory (recorded).
-void* repose_rt_thread_workspace(repose_rt_frame* frame, int64_t bytes);
+                           int64_t extent, int64_t grain, void* workspaces,
+                           int64_t workspace_bytes);
 
 // ---- Provided by generated code, read by the runtime -------------------------------------------
 
@@ -99,7 +101,7 @@ typedef struct repose_rt_symbol {
 typedef struct repose_rt_function {
   const char* name;
   int32_t num_inputs, num_outputs, num_symbols;
-  int32_t reserved;
+  int32_t num_regions;  // of the arena
   const repose_rt_value* inputs;
   const repose_rt_value* outputs;
   const repose_rt_symbol* symbols;  // the dimension symbols that inputs bind, in binding order
@@ -111,6 +113,8 @@ typedef struct repose_rt_function {
   // where there is none, *bytes is -1.
   int32_t (*sizes)(repose_rt_frame* frame, const int64_t* symbols, int64_t* bytes,
                    int64_t* output_dims);
+  // Where *bytes is -1: what decides it, as a text. Else null.
+  const char* unbounded;
 } repose_rt_function;
 
 // x86-64 features a model was compiled for; checked when it is loaded. Bits: see runtime/cpu.cpp.

@@ -90,11 +90,16 @@ bool check_code(const repose_rt_model& code, Text& error) {
 
 ContextLimits context_limits(const repose_rt_model& code, const repose_options& options) {
   ContextLimits limits{options.max_contexts > 0 ? options.max_contexts : kDefaultContexts,
-                       static_cast<repose_when_busy>(options.when_busy), 0, 0, 0};
+                       static_cast<repose_when_busy>(options.when_busy),
+                       0,
+                       0,
+                       0,
+                       0};
   for (int32_t i = 0; i < code.num_functions; ++i) {
     const repose_rt_function& function = code.functions[i];
     if (function.num_inputs > limits.max_inputs) limits.max_inputs = function.num_inputs;
     if (function.num_outputs > limits.max_outputs) limits.max_outputs = function.num_outputs;
+    if (function.num_regions > limits.max_regions) limits.max_regions = function.num_regions;
     int32_t layouts = 0;
     for (int32_t k = 0; k < function.num_inputs; ++k) {
       const repose_rt_value& input = function.inputs[k];

@@ -1,8 +1,10 @@
 // A call: checks the tensors, takes a context, runs the generated function; and what generated code
 // calls meanwhile (abi.h).
 //
-// Every piece of a parallel loop gets a frame of its own, so that a failure, a workspace and "we
-// are inside a parallel loop" belong to a piece without any thread-local state.
+// A parallel loop is handed to the pool as one task for each thread that may work on it. Tasks take
+// pieces of the loop until there are none. Each task has a frame of its own, so that a failure, a
+// workspace and "we are inside a parallel loop" belong to it without any thread-local state: task i
+// has workspace i, on whatever thread it runs.
 #include <string.h>
 
 #include "model.h"
@@ -26,8 +28,7 @@ struct Call {
 struct Frame : repose_rt_frame {
   Call* call;
   Failure* failure;
-  Workspace* workspace;  // of this thread, once asked for
-  bool in_parallel;      // loops run in this thread alone
+  bool in_parallel;  // loops run in this thread alone
 };
 
 Frame& as_frame(repose_rt_frame* frame) {
@@ -46,34 +47,25 @@ Frame make_frame(Call& call, Failure& failure) {
     frame.input_shape = call.context->arguments.input_shape;
   }
   frame.weights = call.model.code->weights;
+  frame.num_threads = call.model.threads.num_threads;
   frame.call = &call;
   frame.failure = &failure;
   return frame;
 }
 
-// A frame for a piece of a parallel loop that `outer` runs.
-Frame make_inner_frame(const Frame& outer, Failure& failure) {
-  Frame frame = outer;
-  frame.failure = &failure;
-  frame.workspace = nullptr;
-  return frame;
-}
-
-void release_workspace(Frame& frame) {
-  if (frame.workspace != nullptr) frame.workspace->busy.store(false);
-  frame.workspace = nullptr;
-}
-
-// Gives `block` at least `bytes`, if need be at the expense of idle contexts.
-bool provide(Frame& frame, Block& block, int64_t bytes, const char* purpose) {
+// Gives `block` at least `bytes`, if need be at the expense of idle contexts, and of what this one
+// keeps from earlier calls.
+bool provide(Frame& frame, Block& block, int64_t bytes) {
   Model& model = frame.call->model;
   Shortage shortage = fill_block(model.budget, block, bytes);
-  if (shortage != Shortage::kNone && model.contexts.trim(model.budget) > 0) {
-    shortage = fill_block(model.budget, block, bytes);
+  if (shortage != Shortage::kNone) {
+    const int64_t freed = model.contexts.free_unused(model.budget, *frame.call->context) +
+                          model.contexts.trim(model.budget);
+    if (freed > 0) shortage = fill_block(model.budget, block, bytes);
   }
   if (shortage == Shortage::kNone) return true;
   Text error = fail_text(frame);
-  error << "there is no memory for " << purpose << " of " << bytes << " bytes";
+  error << "there is no memory for the arena of " << bytes << " bytes";
   if (shortage == Shortage::kLimit) {
     error << ": " << model.budget.used.load() << " of the limit of " << model.budget.limit
           << " bytes are in use";
@@ -87,7 +79,10 @@ struct Loop {
   const Frame& outer;
   repose_rt_body body;
   void* closure;
-  int64_t extent, piece;  // iterations in all, and of each piece but the last
+  int64_t extent, piece, pieces;  // iterations in all, of each piece but the last; how many pieces
+  uint8_t* workspaces;
+  int64_t workspace_bytes;    // of each task
+  std::atomic<int64_t> next;  // piece
   // Pieces behind one that failed don't matter any more.
   std::atomic<int64_t> first_failed;
   Lock lock;  // of what follows
@@ -95,33 +90,38 @@ struct Loop {
 };
 
 // Keeps the failure of the piece with the smallest begin.
-void merge_failure(Loop& loop, int64_t begin, int32_t status, const Failure& failure) {
+void merge_failure(Loop& loop, int64_t piece, int32_t status, const Failure& failure) {
   const Hold hold(loop.lock);
-  if (begin >= loop.first_failed.load()) return;
-  loop.first_failed.store(begin);
+  if (piece >= loop.first_failed.load()) return;
+  loop.first_failed.store(piece);
   loop.status = status;
   memcpy(loop.outer.failure->text, failure.text, kErrorBytes);
 }
 
-void run_piece(void* opaque, int32_t i) {
+// One task: takes pieces in their order, so that those before one that failed are taken.
+void run_pieces(void* opaque, int32_t task) {
   Loop& loop = *static_cast<Loop*>(opaque);
-  const int64_t begin = i * loop.piece;
-  const int64_t end = loop.extent - begin < loop.piece ? loop.extent : begin + loop.piece;
-  if (begin >= loop.first_failed.load()) return;
   Failure failure;
   failure.text[0] = 0;
-  Frame frame = make_inner_frame(loop.outer, failure);
+  Frame frame = loop.outer;
+  frame.failure = &failure;
+  frame.workspace = loop.workspaces + task * loop.workspace_bytes;
   frame.in_parallel = true;
-  const int32_t status = loop.body(&frame, loop.closure, begin, end);
-  release_workspace(frame);
-  if (status != REPOSE_RT_OK) merge_failure(loop, begin, status, failure);
+  while (true) {
+    const int64_t piece = loop.next.fetch_add(1, std::memory_order_relaxed);
+    if (piece >= loop.pieces || piece >= loop.first_failed.load()) return;
+    const int64_t begin = piece * loop.piece;
+    const int64_t end = loop.extent - begin < loop.piece ? loop.extent : begin + loop.piece;
+    const int32_t status = loop.body(&frame, loop.closure, begin, end);
+    if (status != REPOSE_RT_OK) return merge_failure(loop, piece, status, failure);
+  }
 }
 
-int32_t run_serially(const Frame& outer, repose_rt_body body, void* closure, int64_t extent) {
-  Frame frame = make_inner_frame(outer, *outer.failure);
-  const int32_t status = body(&frame, closure, 0, extent);
-  release_workspace(frame);
-  return status;
+int32_t run_serially(const Frame& outer, repose_rt_body body, void* closure, int64_t extent,
+                     void* workspace) {
+  Frame frame = outer;
+  frame.workspace = workspace;
+  return body(&frame, closure, 0, extent);
 }
 
 // ---- Checks of a call
@@ -222,7 +222,6 @@ void describe(const repose_rt_function& function, int32_t status, Failure& failu
 int32_t run(Call& call, Failure& failure) {
   Frame frame = make_frame(call, failure);
   const int32_t status = call.function.run(&frame);
-  release_workspace(frame);
   if (status == REPOSE_OK) return check_produced(call.function, call.context->arguments, failure);
   describe(call.function, status, failure);
   return status;
@@ -310,7 +309,12 @@ int32_t compute_sizes(Model& model, const repose_rt_function& function, const in
   Text error(failure.text, kErrorBytes);
   int32_t status = check_symbols(function, symbols, error);
   if (status == REPOSE_OK) status = function.sizes(&frame, symbols, arena_bytes, output_dims);
-  if (status == REPOSE_OK) return status;
+  if (status == REPOSE_OK) {
+    if (*arena_bytes < 0 && function.unbounded != nullptr) {
+      record_error(model, status, function.unbounded);
+    }
+    return status;
+  }
   describe(function, status, failure);
   return record_error(model, status, failure.text);
 }
@@ -335,23 +339,20 @@ void repose_rt_fail_in(repose_rt_frame* opaque, const char* origin) {
 
 void* repose_rt_region(repose_rt_frame* opaque, int32_t number, int64_t bytes) {
   Frame& frame = as_frame(opaque);
-  Context& context = *frame.call->context;
   if (bytes == 0) return no_bytes;
-  Region* region = bytes > 0 ? find_region(context, number) : nullptr;
-  if (region == nullptr) {
-    fail_text(frame) << "there is no memory for region " << number << " of " << bytes << " bytes";
+  if (number < 0 || number >= frame.call->function.num_regions || bytes < 0) {
+    fail_text(frame) << "there is no region " << number << " of " << bytes << " bytes";
     return nullptr;
   }
-  Block& block = region->block;
-  const bool keep = region->asked && block.bytes != 0;
-  region->asked = true;
-  if (block.bytes >= bytes) return block.data;
-  if (keep && !retire_block(context, block)) {
-    fail_text(frame) << "there is no memory for region " << number;
+  Region& region = frame.call->context->regions[number];
+  if (region.asked) {
+    fail_text(frame) << "region " << number << " was asked for twice";
     return nullptr;
   }
-  free_block(frame.call->model.budget, block);
-  return provide(frame, block, bytes, "the arena") ? block.data : nullptr;
+  region.asked = true;
+  if (region.block.bytes >= bytes) return region.block.data;
+  free_block(frame.call->model.budget, region.block);
+  return provide(frame, region.block, bytes) ? region.block.data : nullptr;
 }
 
 void* repose_rt_output(repose_rt_frame* opaque, int32_t i, const int64_t* dims, int32_t rank,
@@ -384,7 +385,8 @@ void* repose_rt_output(repose_rt_frame* opaque, int32_t i, const int64_t* dims, 
 }
 
 int32_t repose_rt_parallel(repose_rt_frame* opaque, repose_rt_body body, void* closure,
-                           int64_t extent, int64_t grain) {
+                           int64_t extent, int64_t grain, void* workspaces,
+                           int64_t workspace_bytes) {
   Frame& frame = as_frame(opaque);
   if (extent <= 0) return REPOSE_RT_OK;
   const repose_thread_pool& threads = frame.call->model.threads;
@@ -392,26 +394,24 @@ int32_t repose_rt_parallel(repose_rt_frame* opaque, repose_rt_body body, void* c
   // Several pieces a thread even out threads that start late or are slow.
   const int64_t most = threads.num_threads > 1 ? int64_t{threads.num_threads} * 4 : 1;
   int64_t pieces = extent / least < most ? extent / least : most;
-  if (frame.in_parallel || pieces <= 1) return run_serially(frame, body, closure, extent);
+  if (frame.in_parallel || pieces <= 1) {
+    return run_serially(frame, body, closure, extent, workspaces);
+  }
   const int64_t piece = extent / pieces + (extent % pieces != 0);
   pieces = extent / piece + (extent % piece != 0);
-  Loop loop{frame, body, closure, extent, piece, {INT64_MAX}, {}, REPOSE_RT_OK};
-  threads.parallel_for(threads.user, run_piece, &loop, static_cast<int32_t>(pieces));
+  Loop loop{frame,
+            body,
+            closure,
+            extent,
+            piece,
+            pieces,
+            static_cast<uint8_t*>(workspaces),
+            workspace_bytes,
+            {0},
+            {INT64_MAX},
+            {},
+            REPOSE_RT_OK};
+  const int64_t tasks = pieces < threads.num_threads ? pieces : threads.num_threads;
+  threads.parallel_for(threads.user, run_pieces, &loop, static_cast<int32_t>(tasks));
   return loop.status;
-}
-
-void* repose_rt_thread_workspace(repose_rt_frame* opaque, int64_t bytes) {
-  Frame& frame = as_frame(opaque);
-  if (bytes == 0) return no_bytes;
-  if (frame.workspace == nullptr && bytes > 0) {
-    frame.workspace = acquire_workspace(*frame.call->context, bytes);
-  }
-  if (frame.workspace == nullptr || bytes < 0) {
-    fail_text(frame) << "there is no memory for a workspace of " << bytes << " bytes";
-    return nullptr;
-  }
-  Block& block = frame.workspace->block;
-  if (block.bytes >= bytes) return block.data;
-  free_block(frame.call->model.budget, block);
-  return provide(frame, block, bytes, "a workspace") ? block.data : nullptr;
 }

@@ -8,81 +8,57 @@
 namespace repose::rt {
 namespace {
 
-template <typename T>
-T* allocate_array(int32_t count) {
-  return static_cast<T*>(calloc(static_cast<size_t>(count) + 1, sizeof(T)));
-}
+// Hands out arrays one after another; from null, it only counts their bytes.
+class Carver {
+ public:
+  explicit Carver(uint8_t* memory) : memory_(memory) {}
+  int64_t bytes() const { return bytes_; }
 
-void free_arguments(Arguments& arguments) {
-  free(arguments.input_data);
-  free(arguments.input_shape);
-  free(arguments.layouts);
-  free(arguments.output_data);
-  free(arguments.results);
-}
+  template <typename T>
+  T* take(int32_t count) {
+    static_assert(alignof(T) <= 8);
+    uint8_t* at = memory_ != nullptr ? memory_ + bytes_ : nullptr;
+    bytes_ += (int64_t{count} * static_cast<int64_t>(sizeof(T)) + 7) / 8 * 8;
+    return reinterpret_cast<T*>(at);
+  }
 
-bool allocate_arguments(Arguments& arguments, const ContextLimits& limits) {
-  arguments.input_data = allocate_array<void*>(limits.max_inputs);
-  arguments.input_shape = allocate_array<const int64_t*>(limits.max_inputs);
-  arguments.layouts = allocate_array<int64_t>(limits.max_layouts);
-  arguments.output_data = allocate_array<void*>(limits.max_outputs);
-  arguments.results = allocate_array<DLManagedTensorVersioned*>(limits.max_outputs);
-  return arguments.input_data != nullptr && arguments.input_shape != nullptr &&
-         arguments.layouts != nullptr && arguments.output_data != nullptr &&
-         arguments.results != nullptr;
+ private:
+  uint8_t* memory_;
+  int64_t bytes_ = 0;
+};
+
+// The context and its arrays in `carver`'s memory; the bytes of all of it.
+int64_t lay_out(Carver carver, const ContextLimits& limits, Context& context) {
+  carver.take<Context>(1);
+  context.regions = carver.take<Region>(limits.max_regions);
+  Arguments& arguments = context.arguments;
+  arguments.input_data = carver.take<void*>(limits.max_inputs);
+  arguments.input_shape = carver.take<const int64_t*>(limits.max_inputs);
+  arguments.layouts = carver.take<int64_t>(limits.max_layouts);
+  arguments.output_data = carver.take<void*>(limits.max_outputs);
+  arguments.results = carver.take<DLManagedTensorVersioned*>(limits.max_outputs);
+  return carver.bytes();
 }
 
 Context* make_context(const ContextLimits& limits) {
-  void* memory = calloc(1, sizeof(Context));
+  Context measured{};
+  void* memory = calloc(1, static_cast<size_t>(lay_out(Carver(nullptr), limits, measured)));
   if (memory == nullptr) return nullptr;
   auto* context = new (memory) Context{};
-  if (allocate_arguments(context->arguments, limits)) return context;
-  free_arguments(context->arguments);
-  free(context);
-  return nullptr;
-}
-
-void free_retired(Budget& budget, Context& context) {
-  for (int32_t i = 0; i < context.num_retired; ++i) free_block(budget, context.retired[i]);
-  free(context.retired);
-  context.retired = nullptr;
-  context.num_retired = 0;
+  lay_out(Carver(static_cast<uint8_t*>(memory)), limits, *context);
+  return context;
 }
 
 // Of an idle context.
-int64_t held_bytes(const Context& context) {
+int64_t held_bytes(const Context& context, const ContextLimits& limits) {
   int64_t bytes = 0;
-  for (int32_t i = 0; i < context.num_regions; ++i) bytes += context.regions[i].block.bytes;
-  for (Workspace* w = context.workspaces.load(); w != nullptr; w = w->next) bytes += w->block.bytes;
+  for (int32_t i = 0; i < limits.max_regions; ++i) bytes += context.regions[i].block.bytes;
   return bytes;
 }
 
-void free_memory(Budget& budget, Context& context) {
-  free_retired(budget, context);
-  for (int32_t i = 0; i < context.num_regions; ++i) free_block(budget, context.regions[i].block);
-  Workspace* workspace = context.workspaces.exchange(nullptr);
-  while (workspace != nullptr) {
-    Workspace* next = workspace->next;
-    free_block(budget, workspace->block);
-    free(workspace);
-    workspace = next;
-  }
-}
-
-void delete_context(Budget& budget, Context* context) {
-  free_memory(budget, *context);
-  free(context->regions);
-  free_arguments(context->arguments);
+void delete_context(Budget& budget, Context* context, const ContextLimits& limits) {
+  for (int32_t i = 0; i < limits.max_regions; ++i) free_block(budget, context->regions[i].block);
   free(context);
-}
-
-// Makes room for `count` entries; false: out of memory.
-template <typename T>
-bool grow_array(T*& array, int32_t count) {
-  auto* larger = static_cast<T*>(realloc(array, static_cast<size_t>(count) * sizeof(T)));
-  if (larger == nullptr) return false;
-  array = larger;
-  return true;
 }
 
 }  // namespace
@@ -126,9 +102,19 @@ Context* ContextList::acquire(int32_t* status) {
   }
 }
 
+int64_t ContextList::free_unused(Budget& budget, Context& context) const {
+  int64_t freed = 0;
+  for (int32_t i = 0; i < limits_.max_regions; ++i) {
+    Region& region = context.regions[i];
+    if (region.asked) continue;
+    freed += region.block.bytes;
+    free_block(budget, region.block);
+  }
+  return freed;
+}
+
 void ContextList::release(Budget& budget, Context* context) {
-  free_retired(budget, *context);
-  for (int32_t i = 0; i < context->num_regions; ++i) context->regions[i].asked = false;
+  for (int32_t i = 0; i < limits_.max_regions; ++i) context->regions[i].asked = false;
   bool surplus = false;
   {
     const Hold hold(lock_);
@@ -141,7 +127,7 @@ void ContextList::release(Budget& budget, Context* context) {
       --count_;
     }
   }
-  if (surplus) delete_context(budget, context);
+  if (surplus) delete_context(budget, context, limits_);
   released_.fetch_add(1);
   if (waiters_.load() != 0) futex_wake(released_, 1);
 }
@@ -151,8 +137,7 @@ int64_t ContextList::trim(Budget& budget) {
   int64_t freed = 0;
   for (Context* context = first_; context != nullptr; context = context->next) {
     if (context->busy) continue;
-    freed += held_bytes(*context);
-    free_memory(budget, *context);
+    freed += free_unused(budget, *context);
   }
   return freed;
 }
@@ -160,7 +145,7 @@ int64_t ContextList::trim(Budget& budget) {
 void ContextList::destroy(Budget& budget) {
   while (first_ != nullptr) {
     Context* next = first_->next;
-    delete_context(budget, first_);
+    delete_context(budget, first_, limits_);
     first_ = next;
   }
   count_ = 0;
@@ -179,7 +164,7 @@ void ContextList::forget_calls(Budget& budget) {
       *at = (*at)->next;
       continue;
     }
-    used += held_bytes(**at);
+    used += held_bytes(**at, limits_);
     ++count_;
     at = &(*at)->next;
   }
@@ -193,47 +178,6 @@ void ContextList::count(int32_t* all, int32_t* busy) {
   for (Context* context = first_; context != nullptr; context = context->next) {
     *busy += context->busy ? 1 : 0;
   }
-}
-
-Region* find_region(Context& context, int32_t region) {
-  while (context.num_regions <= region) {
-    if (!grow_array(context.regions, context.num_regions + 1)) return nullptr;
-    context.regions[context.num_regions] = {};
-    ++context.num_regions;
-  }
-  return &context.regions[region];
-}
-
-bool retire_block(Context& context, Block& block) {
-  if (!grow_array(context.retired, context.num_retired + 1)) return false;
-  context.retired[context.num_retired++] = block;
-  block = {nullptr, 0};
-  return true;
-}
-
-Workspace* acquire_workspace(Context& context, int64_t bytes) {
-  Workspace* too_small = nullptr;
-  for (Workspace* w = context.workspaces.load(); w != nullptr; w = w->next) {
-    if (w->busy.exchange(true)) continue;
-    if (w->block.bytes >= bytes) {
-      if (too_small != nullptr) too_small->busy.store(false);
-      return w;
-    }
-    if (too_small == nullptr) {
-      too_small = w;
-    } else {
-      w->busy.store(false);
-    }
-  }
-  if (too_small != nullptr) return too_small;
-  void* memory = calloc(1, sizeof(Workspace));
-  if (memory == nullptr) return nullptr;
-  auto* workspace = new (memory) Workspace{};
-  workspace->busy.store(true);
-  workspace->next = context.workspaces.load();
-  while (!context.workspaces.compare_exchange_weak(workspace->next, workspace)) {
-  }
-  return workspace;
 }
 
 }  // namespace repose::rt

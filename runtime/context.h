@@ -1,5 +1,5 @@
-// Contexts: what one call needs of its own (arena, workspaces, argument arrays), kept for later
-// calls. A model has a list of them, bounded as its options say.
+// Contexts: what one call needs of its own (arena, argument arrays), kept for later calls. A model
+// has a list of them, bounded as its options say.
 #pragma once
 
 #include <stdint.h>
@@ -8,13 +8,6 @@
 #include "sync.h"
 
 namespace repose::rt {
-
-// Memory for one thread during one kernel.
-struct Workspace {
-  Workspace* next;
-  std::atomic<bool> busy;
-  Block block;
-};
 
 // The argument arrays of a call, with room for the model's largest function.
 struct Arguments {
@@ -25,27 +18,24 @@ struct Arguments {
   DLManagedTensorVersioned** results;  // that the library allocated, or null
 };
 
-// A region of the arena.
+// A region of the arena. Its memory stays for later calls.
 struct Region {
   Block block;
-  bool asked;  // for by the call in progress: its memory stays until the call ends
+  bool asked;  // for by the call in progress
 };
 
+// One allocation with all its arrays.
 struct Context {
   Context* next;
-  bool busy;  // under the list's lock
-  Region* regions;
-  int32_t num_regions;
-  Block* retired;  // earlier memory of regions that grew within the call
-  int32_t num_retired;
-  std::atomic<Workspace*> workspaces;
+  bool busy;        // under the list's lock
+  Region* regions;  // max_regions
   Arguments arguments;
 };
 
 struct ContextLimits {
   int32_t max_contexts;
   repose_when_busy when_busy;
-  int32_t max_inputs, max_outputs, max_layouts;  // of any function; entries of Arguments
+  int32_t max_inputs, max_outputs, max_layouts, max_regions;  // of any function
 };
 
 class ContextList {
@@ -56,6 +46,9 @@ class ContextList {
   // null, and *status is REPOSE_BUSY or REPOSE_OUT_OF_MEMORY.
   Context* acquire(int32_t* status);
   void release(Budget& budget, Context* context);
+
+  // Frees regions of a busy context that its call has not asked for yet; how much it was.
+  int64_t free_unused(Budget& budget, Context& context) const;
 
   // Frees the memory of contexts that no call uses; how much it was.
   int64_t trim(Budget& budget);
@@ -76,14 +69,5 @@ class ContextList {
   std::atomic<uint32_t> released_{0};
   std::atomic<uint32_t> waiters_{0};
 };
-
-// Region `region` (>= 0), made where it does not exist; null: out of memory.
-Region* find_region(Context& context, int32_t region);
-
-// Moves a block out of use until the call ends; false: out of memory.
-bool retire_block(Context& context, Block& block);
-
-// A workspace that nothing uses, now marked busy; null: out of memory.
-Workspace* acquire_workspace(Context& context, int64_t bytes);
 
 }  // namespace repose::rt

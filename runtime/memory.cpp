@@ -6,8 +6,6 @@
 namespace repose::rt {
 namespace {
 
-constexpr int64_t kPage = 4096;
-
 bool reserve(Budget& budget, int64_t bytes) {
   int64_t used = budget.used.load();
   do {
@@ -15,17 +13,6 @@ bool reserve(Budget& budget, int64_t bytes) {
     if (budget.limit != 0 && used + bytes > budget.limit) return false;
   } while (!budget.used.compare_exchange_weak(used, used + bytes));
   return true;
-}
-
-Shortage fill_exactly(Budget& budget, Block& block, int64_t bytes) {
-  if (!reserve(budget, bytes)) return Shortage::kLimit;
-  void* memory = allocate(budget.allocator, bytes);
-  if (memory == nullptr) {
-    budget.used.fetch_sub(bytes);
-    return Shortage::kMemory;
-  }
-  block = {memory, bytes};
-  return Shortage::kNone;
 }
 
 }  // namespace
@@ -48,14 +35,14 @@ void deallocate(const repose_allocator& allocator, void* memory, int64_t bytes) 
 
 Shortage fill_block(Budget& budget, Block& block, int64_t bytes) {
   if (!align_up(bytes)) return Shortage::kMemory;
-  const int64_t slack = bytes / 8 > kPage ? bytes / 8 : 0;
-  if (slack != 0 && bytes <= INT64_MAX - slack - kAlignment) {
-    int64_t wanted = bytes + slack;
-    if (align_up(wanted) && fill_exactly(budget, block, wanted) == Shortage::kNone) {
-      return Shortage::kNone;
-    }
+  if (!reserve(budget, bytes)) return Shortage::kLimit;
+  void* memory = allocate(budget.allocator, bytes);
+  if (memory == nullptr) {
+    budget.used.fetch_sub(bytes);
+    return Shortage::kMemory;
   }
-  return fill_exactly(budget, block, bytes);
+  block = {memory, bytes};
+  return Shortage::kNone;
 }
 
 void free_block(Budget& budget, Block& block) {

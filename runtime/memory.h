@@ -9,7 +9,7 @@
 
 namespace repose::rt {
 
-constexpr int64_t kAlignment = 64;  // of arenas, workspaces and results
+constexpr int64_t kAlignment = 64;  // of arenas and results
 
 // Rounds up to a multiple of kAlignment; false if that does not fit.
 inline bool align_up(int64_t& bytes) {
@@ -38,8 +38,8 @@ struct Block {
 // Why a block could not be had.
 enum class Shortage { kNone, kLimit, kMemory };
 
-// Gives `block`, which is empty, at least `bytes`: a little more, so that slowly growing sizes
-// don't allocate each time, where the limit allows it. On a shortage the block stays empty.
+// Gives `block`, which is empty, `bytes` rounded up to kAlignment, and nothing more: what a call
+// takes is what the memory query said. On a shortage the block stays empty.
 Shortage fill_block(Budget& budget, Block& block, int64_t bytes);
 
 void free_block(Budget& budget, Block& block);

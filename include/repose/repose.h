@@ -141,8 +141,9 @@ typedef enum {
   REPOSE_BUSY_FAIL = 2   // returns REPOSE_BUSY
 } repose_when_busy;
 
-// Where a model gets the memory of its contexts and of the results that it allocates. Called from
-// any thread, possibly at once. All zero: the C library.
+// Where a model gets the memory of its arenas and of the results that it allocates. Called by the
+// threads that call the model, possibly at once. All zero: the C library, which serves what little
+// else there is: the state of models, contexts (once each) and threads.
 typedef struct repose_allocator {
   void* user;  // passed to both functions
   // At least `bytes` bytes (> 0), aligned to `alignment` (a power of two); null if there are none.
@@ -155,8 +156,9 @@ typedef struct repose_allocator {
 typedef struct repose_thread_pool {
   void* user;  // passed to parallel_for
   // Runs task(closure, i) exactly once for each i in [0, count), in any order, on any threads, and
-  // returns when all have returned. Called from several threads at once, but never from within a
-  // task of the same model. Must not throw.
+  // returns when all have returned. `count` is at most num_threads: tasks share the work between
+  // them. Called from several threads at once, but never from within a task of the same model. Must
+  // not throw.
   void (*parallel_for)(void* user, void (*task)(void* closure, int32_t i), void* closure,
                        int32_t count);
   int32_t num_threads;  // how many tasks run at once at most (>= 1): what work is divided by
@@ -178,9 +180,10 @@ typedef struct repose_options {
   int32_t max_contexts;
   int32_t when_busy;  // repose_when_busy
   int32_t reserved;
-  // Upper bound of the memory of all contexts together (arenas and the workspaces of threads; not
-  // results, which are the caller's). A call that would exceed it first frees the memory of idle
-  // contexts, then fails with REPOSE_OUT_OF_MEMORY. 0: none.
+  // Upper bound of the memory of all contexts together (their arenas, in which threads have their
+  // workspaces; not results, which are the caller's). A call that would exceed it first frees what
+  // idle contexts hold, then fails with REPOSE_OUT_OF_MEMORY before it computes anything; the text
+  // says how much it needs. Where data decides a size, it fails when that is known. 0: none.
   int64_t memory_limit_bytes;
   repose_allocator allocator;
   // Threads to use instead of an own pool if parallel_for is not null (then num_threads and
@@ -465,10 +468,11 @@ static inline int32_t repose_get_symbol(repose_model* model, int32_t function, i
 }
 
 // What a call would need where symbol i has the value symbols[i] (num_symbols: all of them):
-// the bytes of its arena, and the dimensions of all outputs, one output after another (as many as
-// their ranks together; output_dims may be null). Where data decides a size, an upper bound; -1
-// where there is none. Fails where a value is outside its range or a size overflows. Threads that
-// need a workspace of their own add to the arena.
+// the bytes of its arena, which are all that it takes besides results, with this model's number of
+// threads; and the dimensions of all outputs, one output after another (as many as their ranks
+// together; output_dims may be null). Where data decides a size, an upper bound; -1 where there is
+// none: then the text of repose_last_error names what the data decides. Fails where a value is
+// outside its range or a size overflows.
 static inline int32_t repose_memory_needed(repose_model* model, int32_t function,
                                            const int64_t* symbols, int32_t num_symbols,
                                            int64_t* arena_bytes, int64_t* output_dims) {

@@ -150,19 +150,41 @@ std::vector<ValueDescriptor> describe(const std::vector<ValueInfo>& values) {
 }
 
 // Generated code must not take for granted that parameters are apart that the plan puts together.
-void mark_overlaps(Module& module, const std::vector<CompiledFunction>& functions) {
+void mark_overlaps(CompiledModel& model) {
   std::map<std::string, std::set<size_t>> all;
-  for (const CompiledFunction& f : functions) {
+  for (const CompiledFunction& f : model.functions) {
     for (const auto& [name, params] : f.plan.aliases.overlapping_params) {
       all[name].insert(params.begin(), params.end());
     }
   }
-  for (const auto& [name, params] : all) {
-    tir::PrimFunc f = module.prim_func(name);
+  for (auto& [name, f] : model.kernels) {
+    auto it = all.find(name);
+    if (it == all.end()) continue;
     Attrs attrs = f->attrs;
-    attrs.set("may_alias_params", Attr(std::vector<int64_t>(params.begin(), params.end())));
-    module.set(name, tir::make_prim_func(f->params, f->body, f->is_private, attrs, f->span));
+    attrs.set("may_alias_params", Attr(std::vector<int64_t>(it->second.begin(), it->second.end())));
+    f = tir::make_prim_func(f->params, f->body, f->is_private, attrs, f->span);
   }
+}
+
+// Finishes the module's programs.
+Result<Workspaces> finish_programs(CompiledModel& model) {
+  Timer timer(model.reports, "finish_programs");
+  Workspaces workspaces;
+  Diagnostics problems;
+  for (const std::string& name : model.module.names()) {
+    tir::PrimFunc f = model.module.prim_func(name);
+    if (!f) continue;
+    f = finish_program(f);
+    auto workspace = workspace_of(name, f);
+    if (workspace.ok()) {
+      workspaces.emplace(name, *workspace);
+    } else {
+      problems.insert(problems.end(), workspace.errors().begin(), workspace.errors().end());
+    }
+    model.kernels.emplace_back(name, std::move(f));
+  }
+  if (!problems.empty()) return problems;
+  return workspaces;
 }
 
 ModelImage make_image(const CompiledModel& model) {
@@ -170,11 +192,7 @@ ModelImage make_image(const CompiledModel& model) {
   image.name = model.options.name;
   image.metadata_json = model.metadata;
   image.weights_bytes = static_cast<uint64_t>(model.weights.num_bytes());
-  for (const std::string& name : model.module.names()) {
-    if (tir::PrimFunc f = model.module.prim_func(name)) {
-      image.kernels.emplace_back(name, finish_program(f));
-    }
-  }
+  image.kernels = model.kernels;
   for (const CompiledFunction& f : model.functions) {
     const FunctionInterface& interface = f.host.interface;
     ModelFunction out;
@@ -191,6 +209,8 @@ ModelImage make_image(const CompiledModel& model) {
     }
     out.run = f.host.run;
     out.sizes = f.host.sizes;
+    out.num_regions = static_cast<int>(f.plan.regions.size());
+    out.unbounded = undecided_text(f);
     image.functions.push_back(std::move(out));
   }
   return image;
@@ -198,12 +218,23 @@ ModelImage make_image(const CompiledModel& model) {
 
 }  // namespace
 
+std::string undecided_text(const CompiledFunction& f) {
+  std::string symbols;
+  for (const Var& v : f.plan.undecided) {
+    symbols += fmt::format("{}`{}`", symbols.empty() ? "" : ", ", v->name);
+  }
+  if (symbols.empty()) return "";
+  return fmt::format("the data decides {}, and nothing known before the call is an upper bound",
+                     symbols);
+}
+
 Result<CompiledModel> compile(const Module& module, const OpTable& ops,
                               const CompileOptions& options) {
   CompiledModel model;
   model.options = options;
   REPOSE_TRY(lowered, run_pipeline(module, ops, options.pipeline, &model.reports));
   model.module = std::move(lowered);
+  REPOSE_TRY(workspaces, finish_programs(model));
   Diagnostics problems;
   {
     Timer timer(model.reports, "plan_memory");
@@ -219,6 +250,7 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
       host_options.debug_memory = options.debug_memory;
       PlanOptions plan_options;
       plan_options.reuse = options.reuse_memory;
+      plan_options.workspaces = &workspaces;
       for (const ValueInfo& output : interface->outputs) {
         plan_options.donated_results.push_back(output.reuses_input >= 0);
       }
@@ -235,7 +267,7 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
     }
   }
   if (!problems.empty()) return problems;
-  mark_overlaps(model.module, model.functions);
+  mark_overlaps(model);
   if (model.functions.empty()) {
     return error(DiagnosticKind::bad_model, {},
                  "the module has no public graph function to compile");
@@ -263,11 +295,7 @@ Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& 
   CodegenOptions options;
   options.threads = model.options.threads;
   const Target& target = model.options.pipeline.target;
-  ModelImage image;
-  {
-    Timer timer(model.reports, "finish_programs");
-    image = make_image(model);
-  }
+  const ModelImage image = make_image(model);
   if (kind == Emit::llvm || kind == Emit::assembly) {
     Timer timer(model.reports, "generate_code");
     REPOSE_TRY(

@@ -25,8 +25,14 @@ struct CompiledFunction {
   std::map<std::string, int> operators;  // how often each is called, before the pipeline
 };
 
+// Where the data decides how much memory a call takes: a text that names the symbols that have no
+// upper bound. Else empty.
+std::string undecided_text(const CompiledFunction& function);
+
 struct CompiledModel {
-  Module module;  // after the pipeline: what the kernels were made from
+  Module module;  // after the pipeline
+  // The module's programs, finished, in its order: what code is made from.
+  std::vector<std::pair<std::string, tir::PrimFunc>> kernels;
   std::vector<CompiledFunction> functions;
   WeightTable weights;
   std::string metadata;             // JSON

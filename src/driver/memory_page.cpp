@@ -82,6 +82,8 @@ Json describe_symbols(const CompiledFunction& f, const std::vector<Var>& symbols
   Json list = Json::array();
   for (const Var& v : symbols) {
     Json symbol{{"name", v->name}, {"lower", 0}, {"divisor", 1}};
+    if (v == f.plan.num_threads)
+      symbol = {{"name", v->name}, {"lower", 1}, {"upper", 64}, {"divisor", 1}, {"initial", 1}};
     for (const SymbolInfo& s : f.host.interface.symbols) {
       if (s.symbol != v) continue;
       symbol["name"] = s.name;
@@ -95,6 +97,10 @@ Json describe_symbols(const CompiledFunction& f, const std::vector<Var>& symbols
 }
 
 std::string block_name(const MemoryPlan& plan, int block) {
+  for (const auto& [call, own] : plan.workspaces) {
+    if (own != block) continue;
+    return "memory of " + graph::as<graph::GlobalNode>(call->args[0])->name;
+  }
   std::string names;
   for (int s : plan.aliases.blocks[static_cast<size_t>(block)].members) {
     const graph::VariableNode* v = plan.live.storages[static_cast<size_t>(s)].definition;

@@ -41,7 +41,7 @@ const floorMod = (a, b) => a - b * Math.floor(a / b);
 inline constexpr const char* memory_page_tail = R"html(
 const svgSpace = "http://www.w3.org/2000/svg";
 const find = (id) => document.getElementById(id);
-const values = plan.symbols.map((s) => snapped(s, Math.min(s.upper ?? 64, Math.max(s.lower, 64))));
+const values = plan.symbols.map((s) => snapped(s, s.initial ?? Math.min(s.upper ?? 64, Math.max(s.lower, 64))));
 
 // The value that a symbol may have next to `wanted`.
 function snapped(symbol, wanted) {

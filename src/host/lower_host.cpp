@@ -151,7 +151,8 @@ class HostLowering {
 
   // Takes the arena once the checks at the head have passed: the plan may rely on them.
   void begin() {
-    if (!std::exchange(has_begun_, true)) open_regions();
+    if (std::exchange(has_begun_, true)) return;
+    open_regions();
   }
 
   void open_regions() {
@@ -201,13 +202,13 @@ class HostLowering {
   Expr block_handle(int b, const std::string& name) {
     if (block_handles_[b]) return block_handles_[b];
     const Block& block = plan_.aliases.blocks[b];
-    const Storage& storage = plan_.live.storages[block.members[0]];
+    auto storage = [&]() -> const Storage& { return plan_.live.storages[block.members[0]]; };
     switch (block.kind) {
       case Storage::Kind::input:
-        return call(Intrinsic::input_data, dtypes::handle, {make_int(storage.input)});
+        return call(Intrinsic::input_data, dtypes::handle, {make_int(storage().input)});
       case Storage::Kind::constant:
         return call(Intrinsic::weight_data, dtypes::handle,
-                    {make_int(weights_.place(storage.constant->data))});
+                    {make_int(weights_.place(storage().constant->data))});
       default:
         break;
     }
@@ -370,19 +371,12 @@ class HostLowering {
     for (const std::vector<int>& r : results) operands.push_back(handle(r[0]));
     for (const TensorTypeNode* t : tensor_leaves(b.var->type)) buffers.push_back(t);
 
-    // The symbols that the program's buffers bind, from the arguments' types.
-    VarMap symbols;
-    size_t next = 0;
-    for (const tir::Param& p : f->params) {
-      if (!p.buffer) continue;
-      REPOSE_CHECK(next < buffers.size(), "call_tir gives every buffer of the program");
-      const TensorTypeNode* t = buffers[next++];
-      for (size_t d = 0; d < p.buffer->shape.size(); ++d) {
-        if (const auto* v = as<VarNode>(p.buffer->shape[d])) symbols.emplace(v, (*t->shape)[d]);
-      }
-    }
-    check_shapes(b, program, *f, *args, buffers, symbols);
+    const VarMap symbols = program_symbols(*f, c, b.var->type);
+    check_shapes(b, program, *f, buffers, symbols);
     for (const Var& v : tir::bound_symbols(*f)) operands.push_back(symbols.at(v.get()));
+    if (auto it = plan_.workspaces.find(&c); it != plan_.workspaces.end()) {
+      operands.push_back(block_handle(it->second, program + "_workspace"));
+    }
     if (b.span) operands.push_back(make_string(place_text(b.span)));
     out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
@@ -407,14 +401,7 @@ class HostLowering {
   // Dimensions that may differ from what the program says of its buffers (in modules written by
   // hand).
   void check_shapes(const graph::Binding& b, const std::string& program, const tir::PrimFuncNode& f,
-                    const graph::TupleNode& args, const std::vector<const TensorTypeNode*>& buffers,
-                    VarMap symbols) {
-    size_t arg = 0;
-    for (const tir::Param& p : f.params) {
-      const Value value = arg < args.fields.size() ? args.fields[arg++] : nullptr;
-      const auto* scalar = value ? graph::as<graph::PrimValueNode>(value) : nullptr;
-      if (scalar && !p.buffer) symbols.emplace(p.var.get(), scalar->value);
-    }
+                    const std::vector<const TensorTypeNode*>& buffers, const VarMap& symbols) {
     size_t next = 0;
     for (const tir::Param& p : f.params) {
       if (!p.buffer) continue;
@@ -652,17 +639,7 @@ class HostLowering {
   std::unordered_set<const VarNode*> bound_here_;
 };
 
-bool depends_on_data(const Expr& e, const std::vector<SymbolInfo>& symbols) {
-  for (const Var& v : free_vars(e)) {
-    bool known = false;
-    for (const SymbolInfo& s : symbols) known = known || s.symbol == v;
-    if (!known) return true;
-  }
-  return false;
-}
-
-// `region`: the only one, or null where data decides sizes.
-tir::PrimFunc make_sizes(const FunctionInterface& interface, const Region* region) {
+tir::PrimFunc make_sizes(const FunctionInterface& interface, const MemoryPlan& plan) {
   Statements out;
   int64_t num_dims = 0;
   for (const ValueInfo& o : interface.outputs) num_dims += static_cast<int64_t>(o.dims.size());
@@ -677,17 +654,20 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const Region* regio
     check_range(out, s, quoted(s.name));
   }
   auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
-  const Expr arena =
-      region ? as_data(place_blocks(out, *region, 0).bytes) : make_int(-1, dtypes::int64);
+  const bool data_decides = plan.regions.size() > 1;
+  const Expr arena = data_decides ? make_int(-1, dtypes::int64)
+                                  : as_data(place_blocks(out, plan.regions[0], 0).bytes);
   out.add(tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)}, arena));
   int64_t at = 0;
-  for (const ValueInfo& o : interface.outputs) {
-    for (const Expr& d : o.dims) {
-      Expr value = depends_on_data(d, interface.symbols) ? make_int(-1, dtypes::int64) : as_data(d);
+  for (const Dims& dims_of_result : plan.result_limits) {
+    for (const Expr& most : dims_of_result) {
+      const Expr value = most ? as_data(most) : make_int(-1, dtypes::int64);
       out.add(tir::make<tir::StoreNode>(dims, std::vector<Expr>{make_int(at++)}, value));
     }
   }
-  return tir::make_prim_func({tir::buffer_param(bytes), tir::buffer_param(dims)}, out.finish());
+  return tir::make_prim_func(
+      {tir::buffer_param(bytes), tir::buffer_param(dims), tir::scalar_param(plan.num_threads)},
+      out.finish());
 }
 
 }  // namespace
@@ -703,10 +683,9 @@ Result<HostFunction> lower_to_host(const Module& module, const std::string& name
   HostLowering lowering(module, plan, weights, result.interface, options);
   tir::Stmt body = lowering.lower(f);
   if (!lowering.problems.empty()) return lowering.problems;
-  result.run = tir::make_prim_func({}, std::move(body), false, {}, f->span);
-  const Region* only = plan.regions.size() == 1 ? &plan.regions[0] : nullptr;
-  if (only) result.arena_bytes = only->bytes;
-  result.sizes = make_sizes(result.interface, only);
+  result.run = tir::make_prim_func({tir::scalar_param(plan.num_threads)}, std::move(body), false,
+                                   {}, f->span);
+  result.sizes = make_sizes(result.interface, plan);
   return result;
 }
 

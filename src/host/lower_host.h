@@ -17,11 +17,11 @@ namespace repose {
 
 struct HostFunction {
   FunctionInterface interface;
-  tir::PrimFunc run;  // no parameters
+  tir::PrimFunc run;  // parameter: the number of threads that work on a call
   // The memory query. Parameters: buffers bytes (1,) int64 and output_dims (number of all output
-  // dimensions,) int64; symbols come from T.sizes_symbol. Writes -1 where data decides.
+  // dimensions,) int64, then the number of threads; symbols come from T.sizes_symbol. Writes -1
+  // where data decides.
   tir::PrimFunc sizes;
-  Expr arena_bytes;  // the peak over the function's symbols; null where data decides sizes
 };
 
 struct HostOptions {

@@ -18,7 +18,7 @@ struct Block {
   Expr bytes;       // canonical; null for inputs and constants
   Expr room;        // what is reserved: an upper bound of `bytes`; null: `bytes`
   LiveSet live;
-  std::vector<int> members;  // storages
+  std::vector<int> members;  // storages; none: a program's own memory
 
   bool in_arena() const { return kind == Storage::Kind::computed && result < 0; }
   int first() const { return live.empty() ? 0 : live.front().first; }

@@ -15,6 +15,34 @@ bool is_view(const graph::CallNode& call) {
   return call.op && (call.op->name == "reshape" || call.op->name == "view");
 }
 
+VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& call,
+                       const Type& result) {
+  VarMap symbols;
+  std::vector<const TensorTypeNode*> buffers;
+  std::vector<Expr> scalars;
+  for (const graph::Value& a : graph::as<graph::TupleNode>(call.args[1])->fields) {
+    if (const auto* p = graph::as<graph::PrimValueNode>(a)) {
+      scalars.push_back(p->value);
+    } else {
+      buffers.push_back(graph::tensor_of(a));
+    }
+  }
+  for (const TensorTypeNode* t : tensor_leaves(result)) buffers.push_back(t);
+  size_t next_buffer = 0, next_scalar = 0;
+  for (const tir::Param& p : program.params) {
+    if (!p.buffer) {
+      symbols.emplace(p.var.get(), scalars.at(next_scalar++));
+      continue;
+    }
+    REPOSE_CHECK(next_buffer < buffers.size(), "call_tir gives every buffer of the program");
+    const TensorTypeNode* t = buffers[next_buffer++];
+    for (size_t d = 0; d < p.buffer->shape.size(); ++d) {
+      if (const auto* v = as<VarNode>(p.buffer->shape[d])) symbols.emplace(v, (*t->shape)[d]);
+    }
+  }
+  return symbols;
+}
+
 Expr view_offset_bytes(const graph::CallNode& view) {
   if (view.op->name != "view") return make_int(0);
   const Expr& elements = graph::as<graph::PrimValueNode>(view.args[1])->value;

@@ -69,6 +69,9 @@ struct Liveness {
 int count_tensors(const Type& t);
 // A call that makes no bytes of its own: its result lies in its first operand.
 bool is_view(const graph::CallNode& call);
+// What the symbols and scalar parameters of a program are in a call of it.
+VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& call,
+                       const Type& result);
 // Where a view begins in its operand, in bytes.
 Expr view_offset_bytes(const graph::CallNode& view);
 

@@ -48,6 +48,7 @@ class RegionPlanner {
     }
     problem_ = make_pack_problem(std::move(live));
     samples_ = sample_values(symbols_of(region.sizes), facts);
+    sample_threads(plan.num_threads);
     num_positions_ = plan.live.num_positions;
   }
 
@@ -66,6 +67,15 @@ class RegionPlanner {
   }
 
  private:
+  // Few threads are common, whatever else is large.
+  void sample_threads(const Var& num_threads) {
+    constexpr int64_t counts[] = {4, 1, 16, 2, 8};
+    for (size_t i = 0; i < samples_.size(); ++i) {
+      auto it = samples_[i].find(num_threads.get());
+      if (it != samples_[i].end()) it->second = counts[i % std::size(counts)];
+    }
+  }
+
   std::vector<int64_t> sizes_at(const SymbolValues& values) const {
     std::vector<int64_t> sizes;
     std::unordered_map<const ExprNode*, int64_t> known;
@@ -142,16 +152,54 @@ class AlignedSizes {
   std::unordered_map<uint64_t, std::vector<std::pair<Expr, Expr>>> known_;
 };
 
+// Adds the blocks of programs' own memory.
+void add_workspaces(MemoryPlan& plan, const Module& module, const Workspaces& workspaces,
+                    const Facts& facts) {
+  for (const KernelCall& kernel : plan.live.calls) {
+    const std::string& name = graph::as<graph::GlobalNode>(kernel.call->args[0])->name;
+    auto it = workspaces.find(name);
+    if (it == workspaces.end() || it->second.is_empty()) continue;
+    if (plan.aliases.parts_to_copy.contains(kernel.call)) continue;  // the host copies them
+    const VarMap symbols =
+        program_symbols(*module.prim_func(name), *kernel.call, kernel.result->type);
+    Block block;
+    block.bytes = simplify(substitute(total_bytes(it->second, plan.num_threads), symbols), facts);
+    block.live = {{kernel.position, kernel.position}};
+    plan.workspaces.emplace(kernel.call, static_cast<int>(plan.aliases.blocks.size()));
+    plan.aliases.blocks.push_back(std::move(block));
+  }
+}
+
+// Of symbols that sizes depend on, those without an upper bound of their own; or all that the data
+// decides, where it is the sizes that have none.
+void add_undecided(MemoryPlan& plan, const std::vector<Expr>& sizes, const SizeLimits& limits) {
+  std::vector<Var> decided_late, without_limit;
+  for (const Var& v : symbols_of(sizes)) {
+    if (plan.live.symbol_positions.at(v.get()) == 0) continue;
+    decided_late.push_back(v);
+    if (!limits.limit(v, plan.live.num_positions)) without_limit.push_back(v);
+  }
+  for (const Var& v : without_limit.empty() ? decided_late : without_limit) {
+    const auto& known = plan.undecided;
+    if (std::find(known.begin(), known.end(), v) == known.end()) plan.undecided.push_back(v);
+  }
+}
+
 }  // namespace
 
-MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Facts& facts,
+MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Facts& at_entry,
                        const PlanOptions& options) {
   MemoryPlan plan;
   plan.live = liveness(f);
+  plan.num_threads = make_var("num_threads");
+  plan.live.symbol_positions.emplace(plan.num_threads.get(), 0);
+  Facts facts = at_entry;
+  facts.restrict(plan.num_threads, {1, Interval::plus_infinity});
   AliasOptions alias_options;
   alias_options.in_place = options.reuse;
   alias_options.donated_results = options.donated_results;
   plan.aliases = find_aliases(f, module, plan.live, facts, alias_options);
+  if (options.workspaces) add_workspaces(plan, module, *options.workspaces, facts);
   std::vector<Block>& blocks = plan.aliases.blocks;
   plan.region_of.assign(blocks.size(), -1);
   plan.position_in.assign(blocks.size(), -1);
@@ -160,7 +208,8 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   const SizeLimits limits(f, plan.live, facts);
   std::map<int, Region> regions{{0, {}}};
   for (size_t b = 0; b < blocks.size(); ++b) {
-    if (!blocks[b].in_arena() || blocks[b].members.empty()) continue;
+    const bool is_merged = blocks[b].members.empty() && blocks[b].live.empty();
+    if (!blocks[b].in_arena() || is_merged) continue;
     int position = position_known(blocks[b].bytes, plan.live);
     Expr bytes = blocks[b].bytes;
     if (position > 0) {
@@ -175,7 +224,14 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
     region.blocks.push_back(static_cast<int>(b));
     region.sizes.push_back(aligned(bytes));
   }
+  for (const TensorTypeNode* t : tensor_leaves(f->body->result->type)) {
+    Dims& most = plan.result_limits.emplace_back();
+    for (const Expr& d : *t->shape) {
+      most.push_back(limits.limit(d, plan.live.num_positions).value_or(nullptr));
+    }
+  }
   for (auto& [position, region] : regions) {
+    if (position > 0) add_undecided(plan, region.sizes, limits);
     for (int b : region.blocks) {
       plan.region_of[static_cast<size_t>(b)] = static_cast<int>(plan.regions.size());
     }

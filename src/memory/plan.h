@@ -5,8 +5,12 @@
 // align64(bytes(j)). So no assignment of the symbols can make two live blocks overlap. Orientations
 // come from packing at sample values of the symbols (any packing induces one); up to four are kept,
 // and each call takes the one whose peak is the smallest for its shapes.
+//
+// Memory of a program's own (ir/workspace.h) is a block that lives while the program runs. Its size
+// depends on the number of threads, which is a symbol like those of shapes: known at entry.
 #pragma once
 
+#include "ir/workspace.h"
 #include "memory/alias.h"
 #include "memory/orient.h"
 #include "memory/sample.h"
@@ -31,13 +35,23 @@ struct MemoryPlan {
   std::vector<Region> regions;
   std::vector<int> region_of;    // per block; -1: not in the arena (an input, constant or result)
   std::vector<int> position_in;  // per block: in its region's `blocks`
+  Var num_threads;               // how many work on a call
+  std::unordered_map<const graph::CallNode*, int> workspaces;  // blocks of programs' own memory
+  // Per result (tuples flattened) and dimension: the most that it can be, over what is known at
+  // entry; null where nothing shows that.
+  std::vector<Dims> result_limits;
+  // Symbols that the data decides, and on which sizes depend that have no upper bound.
+  std::vector<Var> undecided;
 };
+
+using Workspaces = std::map<std::string, Workspace>;  // by program
 
 struct PlanOptions {
   bool reuse = true;  // false: every storage has bytes of its own
   // Results whose buffers may be the memory of an input (by position; shorter: none): they are
   // copied there at the end, when nothing reads inputs any more.
   std::vector<bool> donated_results = {};
+  const Workspaces* workspaces = nullptr;  // null: no program has memory of its own
 };
 
 // Requires: `f` as liveness.h says, with known shapes. `facts`: ranges of the function's symbols.

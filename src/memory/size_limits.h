@@ -22,7 +22,9 @@ class SizeLimits {
     int position;
     Expr condition;
   };
-  std::optional<Expr> limit_of(const Var& v, int position) const;
+  void add_check(int position, const Expr& condition);
+  std::optional<Expr> limit_of(const Var& v, int position, int depth) const;
+  std::optional<Expr> limit_at(const Expr& e, int position, int depth) const;
   bool known_at_entry(const Expr& e) const;
 
   const Liveness& live_;

@@ -289,9 +289,46 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
         self.expect(OK, "inspect", library, "--json", "--memory", "n=3")
         self.assertEqual(json.loads(self.out)[0]["points"][0]["arena_bytes"], 64)
         for wrong, text in {"n=x": "expected `name=size`", "k=3": "is called `k`",
-                            "n=-1": "its range does not allow"}.items():
+                            "n=-1": "its range does not allow",
+                            "n=1,num_threads=0": "its range does not allow"}.items():
             self.expect(USAGE, "inspect", path, "--memory", wrong)
             self.assertIn(text, self.err)
+
+    def test_inspect_memory_of_threads(self):
+        path = self.write("m.relax", """
+@R.function
+def main(x: R.Tensor(("n", "m"), "float32")):
+    y = R.nn.softmax(x)
+    return y
+""")
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for what in (path, "m.so"):
+            for threads in (1, 4):
+                self.expect(OK, "inspect", what, "--memory", f"n=8,m=32,num_threads={threads}")
+                self.assertIn("arena bytes: num_threads * ((m + 15) // 16) * 64\n", self.out)
+                self.assertIn(f"at n=8,m=32,num_threads={threads}: {threads * 128} bytes", self.out)
+            self.expect(OK, "inspect", what, "--memory", "n=8,m=32", env={"REPOSE_NUM_THREADS": "3"})
+            self.assertIn("at n=8,m=32,num_threads=3: 384 bytes", self.out)
+
+    def test_inspect_memory_that_the_data_decides(self):
+        path = self.write("m.relax", """
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), count: R.Tensor((1,), "int64")):
+    k = T.int64()
+    s = R.match_cast(R.tensor_to_shape(count), R.Shape([k]))
+    y = R.cumsum(R.broadcast_to(R.sum(x, axis=[0]), R.shape([k, 4])), axis=0)
+    z = R.sum(y, axis=[0])
+    return z
+""")
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for what in (path, "m.so"):
+            self.expect(OK, "inspect", what, "--memory", "n=8")
+            self.assertIn("at n=8: the data decides `k`, and nothing known before the call is an upper "
+                          "bound", self.out)
+            self.expect(OK, "inspect", what, "--json", "--memory", "n=8")
+            (point,) = json.loads(self.out)[0]["points"]
+            self.assertEqual(point["arena_bytes"], -1)
+            self.assertIn("`k`", point["undecided"])
 
     def test_opt_prints_what_it_reads(self):
         path = self.write("m.relax", TEXT)

@@ -49,9 +49,10 @@ class MemoryPage(CommandLine):
     def test_shows_what_the_plan_gives(self):
         self.expect(OK, "inspect", self.model, "--html", "plan.html")
         for n, m, k in [(1, 1, 8), (64, 3, 16), (512, 100, 40), (0, 5, 8), (7, 64, 0)]:
-            self.expect(OK, "inspect", self.model, "--json", "--memory", f"n={n},m={m},k={k}")
+            self.expect(OK, "inspect", self.model, "--json", "--memory",
+                        f"n={n},m={m},k={k},num_threads=3")
             [point] = json.loads(self.out)[0]["points"]
-            figures, page = self.figures({"n": n, "m": m, "k": k})
+            figures, page = self.figures({"n": n, "m": m, "k": k, "num_threads": 3})
             self.assertEqual(figures["peak"], point["arena_bytes"], (n, m, k))
             self.assertEqual(figures["lower-bound"], point["lower_bound"], (n, m, k))
             self.assertEqual(page.count('class="block"') > 0, point["arena_bytes"] > 0)

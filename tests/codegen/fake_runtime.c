@@ -41,14 +41,13 @@ void* repose_rt_output(repose_rt_frame* frame, int32_t i, const int64_t* dims, i
 }
 
 int32_t repose_rt_parallel(repose_rt_frame* frame, repose_rt_body body, void* closure,
-                           int64_t extent, int64_t grain) {
+                           int64_t extent, int64_t grain, void* workspaces,
+                           int64_t workspace_bytes) {
   (void)grain;
-  return body(frame, closure, 0, extent);
-}
-
-void* repose_rt_thread_workspace(repose_rt_frame* frame, int64_t bytes) {
-  (void)frame;
-  return bytes <= (int64_t)sizeof arena ? arena : NULL;
+  (void)workspace_bytes;
+  repose_rt_frame inner = *frame;
+  inner.workspace = workspaces;
+  return body(&inner, closure, 0, extent);
 }
 
 int repose_rt_tvm_ffi_call(int32_t index, const void* args, int32_t num_args, void* result) {

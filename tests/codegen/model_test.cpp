@@ -183,7 +183,7 @@ struct Call {
   int64_t dims[1] = {4};
   const int64_t* shapes[1] = {dims};
   repose_rt_frame frame{};
-  explicit Call(const repose_rt_model& m) : frame{inputs, shapes, m.weights} {}
+  explicit Call(const repose_rt_model& m) : frame{inputs, shapes, m.weights, 1, nullptr} {}
 };
 
 TEST(models, host_functions_check_allocate_and_call) {

@@ -174,8 +174,29 @@ TEST(SizeLimits, ASizeWithALimitIsPlannedAtEntry) {
       data_decides("    c = R.check(R.prim_value(k <= n), message=\"too many\")\n"));
   ASSERT_EQ(bounded.plan.regions.size(), 1U);
   EXPECT_EQ(bounded.peak(), "(n + 1) // 2 * 64 + 64");
+  // What an operator says of its result: two comparisons, and terms on both sides.
+  const Planned both(data_decides(
+      "    c = R.check(R.prim_value(0 <= k and k + 3 <= n + 3), message=\"too many\")\n"));
+  ASSERT_EQ(both.plan.regions.size(), 1U);
+  EXPECT_EQ(both.peak(), bounded.peak());
   const Planned open(data_decides(""));
   EXPECT_EQ(open.plan.regions.size(), 2U);
+}
+
+TEST(SizeLimits, ALimitOfALimit) {
+  const Planned chain(
+      main_of("x: R.Tensor((\"n\", 8), \"float32\"), t: R.Tensor((2,), \"int64\")",
+              "R.Tensor((8,), \"float32\")",
+              "    k = T.int64()\n    j = T.int64()\n"
+              "    s = R.tensor_to_shape(t)\n    u = R.match_cast(s, R.Shape([k, j]))\n"
+              "    c = R.check(R.prim_value(k <= n), message=\"k\")\n"
+              "    d = R.check(R.prim_value(j <= k), message=\"j\")\n"
+              "    w = R.sum(x, axis=[0])\n"
+              "    a = R.broadcast_to(w, R.shape([j, 8]))\n"
+              "    b = R.sum(a, axis=[0])\n    return b\n",
+              "n = T.int64()"));
+  ASSERT_EQ(chain.plan.regions.size(), 1U);
+  EXPECT_EQ(chain.peak(), "(n + 1) // 2 * 64 + 64");
 }
 
 }  // namespace

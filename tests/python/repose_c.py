@@ -203,14 +203,33 @@ class Model:
 
     def arena_bytes(self, symbols):
         """The bytes of arena that a call takes where the symbols have these values."""
+        return self.memory_query(symbols)()
+
+    def prepared(self, feeds, outputs):
+        """A function without arguments that calls with these arrays, and does nothing else in Python."""
+        if isinstance(feeds, dict):
+            feeds = [feeds[name] for name, _ in self.inputs]
+        tensors, given = [[to_dl_tensor(array) for array in list] for list in (feeds, outputs)]
+        arguments = (self._handle, self._index, _pointers(tensors), len(tensors), _pointers(given),
+                     len(given), None)
+        kept = (tensors, given)
+
+        def call(function=self._api.call, arguments=arguments, kept=kept):
+            self._check(function(*arguments))
+
+        return call
+
+    def memory_query(self, symbols):
+        """A function without arguments that asks for the bytes of the arena."""
         values = (c_int64 * max(1, len(self.symbols)))(*(symbols[name] for name in self.symbols))
         needed = c_int64()
-        self._check(
-            self._api.memory_needed(
-                self._handle, self._index, values, len(self.symbols), byref(needed), None
-            )
-        )
-        return needed.value
+        arguments = (self._handle, self._index, values, len(self.symbols), byref(needed), None)
+
+        def query(function=self._api.memory_needed, arguments=arguments):
+            self._check(function(*arguments))
+            return needed.value
+
+        return query
 
     def __call__(self, feeds, outputs=None):
         """Calls with numpy arrays: a mapping from input names, or a list in input order. Gives the

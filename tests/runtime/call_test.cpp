@@ -246,41 +246,87 @@ TEST(Calls, OutputNotProducedOrTwice) {
 
 // ---- Arena and workspaces
 
-TEST(Memory, RegionsAreAlignedAndStayWhileTheyGrow) {
+int64_t first_region_bytes = 0;
+
+TEST(Memory, RegionsAreAlignedAndStayForLaterCalls) {
   const Model model = open_model();
   const Probe probe([](repose_rt_frame* frame) {
-    auto* first = static_cast<uint8_t*>(repose_rt_region(frame, 0, 100));
-    memset(first, 1, 100);
+    auto* first = static_cast<uint8_t*>(repose_rt_region(frame, 0, first_region_bytes));
+    memset(first, 1, static_cast<size_t>(first_region_bytes));
     auto* other = static_cast<uint8_t*>(repose_rt_region(frame, 3, 5000));
     memset(other, 2, 5000);
-    auto* larger = static_cast<uint8_t*>(repose_rt_region(frame, 0, 100000));
-    memset(larger, 3, 100000);
-    const bool kept = (first == larger || first[99] == 1) && other[4999] == 2 &&
-                      repose_rt_region(frame, 1, 0) != nullptr;
-    for (void* p :
-         {static_cast<void*>(first), static_cast<void*>(other), static_cast<void*>(larger)}) {
-      if (reinterpret_cast<uintptr_t>(p) % 64 != 0) return int32_t{99};
+    if (first[first_region_bytes - 1] != 1 || repose_rt_region(frame, 1, 0) == nullptr) return 98;
+    for (uint8_t* p : {first, other}) {
+      if (reinterpret_cast<uintptr_t>(p) % 64 != 0) return 99;
     }
-    return kept ? produce_zeros(frame, 1) : int32_t{98};
+    return produce_zeros(frame, 1);
   });
   Tensor<int64_t> x({1});
   Result result;
-  EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
-  const int64_t held = usage_of(model).context_bytes;
-  EXPECT_GE(held, 105000);
-  EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
-  EXPECT_EQ(usage_of(model).context_bytes, held);  // nothing more the second time
+  const auto held_after = [&](int64_t bytes) {
+    first_region_bytes = bytes;
+    EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
+    return usage_of(model).context_bytes;
+  };
+  // Rounded up to 64 bytes, and nothing more.
+  EXPECT_EQ(held_after(100), 128 + 5056);
+  EXPECT_EQ(held_after(100000), 100032 + 5056);
+  EXPECT_EQ(held_after(100), 100032 + 5056);
 }
 
-TEST(Memory, NegativeRegion) {
+TEST(Memory, RegionsThatDoNotExist) {
   const Model model = open_model();
-  const Probe probe([](repose_rt_frame* frame) {
-    return repose_rt_region(frame, 0, -1) == nullptr ? int32_t{REPOSE_RT_OUT_OF_MEMORY} : 0;
-  });
   Tensor<int64_t> x({1});
   Result result;
-  EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OUT_OF_MEMORY);
-  EXPECT_EQ(error_of(model), "there is no memory for region 0 of -1 bytes");
+  const auto expect_refused = [&](int32_t (*run)(repose_rt_frame*), const std::string& text) {
+    const Probe probe(run);
+    EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OUT_OF_MEMORY);
+    EXPECT_EQ(error_of(model), text);
+  };
+  const auto status_of = [](const void* region) -> int32_t {
+    return region == nullptr ? REPOSE_RT_OUT_OF_MEMORY : 0;
+  };
+  static const auto status = status_of;
+  expect_refused([](repose_rt_frame* f) { return status(repose_rt_region(f, 0, -1)); },
+                 "there is no region 0 of -1 bytes");
+  expect_refused([](repose_rt_frame* f) { return status(repose_rt_region(f, 4, 64)); },
+                 "there is no region 4 of 64 bytes");
+  expect_refused(
+      [](repose_rt_frame* f) {
+        return repose_rt_region(f, 2, 64) == nullptr ? 1 : status(repose_rt_region(f, 2, 64));
+      },
+      "region 2 was asked for twice");
+}
+
+// Asks for region 0, then region 1.
+int64_t two_regions[2];
+int32_t take_two(repose_rt_frame* frame) {
+  for (int32_t i = 0; i < 2; ++i) {
+    if (repose_rt_region(frame, i, two_regions[i]) == nullptr) return REPOSE_RT_OUT_OF_MEMORY;
+  }
+  return produce_zeros(frame, 1);
+}
+
+TEST(Memory, WhatACallKeepsFromEarlierOnesYieldsToTheLimit) {
+  repose_options options = repose_default_options();
+  options.memory_limit_bytes = 10000;
+  const Model model = open_model(options);
+  const Probe probe(take_two);
+  Tensor<int64_t> x({1});
+  Result result;
+  const auto status_with = [&](int64_t first, int64_t second) {
+    two_regions[0] = first;
+    two_regions[1] = second;
+    return call(model, kProbe, {&x.dl}, &result);
+  };
+  EXPECT_EQ(status_with(1024, 8896), REPOSE_OK) << error_of(model);
+  EXPECT_EQ(status_with(8896, 1024), REPOSE_OK) << error_of(model);  // not 8896 twice
+  // A size that data decides: refused at that point, and nothing is lost.
+  EXPECT_EQ(status_with(8896, 1152), REPOSE_OUT_OF_MEMORY);
+  EXPECT_EQ(error_of(model),
+            "there is no memory for the arena of 1152 bytes: 8896 of the limit of 10000 bytes are "
+            "in use");
+  EXPECT_EQ(status_with(8896, 1088), REPOSE_OK) << error_of(model);
 }
 
 TEST(Memory, Trim) {
@@ -310,6 +356,18 @@ TEST(Memory, Limit) {
             "there is no memory for the arena of 80000 bytes: 0 of the limit of 50000 bytes are in "
             "use");
   EXPECT_EQ(call(model, kScale, {&fits.dl}, &result), REPOSE_OK) << error_of(model);
+}
+
+TEST(Memory, LimitIsExact) {
+  Tensor<float> x({100, 100});
+  for (const int64_t limit : {40000, 39999}) {
+    repose_options options = repose_default_options();
+    options.memory_limit_bytes = limit;
+    const Model model = open_model(options);
+    Result result;
+    EXPECT_EQ(call(model, kScale, {&x.dl}, &result),
+              limit == 40000 ? REPOSE_OK : REPOSE_OUT_OF_MEMORY);
+  }
 }
 
 std::atomic<int> inside{0};
@@ -547,7 +605,7 @@ TEST(Parallel, FailureOfTheSmallestBegin) {
       }
       return 0;
     };
-    return repose_rt_parallel(frame, body, nullptr, 1000, 1);
+    return repose_rt_parallel(frame, body, nullptr, 1000, 1, nullptr, 0);
   });
   for (int32_t threads : {1, 2, 3, 8}) {
     const Model model = open_model(with_threads(threads));
@@ -571,9 +629,9 @@ TEST(Parallel, PiecesCoverTheExtentAndRespectTheGrain) {
       if (end - begin < 10 && end != 95) s.small.fetch_add(1);
       return 0;
     };
-    for (int64_t extent : {0, -5}) repose_rt_parallel(frame, body, &seen, extent, 1);
-    repose_rt_parallel(frame, body, &seen, 95, 10);
-    repose_rt_parallel(frame, body, &seen, 3, 0);
+    for (int64_t extent : {0, -5}) repose_rt_parallel(frame, body, &seen, extent, 1, nullptr, 0);
+    repose_rt_parallel(frame, body, &seen, 95, 10, nullptr, 0);
+    repose_rt_parallel(frame, body, &seen, 3, 0, nullptr, 0);
     return seen.iterations.load() == 98 && seen.small.load() <= 3 ? produce_zeros(frame, 1) : 99;
   });
   const Model model = open_model(with_threads(4));
@@ -582,41 +640,49 @@ TEST(Parallel, PiecesCoverTheExtentAndRespectTheGrain) {
   EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
 }
 
-// A loop whose bodies use a workspace each and run a loop inside.
+// Fills 50 numbers and finds them again.
+bool holds(int64_t* room, int64_t value) {
+  for (int64_t i = 0; i < 50; ++i) room[i] = value;
+  sched_yield();
+  bool same = true;
+  for (int64_t i = 0; i < 50; ++i) same = same && room[i] == value;
+  return same;
+}
+
+int32_t inner_body(repose_rt_frame* frame, void* closure, int64_t begin, int64_t end) {
+  if (!holds(static_cast<int64_t*>(frame->workspace) + 50, begin)) return 77;
+  static_cast<std::atomic<int64_t>*>(closure)->fetch_add(end - begin);
+  return 0;
+}
+
+// Its workspace is no other's meanwhile, though the loop runs a loop inside, in the same thread.
+int32_t outer_body(repose_rt_frame* frame, void*, int64_t begin, int64_t end) {
+  auto* room = static_cast<int64_t*>(frame->workspace);
+  if (reinterpret_cast<uintptr_t>(room) % 64 != 0) return 78;
+  std::atomic<int64_t> total{0};
+  for (int64_t i = begin; i < end; ++i) {
+    if (!holds(room, i)) return 79;
+    const int32_t status = repose_rt_parallel(frame, inner_body, &total, 20, 1, room, 0);
+    if (status != 0) return status;
+    for (int64_t k = 0; k < 50; ++k) {
+      if (room[k] != i) return 80;
+    }
+  }
+  return total.load() == 20 * (end - begin) ? 0 : 81;
+}
+
+constexpr int64_t kOwnBytes = 64, kThreadBytes = 832;
+
 int32_t nested(repose_rt_frame* frame) {
-  repose_rt_body inner_body = [](repose_rt_frame* inner, void* closure, int64_t begin,
-                                 int64_t end) -> int32_t {
-    auto* room = static_cast<int64_t*>(repose_rt_thread_workspace(inner, 800));
-    if (room == nullptr) return REPOSE_RT_OUT_OF_MEMORY;
-    for (int64_t i = 0; i < 100; ++i) room[i] = begin;
-    for (int64_t i = 0; i < 100; ++i) {
-      if (room[i] != begin) return 77;
-    }
-    static_cast<std::atomic<int64_t>*>(closure)->fetch_add(end - begin);
-    return 0;
-  };
-  const auto body = [](repose_rt_frame* outer, void* closure, int64_t begin,
-                       int64_t end) -> int32_t {
-    auto* room = static_cast<int64_t*>(repose_rt_thread_workspace(outer, 400));
-    if (room == nullptr) return REPOSE_RT_OUT_OF_MEMORY;
-    if (reinterpret_cast<uintptr_t>(room) % 64 != 0) return 78;
-    for (int64_t i = 0; i < 50; ++i) room[i] = end;
-    std::atomic<int64_t> total{0};
-    for (int64_t i = begin; i < end; ++i) {
-      const int32_t status =
-          repose_rt_parallel(outer, *static_cast<repose_rt_body*>(closure), &total, 20, 1);
-      if (status != 0) return status;
-    }
-    for (int64_t i = 0; i < 50; ++i) {
-      if (room[i] != end) return 79;
-    }
-    return total.load() == 20 * (end - begin) ? 0 : 80;
-  };
-  auto* room = static_cast<int64_t*>(repose_rt_thread_workspace(frame, 64));
-  room[0] = 5;
-  const int32_t status = repose_rt_parallel(frame, body, &inner_body, 64, 1);
+  const int64_t bytes = kOwnBytes + frame->num_threads * kThreadBytes;
+  auto* base = static_cast<uint8_t*>(repose_rt_region(frame, 0, bytes));
+  if (base == nullptr) return REPOSE_RT_OUT_OF_MEMORY;
+  frame->workspace = base;
+  base[0] = 5;
+  const int32_t status =
+      repose_rt_parallel(frame, outer_body, nullptr, 64, 1, base + kOwnBytes, kThreadBytes);
   if (status != 0) return status;
-  return room[0] == 5 ? produce_zeros(frame, 1) : 81;
+  return base[0] == 5 && frame->workspace == base ? produce_zeros(frame, 1) : 82;
 }
 
 TEST(Parallel, WorkspacesAndNestedLoops) {
@@ -634,23 +700,9 @@ TEST(Parallel, WorkspacesAndNestedLoops) {
       });
     }
     for (std::thread& caller : callers) caller.join();
+    const repose_usage usage = usage_of(model);
+    EXPECT_EQ(usage.context_bytes, usage.num_contexts * (kOwnBytes + threads * kThreadBytes));
   }
-}
-
-TEST(Parallel, WorkspacesCountAgainstTheLimit) {
-  const Probe probe([](repose_rt_frame* frame) {
-    return repose_rt_thread_workspace(frame, 1 << 20) == nullptr ? int32_t{REPOSE_OUT_OF_MEMORY}
-                                                                 : produce_zeros(frame, 1);
-  });
-  repose_options options = repose_default_options();
-  options.memory_limit_bytes = 1000;
-  const Model model = open_model(options);
-  Tensor<int64_t> x({1});
-  Result result;
-  EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OUT_OF_MEMORY);
-  EXPECT_EQ(error_of(model),
-            "there is no memory for a workspace of 1048576 bytes: 0 of the limit of 1000 bytes are "
-            "in use");
 }
 
 // ---- Pools

@@ -53,10 +53,10 @@ int32_t scale(repose_rt_frame* frame) {
   auto* y = static_cast<float*>(repose_rt_output(frame, 0, dims, 2, &status));
   if (y == nullptr) return status;
   ScaleArguments first = {static_cast<const float*>(frame->input_data[0]), temporary, 2.0f};
-  status = repose_rt_parallel(frame, scale_body, &first, elements, 16);
+  status = repose_rt_parallel(frame, scale_body, &first, elements, 16, nullptr, 0);
   if (status != REPOSE_RT_OK) return status;
   ScaleArguments second = {temporary, y, 0.0f};
-  return repose_rt_parallel(frame, shift_body, &second, elements, 16);
+  return repose_rt_parallel(frame, shift_body, &second, elements, 16, nullptr, 0);
 }
 
 int32_t scale_sizes(repose_rt_frame* frame, const int64_t* symbols, int64_t* bytes,
@@ -206,13 +206,14 @@ const repose_rt_symbol symbols_n[] = {{"n", 0, 4096, 1}};
 const repose_rt_symbol symbols_cache[] = {{"n", 0, 16, 2}};
 
 const repose_rt_function functions[kFakeFunctions] = {
-    {"scale", 1, 1, 2, 0, scale_inputs, scale_outputs, symbols_nm, scale, scale_sizes},
-    {"add", 2, 1, 1, 0, add_inputs, add_outputs, symbols_n, add, vector_sizes},
-    {"scalar", 1, 1, 0, 0, scalar_inputs, scalar_outputs, nullptr, scalar, no_sizes},
-    {"cache", 1, 1, 1, 0, cache_inputs, cache_outputs, symbols_cache, cache, cache_sizes},
-    {"pair", 1, 2, 1, 0, pair_inputs, pair_outputs, symbols_n, pair, vector_sizes},
-    {"empty", 0, 0, 0, 0, nullptr, nullptr, nullptr, empty, no_sizes},
-    {"probe", 1, 1, 1, 0, probe_inputs, probe_outputs, symbols_n, probe, unbounded_sizes},
+    {"scale", 1, 1, 2, 1, scale_inputs, scale_outputs, symbols_nm, scale, scale_sizes, nullptr},
+    {"add", 2, 1, 1, 0, add_inputs, add_outputs, symbols_n, add, vector_sizes, nullptr},
+    {"scalar", 1, 1, 0, 0, scalar_inputs, scalar_outputs, nullptr, scalar, no_sizes, nullptr},
+    {"cache", 1, 1, 1, 0, cache_inputs, cache_outputs, symbols_cache, cache, cache_sizes, nullptr},
+    {"pair", 1, 2, 1, 0, pair_inputs, pair_outputs, symbols_n, pair, vector_sizes, nullptr},
+    {"empty", 0, 0, 0, 0, nullptr, nullptr, nullptr, empty, no_sizes, nullptr},
+    {"probe", 1, 1, 1, 4, probe_inputs, probe_outputs, symbols_n, probe, unbounded_sizes,
+     "the data decides `k`"},
 };
 
 const char* const features[] = {FAKE_FEATURE, nullptr};

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "runtime/threads.h"
 
 namespace repose::cli {
 
@@ -16,10 +17,19 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Values = std::vector<int64_t>;  // one per symbol, in their order
 
+constexpr const char* threads_name = "num_threads";
+constexpr int64_t max_threads = 4096;
+
 struct Symbol {
   std::string name;
   int64_t lower = 0, upper = 0, divisor = 1;
+  int64_t otherwise = -1;  // the value where none is given; -1: one has to be
 };
+
+// The number of threads, which is the last symbol of each function.
+Symbol threads_symbol() {
+  return {threads_name, 1, max_threads, 1, rt::default_num_threads()};
+}
 
 Diagnostic bad_dimension(const std::string& what) {
   return error(DiagnosticKind::bad_usage, {}, "--memory: {}", what);
@@ -60,7 +70,8 @@ Result<Values> parse_values(const std::string& text, const std::vector<Symbol>& 
     begin = end + 1;
   }
   for (size_t i = 0; i < symbols.size(); ++i) {
-    if (!given[i]) {
+    if (!given[i]) values[i] = symbols[i].otherwise;
+    if (values[i] < 0) {
       return bad_dimension(fmt::format("`{}` is missing in `{}`", symbols[i].name, text));
     }
   }
@@ -71,18 +82,19 @@ Result<Values> parse_values(const std::string& text, const std::vector<Symbol>& 
 struct Point {
   int64_t arena_bytes = -1;  // -1: data decides
   int64_t lower_bound = -1;  // -1: not known
+  std::string undecided;     // why the data decides
 };
 
 struct Function {
   std::string name;
-  std::vector<Symbol> symbols;
+  std::vector<Symbol> symbols;     // of the shapes, then the number of threads
   std::vector<std::string> peaks;  // one per region
   std::function<Result<Point>(const Values&)> at;
 };
 
 void print_point(const std::string& text, const Point& p) {
   if (p.arena_bytes < 0) {
-    std::printf("  at %s: the data decides\n", text.c_str());
+    std::printf("  at %s: %s\n", text.c_str(), p.undecided.c_str());
     return;
   }
   std::printf("  at %s: %lld bytes", text.c_str(), static_cast<long long>(p.arena_bytes));
@@ -92,6 +104,16 @@ void print_point(const std::string& text, const Point& p) {
                 static_cast<long long>(p.lower_bound));
   }
   std::printf("\n");
+}
+
+// What was asked for, with the number of threads where that matters and was not given.
+std::string shown(const std::string& text, const Function& f, const Values& values) {
+  const std::string item = std::string(threads_name) + "=";
+  bool matters = text.find(item) == std::string::npos;
+  matters = matters && std::any_of(f.peaks.begin(), f.peaks.end(), [](const std::string& peak) {
+              return peak.find(threads_name) != std::string::npos;
+            });
+  return matters ? fmt::format("{},{}{}", text, item, values.back()) : text;
 }
 
 int print(const std::vector<Function>& functions, const std::vector<std::string>& at, bool json) {
@@ -107,14 +129,37 @@ int print(const std::vector<Function>& functions, const std::vector<std::string>
       if (!values.ok()) return report(values.errors());
       auto point = f.at(*values);
       if (!point.ok()) return report(point.errors());
-      if (!json) print_point(text, *point);
-      points.push_back(Json{
-          {"at", text}, {"arena_bytes", point->arena_bytes}, {"lower_bound", point->lower_bound}});
+      if (!json) print_point(shown(text, f, *values), *point);
+      Json entry{{"at", text},
+                 {threads_name, values->back()},
+                 {"arena_bytes", point->arena_bytes},
+                 {"lower_bound", point->lower_bound}};
+      if (!point->undecided.empty()) entry["undecided"] = point->undecided;
+      points.push_back(std::move(entry));
     }
     root.push_back(Json{{"name", f.name}, {"arena_bytes", f.peaks}, {"points", points}});
   }
   if (json) std::printf("%s\n", root.dump(2).c_str());
   return 0;
+}
+
+// Asks the artifact, opened with that number of threads.
+Result<Point> memory_at(const repose_model& loaded, int32_t function, const Values& values) {
+  repose_options options = repose_default_options();
+  options.num_threads = static_cast<int32_t>(values.back());
+  repose_model* model = nullptr;
+  if (repose_open(loaded.api, &options, &model) != REPOSE_OK) {
+    return bad_dimension(repose_last_error(nullptr));
+  }
+  Point point;
+  const auto num_symbols = static_cast<int32_t>(values.size()) - 1;
+  const int32_t status = repose_memory_needed(model, function, values.data(), num_symbols,
+                                              &point.arena_bytes, nullptr);
+  const std::string text = repose_last_error(model);
+  repose_unload(model);
+  if (status != REPOSE_OK) return bad_dimension(text);
+  if (point.arena_bytes < 0) point.undecided = text;
+  return point;
 }
 
 }  // namespace
@@ -129,14 +174,17 @@ int print_memory(const CompiledModel& model, const std::vector<std::string>& at,
       out.symbols.push_back(
           {s.name, std::max<int64_t>(0, s.range.lower), s.range.upper, s.range.divisor});
     }
+    out.symbols.push_back(threads_symbol());
     for (const Region& r : f.plan.regions) out.peaks.push_back(dim_text(r.bytes, symbols));
     out.at = [&f, &symbols](const Values& values) -> Result<Point> {
       SymbolValues by_symbol;
       for (size_t i = 0; i < symbols.size(); ++i) {
         by_symbol.emplace(symbols[i].symbol.get(), values[i]);
       }
+      by_symbol.emplace(f.plan.num_threads.get(), values.back());
       const std::optional<PlanAt> plan = plan_at(f.plan, by_symbol);
-      return plan ? Point{plan->arena_bytes, plan->lower_bound} : Point{};
+      if (!plan) return Point{-1, -1, undecided_text(f)};
+      return Point{plan->arena_bytes, plan->lower_bound, ""};
     };
     functions.push_back(std::move(out));
   }
@@ -160,17 +208,11 @@ int print_memory(const LoadedModel& model, const std::vector<std::string>& at, b
       repose_get_symbol(handle, i, s, &symbol);
       out.symbols.push_back({symbol.name, symbol.lower, symbol.upper, symbol.divisor});
     }
+    out.symbols.push_back(threads_symbol());
     for (const Json& f : metadata["functions"]) {
       if (f["name"] == out.name) out.peaks = f["arena_bytes"].get<std::vector<std::string>>();
     }
-    out.at = [handle, i](const Values& values) -> Result<Point> {
-      Point point;
-      if (repose_memory_needed(handle, i, values.data(), static_cast<int32_t>(values.size()),
-                               &point.arena_bytes, nullptr) != REPOSE_OK) {
-        return bad_dimension(repose_last_error(handle));
-      }
-      return point;
-    };
+    out.at = [handle, i](const Values& values) { return memory_at(*handle, i, values); };
     functions.push_back(std::move(out));
   }
   return print(functions, at, json);

@@ -61,15 +61,18 @@ struct SymbolDescriptor {
   int64_t lower = 0, upper = INT64_MAX, divisor = 1;
 };
 
-// A graph function, lowered to host programs (src/host). `run` has no parameters; it reaches
-// inputs, outputs and memory through intrinsics. `sizes` has two buffer parameters of int64: bytes
-// (1,) and output_dims (k,); stores to output_dims are dropped where the caller passes null.
+// A graph function, lowered to host programs (src/host). `run` reaches inputs, outputs and memory
+// through intrinsics. `sizes` has two buffer parameters of int64: bytes (1,) and output_dims (k,);
+// stores to output_dims are dropped where the caller passes null. Both may have a scalar parameter
+// at the end: the number of threads that work on a call.
 struct ModelFunction {
   std::string name;
   std::vector<ValueDescriptor> inputs, outputs;
   std::vector<SymbolDescriptor> symbols;
   tir::PrimFunc run;
   tir::PrimFunc sizes;
+  int num_regions = 1;    // that `run` asks for
+  std::string unbounded;  // what decides the memory where `sizes` gives -1
 };
 
 struct ModelImage {

@@ -311,19 +311,18 @@ Value* FunctionEmitter::emit_host_call(const CallNode& c) {
   REPOSE_CHECK(is_host(mode_),
                std::string("`") + intrinsic_name(c.intrinsic) + "` outside of a host function");
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
-  auto frame_field = [&](unsigned i) {
-    return b_.CreateLoad(ptr, b_.CreateStructGEP(owner_.frame_type, frame_, i));
-  };
+  auto frame_field = [&](FrameField i) { return b_.CreateLoad(ptr, field(i)); };
   auto element = [&](llvm::Type* type, Value* base, Value* i) {
     return b_.CreateLoad(type, b_.CreateInBoundsGEP(type, base, i));
   };
   switch (c.intrinsic) {
     case Intrinsic::input_data:
-      return element(ptr, frame_field(0), emit(c.args[0]));
+      return element(ptr, frame_field(frame_input_data), emit(c.args[0]));
     case Intrinsic::input_dim:
-      return element(i64, element(ptr, frame_field(1), emit(c.args[0])), emit(c.args[1]));
+      return element(i64, element(ptr, frame_field(frame_input_shape), emit(c.args[0])),
+                     emit(c.args[1]));
     case Intrinsic::weight_data:
-      return b_.CreateGEP(b_.getInt8Ty(), frame_field(2), emit(c.args[0]));
+      return b_.CreateGEP(b_.getInt8Ty(), frame_field(frame_weights), emit(c.args[0]));
     case Intrinsic::sizes_symbol:
       REPOSE_CHECK(symbols_, "`sizes_symbol` outside of the memory query");
       return element(i64, symbols_, emit(c.args[0]));
@@ -378,12 +377,17 @@ Value* FunctionEmitter::emit_check_index(const CallNode& c) {
   return index;
 }
 
-// A string after the arguments says where the call comes from: a failure's text names it.
+// After the arguments may stand a handle, which is the memory of the program's own, and a string
+// that says where the call comes from: a failure's text names it.
 Value* FunctionEmitter::emit_call_program(const CallNode& c) {
   llvm::Function* callee = owner_.kernel(c.name);
   std::vector<Expr> given = c.args;
   const StringImmNode* origin = given.empty() ? nullptr : as<StringImmNode>(given.back());
   if (origin) given.pop_back();
+  if (callee->arg_size() < given.size() + 1) {
+    b_.CreateStore(emit(given.back()), field(frame_workspace));
+    given.pop_back();
+  }
   REPOSE_CHECK(callee->arg_size() == given.size() + 1,
                "call of `" + c.name + "` with a wrong number of arguments");
   std::vector<Value*> args{frame_};

@@ -1,5 +1,6 @@
-// Statements of a function: loops, parallel bodies, workspace, failures.
+// Statements of a function: loops, parallel bodies, memory of its own, failures.
 #include "codegen/llvm/emitter.h"
+#include "ir/workspace.h"
 #include "runtime/abi.h"
 
 namespace repose::codegen {
@@ -9,66 +10,10 @@ using llvm::Value;
 namespace {
 
 constexpr int64_t max_unrolled_extent = 64;
-constexpr int64_t max_stack_bytes = 16 << 10;  // of one function's workspace
-constexpr int64_t max_local_bytes = 64 << 10;  // of one local buffer on the stack
 constexpr int64_t workspace_align_bytes = 64;
 
-bool is_constant_one(const Expr& e) {
-  return is_const_int(e, 1);
-}
-
 bool is_outlined(const tir::ForNode& f, Mode mode) {
-  return mode == Mode::kernel && f.loop_kind == tir::ForKind::parallel &&
-         !is_constant_one(f.extent);
-}
-
-// Bytes of a buffer whose shape is constant; -1 where it is not.
-int64_t constant_bytes(const Buffer& buffer) {
-  int64_t bytes = buffer->dtype.size_bytes();
-  for (const Expr& extent : buffer->shape) {
-    int64_t n = 0;
-    if (!as_const_int(extent, &n) || n < 0 || __builtin_mul_overflow(bytes, n, &bytes)) return -1;
-  }
-  return bytes;
-}
-
-bool lives_on_stack(const Buffer& buffer) {
-  int64_t bytes = constant_bytes(buffer);
-  return buffer->scope == Scope::local && bytes >= 0 && bytes <= max_local_bytes;
-}
-
-struct Allocation {
-  Buffer buffer;
-  Expr bytes;  // in terms of what is known at the function's entry
-};
-
-// Every buffer of the function that needs workspace. Lets on the way are substituted, since sizes
-// are needed before their statements are reached.
-void find_allocations(const tir::Stmt& s, Mode mode, VarMap& lets, std::vector<Allocation>& out) {
-  if (const auto* seq = tir::as<tir::SeqNode>(s)) {
-    for (const tir::Stmt& child : seq->stmts) find_allocations(child, mode, lets, out);
-  } else if (const auto* f = tir::as<tir::ForNode>(s)) {
-    if (!is_outlined(*f, mode)) find_allocations(f->body, mode, lets, out);
-  } else if (const auto* let = tir::as<tir::LetNode>(s)) {
-    lets[let->var.get()] = substitute(let->value, lets);
-    find_allocations(let->body, mode, lets, out);
-  } else if (const auto* choice = tir::as<tir::IfNode>(s)) {
-    find_allocations(choice->then_body, mode, lets, out);
-    if (choice->else_body) find_allocations(choice->else_body, mode, lets, out);
-  } else if (const auto* loop = tir::as<tir::WhileNode>(s)) {
-    find_allocations(loop->body, mode, lets, out);
-  } else if (const auto* declare = tir::as<tir::DeclareNode>(s)) {
-    find_allocations(declare->body, mode, lets, out);
-  } else if (const auto* attr = tir::as<tir::AttrStmtNode>(s)) {
-    find_allocations(attr->body, mode, lets, out);
-  } else if (const auto* allocate = tir::as<tir::AllocateNode>(s)) {
-    if (!lives_on_stack(allocate->buffer)) {
-      Expr bytes = make_int(allocate->buffer->dtype.size_bytes());
-      for (const Expr& extent : allocate->buffer->shape) bytes = bytes * substitute(extent, lets);
-      out.push_back({allocate->buffer, bytes});
-    }
-    find_allocations(allocate->body, mode, lets, out);
-  }
+  return mode == Mode::kernel && is_parallel(f);
 }
 
 // Finds what a statement uses and does not define.
@@ -226,22 +171,14 @@ void FunctionEmitter::run(const tir::Stmt& body) {
   if (!is_terminated()) b_.CreateRet(b_.getInt32(0));
 }
 
-// One request for all of the function's workspace; buffers lie one after another, so that none
-// depends on when another one lives.
+// Buffers lie one after another in the memory that the caller reserved, so that none depends on
+// when another one lives. That of parallel loops begins behind them. Host functions use the stack
+// alone.
 void FunctionEmitter::plan_workspace(const tir::Stmt& body) {
-  std::vector<Allocation> allocations;
-  VarMap lets;
-  find_allocations(body, mode_, lets, allocations);
-  if (allocations.empty()) return;
-  int64_t stack_bytes = 0;
-  bool fits = true;
-  for (const Allocation& a : allocations) {
-    int64_t bytes = constant_bytes(a.buffer);
-    fits = fits && bytes >= 0 && bytes <= max_stack_bytes - stack_bytes;
-    stack_bytes += fits ? bytes : 0;
-  }
-  if (fits) {
-    for (const Allocation& a : allocations) {
+  const FunctionMemory memory = memory_of_function(body, mode_ == Mode::parallel_body);
+  const bool is_kernel = mode_ == Mode::kernel || mode_ == Mode::parallel_body;
+  if (memory.on_stack || !is_kernel) {
+    for (const Allocation& a : memory.allocations) {
       workspace_[a.buffer.get()] =
           stack(b_.getInt8Ty(), std::max<int64_t>(constant_bytes(a.buffer), 1),
                 workspace_align_bytes, a.buffer->name);
@@ -249,21 +186,39 @@ void FunctionEmitter::plan_workspace(const tir::Stmt& body) {
     return;
   }
   Scope scope(*this);
-  Value* total = b_.getInt64(0);
-  std::vector<Value*> offsets;
-  for (const Allocation& a : allocations) {
-    offsets.push_back(total);
+  workspace_end_ = workspace_begin();
+  for (const Allocation& a : memory.allocations) {
+    workspace_[a.buffer.get()] = workspace_end_;
     Value* padded = b_.CreateNSWAdd(emit_index(a.bytes), b_.getInt64(workspace_align_bytes - 1));
     padded = b_.CreateAnd(padded, b_.getInt64(~static_cast<uint64_t>(workspace_align_bytes - 1)));
-    total = b_.CreateNSWAdd(total, padded);
+    workspace_end_ =
+        b_.CreateInBoundsGEP(b_.getInt8Ty(), workspace_end_, padded, a.buffer->name + "_end");
   }
-  Value* base = b_.CreateCall(owner_.runtime("repose_rt_thread_workspace"), {frame_, total});
+}
+
+void FunctionEmitter::take_workspace(const Workspace& workspace) {
+  if (workspace.is_empty()) return;
+  Scope scope(*this);
+  const Var num_threads = make_var("num_threads");
+  bind(num_threads, b_.CreateLoad(b_.getInt64Ty(), b_.CreateStructGEP(owner_.frame_type, frame_,
+                                                                      frame_num_threads)));
+  Value* bytes = emit_index(total_bytes(workspace, num_threads));
+  Value* base = b_.CreateCall(owner_.runtime("repose_rt_region"), {frame_, b_.getInt32(0), bytes});
   Value* none = b_.CreateICmpEQ(base, llvm::Constant::getNullValue(b_.getPtrTy()));
   return_if_nonzero(b_.CreateSelect(none, b_.getInt32(REPOSE_RT_OUT_OF_MEMORY), b_.getInt32(0)));
-  for (size_t i = 0; i < allocations.size(); ++i) {
-    workspace_[allocations[i].buffer.get()] =
-        b_.CreateInBoundsGEP(b_.getInt8Ty(), base, offsets[i], allocations[i].buffer->name);
-  }
+  b_.CreateStore(base, field(frame_workspace));
+}
+
+Value* FunctionEmitter::field(FrameField i) {
+  return b_.CreateStructGEP(owner_.frame_type, frame_, i);
+}
+
+void FunctionEmitter::bind_num_threads(const Var& var) {
+  bind(var, b_.CreateLoad(b_.getInt64Ty(), field(frame_num_threads)));
+}
+
+Value* FunctionEmitter::workspace_begin() {
+  return b_.CreateLoad(b_.getPtrTy(), field(frame_workspace));
 }
 
 void FunctionEmitter::emit(const tir::Stmt& s) {
@@ -397,6 +352,7 @@ void FunctionEmitter::emit_parallel(const tir::ForNode& f) {
   std::vector<llvm::Type*> fields;
   std::vector<Value*> values;
   Value *min = nullptr, *extent = nullptr, *grain = b_.getInt64(1);
+  Value *workspaces = llvm::Constant::getNullValue(b_.getPtrTy()), *bytes = b_.getInt64(0);
   {
     Scope scope(*this);
     auto as_i64 = [&](Value* v) { return b_.CreateSExtOrTrunc(v, b_.getInt64Ty()); };
@@ -406,6 +362,11 @@ void FunctionEmitter::emit_parallel(const tir::ForNode& f) {
       grain = a->as_expr() ? as_i64(emit(*a->as_expr()))
                            : b_.getInt64(static_cast<uint64_t>(f.annotations.get_int("grain", 1)));
       grain = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, grain, b_.getInt64(1));
+    }
+    const FunctionMemory memory = memory_of_function(f.body, /*in_parallel=*/true);
+    if (!memory.on_stack) {
+      workspaces = workspace_end_ ? workspace_end_ : workspace_begin();
+      bytes = emit_index(total_bytes(memory));
     }
   }
   values.push_back(min);
@@ -419,8 +380,8 @@ void FunctionEmitter::emit_parallel(const tir::ForNode& f) {
   for (size_t i = 0; i < values.size(); ++i) {
     b_.CreateStore(values[i], b_.CreateStructGEP(closure_type, closure, static_cast<unsigned>(i)));
   }
-  return_if_nonzero(
-      b_.CreateCall(owner_.runtime("repose_rt_parallel"), {frame_, piece, closure, extent, grain}));
+  return_if_nonzero(b_.CreateCall(owner_.runtime("repose_rt_parallel"),
+                                  {frame_, piece, closure, extent, grain, workspaces, bytes}));
 }
 
 // Two functions: one with the runtime's signature that unpacks the closure, and one with the body,

@@ -12,12 +12,22 @@
 
 #include "codegen/llvm/arithmetic.h"
 #include "codegen/llvm/codegen.h"
+#include "ir/workspace.h"
 
 namespace repose::codegen {
 
 // Thrown inside this folder for programs that are valid and not covered; generate_* return it.
 struct Unsupported {
   Diagnostic diagnostic;
+};
+
+// Fields of repose_rt_frame.
+enum FrameField : unsigned {
+  frame_input_data,
+  frame_input_shape,
+  frame_weights,
+  frame_num_threads,
+  frame_workspace
 };
 
 // What the functions of one LLVM module share.
@@ -63,6 +73,7 @@ class FunctionEmitter {
 
   void bind(const Var& var, llvm::Value* value) { vars_[var.get()] = value; }
   void bind(const Buffer& buffer, llvm::Value* data) { buffers_[buffer.get()] = data; }
+  void bind_num_threads(const Var& var);  // to what the frame says
   void set_symbols(llvm::Value* symbols) { symbols_ = symbols; }
   llvm::IRBuilder<>& builder() { return b_; }
   // Storage on the stack, in the entry block.
@@ -70,6 +81,8 @@ class FunctionEmitter {
                           const std::string& name);
   // Emits `body`, and a return of 0 at its end.
   void run(const tir::Stmt& body);
+  // Emits the memory that `workspace` takes (region 0 of the frame), for the kernel called next.
+  void take_workspace(const Workspace& workspace);
 
  private:
   // ---- Statements (emit_stmt.cpp)
@@ -84,7 +97,9 @@ class FunctionEmitter {
   void emit_while(const tir::WhileNode& s);
   void emit_assert(const tir::AssertNode& s);
   void plan_workspace(const tir::Stmt& body);
-  struct Memory;  // where an element, or a vector of them, lies
+  llvm::Value* workspace_begin();
+  llvm::Value* field(FrameField i);  // its address
+  struct Memory;                     // where an element, or a vector of them, lies
   bool is_terminated() { return b_.GetInsertBlock()->getTerminator() != nullptr; }
   llvm::BasicBlock* block(const std::string& name);
   // Records an error and returns its status, in a block of its own, where `failed` holds.
@@ -145,6 +160,7 @@ class FunctionEmitter {
   std::unordered_map<const VarNode*, llvm::Value*> vars_;
   std::unordered_map<const BufferNode*, llvm::Value*> buffers_;
   std::unordered_map<const BufferNode*, llvm::Value*> workspace_;  // planned at entry
+  llvm::Value* workspace_end_ = nullptr;  // behind them; null: at the beginning
   std::unordered_set<const VarNode*> nonnegative_;
   std::vector<std::unordered_map<Expr, llvm::Value*>> memo_;  // keeps its keys alive
   std::unordered_map<Expr, bool> reads_memory_;

@@ -21,23 +21,21 @@ namespace {
 
 constexpr unsigned max_threads = 8;
 
-// What one call records.
-struct Frame {
-  repose_rt_frame base{};
+// What one call records and takes.
+struct Run {
   std::mutex mutex;
   std::string message;
+  std::unique_ptr<void, decltype(&std::free)> workspace{nullptr, &std::free};
 };
 
-// Workspaces of the running kernel or body on this thread; those of an interrupted one lie below.
-using Workspace = std::unique_ptr<void, decltype(&std::free)>;
-thread_local std::vector<Workspace> workspaces;
-
-struct WorkspaceScope {
-  size_t size = workspaces.size();
-  ~WorkspaceScope() {
-    workspaces.erase(workspaces.begin() + static_cast<ptrdiff_t>(size), workspaces.end());
-  }
+// That of the call, or of a piece of a parallel loop.
+struct Frame : repose_rt_frame {
+  Run* run = nullptr;
 };
+
+Run& run_of(repose_rt_frame* frame) {
+  return *static_cast<Frame*>(frame)->run;
+}
 
 std::string fill_in(const char* message, const int64_t* values, int32_t count) {
   std::string text = message;
@@ -54,36 +52,34 @@ std::string fill_in(const char* message, const int64_t* values, int32_t count) {
 
 int32_t fail(repose_rt_frame* frame, int32_t status, const char* message, const int64_t* values,
              int32_t count) {
-  auto* f = reinterpret_cast<Frame*>(frame);
-  std::lock_guard lock(f->mutex);
-  if (f->message.empty()) f->message = fill_in(message, values, count);
+  Run& run = run_of(frame);
+  std::lock_guard lock(run.mutex);
+  if (run.message.empty()) run.message = fill_in(message, values, count);
   return status;
 }
 
-void* thread_workspace(repose_rt_frame* frame, int64_t bytes) {
-  size_t size = (static_cast<size_t>(bytes) + 127) & ~size_t{63};
-  void* p = bytes < 0 ? nullptr : std::aligned_alloc(64, size);
-  if (!p) {
+// The one region of an entry: the program's workspace.
+void* region(repose_rt_frame* frame, int32_t, int64_t bytes) {
+  auto& workspace = run_of(frame).workspace;
+  const size_t size = (static_cast<size_t>(bytes) + 127) & ~size_t{63};
+  workspace.reset(bytes < 0 ? nullptr : std::aligned_alloc(64, size));
+  if (!workspace) {
     fail(frame, REPOSE_RT_OUT_OF_MEMORY, "out of memory: {0} bytes of workspace", &bytes, 1);
-    return nullptr;
   }
-  workspaces.emplace_back(p, &std::free);
-  return p;
+  return workspace.get();
 }
 
 int32_t parallel(repose_rt_frame* frame, repose_rt_body body, void* closure, int64_t extent,
-                 int64_t grain) {
+                 int64_t grain, void* workspaces, int64_t workspace_bytes) {
   if (extent <= 0) return 0;
-  int64_t pieces = (extent + grain - 1) / grain;
-  auto threads =
-      static_cast<int64_t>(std::clamp(std::thread::hardware_concurrency(), 1u, max_threads));
-  pieces = std::min(pieces, threads);
+  const int64_t pieces = std::min((extent + grain - 1) / grain, frame->num_threads);
   std::vector<int32_t> statuses(static_cast<size_t>(pieces));
   auto run = [&](int64_t i) {
-    WorkspaceScope scope;
+    Frame inner = *static_cast<Frame*>(frame);
+    inner.workspace = static_cast<char*>(workspaces) + i * workspace_bytes;
     int64_t begin = extent / pieces * i + std::min(i, extent % pieces);
     int64_t end = extent / pieces * (i + 1) + std::min(i + 1, extent % pieces);
-    statuses[static_cast<size_t>(i)] = body(frame, closure, begin, end);
+    statuses[static_cast<size_t>(i)] = body(&inner, closure, begin, end);
   };
   std::vector<std::thread> others;
   for (int64_t i = 1; i < pieces; ++i) others.emplace_back(run, i);
@@ -101,11 +97,13 @@ class JitProgram final : public CompiledProgram {
       : jit_(std::move(jit)), entry_(entry) {}
 
   Result<void> call(void* const* buffers, const int64_t* scalars) const override {
-    Frame frame;
-    WorkspaceScope scope;
-    int32_t status = entry_(&frame.base, buffers, scalars);
+    Run run;
+    Frame frame{};
+    frame.num_threads = std::clamp(std::thread::hardware_concurrency(), 1u, max_threads);
+    frame.run = &run;
+    int32_t status = entry_(&frame, buffers, scalars);
     if (status == 0) return {};
-    return error(DiagnosticKind::run_time_check, {}, "{}", frame.message);
+    return error(DiagnosticKind::run_time_check, {}, "{}", run.message);
   }
 
  private:
@@ -130,7 +128,7 @@ Result<std::unique_ptr<CompiledProgram>> load(std::string object) {
   };
   define("repose_rt_fail", &fail);
   define("repose_rt_parallel", &parallel);
-  define("repose_rt_thread_workspace", &thread_workspace);
+  define("repose_rt_region", &region);
   // What LLVM itself may call for big copies.
   define("memcpy", static_cast<void* (*)(void*, const void*, size_t)>(&std::memcpy));
   define("memmove", static_cast<void* (*)(void*, const void*, size_t)>(&std::memmove));

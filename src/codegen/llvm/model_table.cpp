@@ -11,7 +11,7 @@ using llvm::Constant;
 namespace {
 
 static_assert(sizeof(repose_rt_dim) == 16 && sizeof(repose_rt_value) == 40 &&
-                  sizeof(repose_rt_symbol) == 32 && sizeof(repose_rt_function) == 64 &&
+                  sizeof(repose_rt_symbol) == 32 && sizeof(repose_rt_function) == 72 &&
                   sizeof(repose_rt_model) == 80,
               "runtime/abi.h changed: change the tables too");
 
@@ -79,9 +79,9 @@ Constant* TableBuilder::function(const ModelFunction& f, const HostFunctions& ho
   auto count = [&](const std::vector<Constant*>& list) {
     return i32(static_cast<int64_t>(list.size()));
   };
-  return record({text(f.name), count(inputs), count(outputs), count(symbols), i32(0),
+  return record({text(f.name), count(inputs), count(outputs), count(symbols), i32(f.num_regions),
                  array(inputs, "inputs"), array(outputs, "outputs"), array(symbols, "symbols"),
-                 host.run, host.sizes});
+                 host.run, host.sizes, f.unbounded.empty() ? null() : text(f.unbounded)});
 }
 
 void define_ffi_entry(ModuleEmitter& emitter, const std::string& function, size_t index) {

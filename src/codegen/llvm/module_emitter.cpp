@@ -35,7 +35,7 @@ bool may_alias(const tir::PrimFunc& f, size_t param) {
 
 llvm::StructType* make_frame_type(llvm::LLVMContext& context) {
   auto* ptr = llvm::PointerType::getUnqual(context);
-  return llvm::StructType::get(context, {ptr, ptr, ptr});
+  return llvm::StructType::get(context, {ptr, ptr, ptr, llvm::Type::getInt64Ty(context), ptr});
 }
 
 }  // namespace
@@ -110,19 +110,21 @@ void ModuleEmitter::define_kernel(const std::string& name, const tir::PrimFunc& 
 }
 
 llvm::Function* ModuleEmitter::define_run(const std::string& name, const tir::PrimFunc& f) {
-  REPOSE_CHECK(f->params.empty(), "the host function reaches its operands through intrinsics");
+  REPOSE_CHECK(f->params.size() <= 1 && (f->params.empty() || !f->params[0].buffer),
+               "the host function reaches its operands through intrinsics");
   llvm::IRBuilder<> b(module.getContext());
   auto* function =
       llvm::Function::Create(llvm::FunctionType::get(b.getInt32Ty(), {b.getPtrTy()}, false),
                              llvm::Function::InternalLinkage, "repose_run_" + name, module);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   FunctionEmitter emitter(*this, function, Mode::host);
+  if (!f->params.empty()) emitter.bind_num_threads(f->params[0].var);
   emitter.run(f->body);
   return function;
 }
 
 llvm::Function* ModuleEmitter::define_sizes(const std::string& name, const tir::PrimFunc& f) {
-  REPOSE_CHECK(f->params.size() == 2 && f->params[0].buffer && f->params[1].buffer,
+  REPOSE_CHECK(f->params.size() >= 2 && f->params[0].buffer && f->params[1].buffer,
                "the memory query has the parameters bytes and output_dims");
   llvm::IRBuilder<> types(module.getContext());
   llvm::Type* ptr = types.getPtrTy();
@@ -145,6 +147,7 @@ llvm::Function* ModuleEmitter::define_sizes(const std::string& name, const tir::
   Value* scratch = emitter.stack(b.getInt64Ty(), count, 8, "scratch");
   Value* none = b.CreateICmpEQ(function->getArg(3), llvm::Constant::getNullValue(ptr));
   emitter.bind(dims, b.CreateSelect(none, scratch, function->getArg(3)));
+  if (f->params.size() > 2) emitter.bind_num_threads(f->params[2].var);
   emitter.run(f->body);
   return function;
 }
@@ -156,7 +159,8 @@ llvm::Function* ModuleEmitter::define_entry(const std::string& name, const std::
   auto* function =
       llvm::Function::Create(llvm::FunctionType::get(types.getInt32Ty(), {ptr, ptr, ptr}, false),
                              llvm::Function::ExternalLinkage, name, module);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(module.getContext(), "entry", function));
+  FunctionEmitter emitter(*this, function, Mode::kernel);
+  llvm::IRBuilder<>& b = emitter.builder();
   Arithmetic arithmetic(b, module, target);
   std::vector<Value*> args{function->getArg(0)};
   uint64_t buffers = 0, scalars = 0;
@@ -166,7 +170,11 @@ llvm::Function* ModuleEmitter::define_entry(const std::string& name, const std::
         p.buffer ? b.CreateInBoundsGEP(ptr, function->getArg(1), b.getInt64(buffers++))
                  : b.CreateInBoundsGEP(b.getInt64Ty(), function->getArg(2), b.getInt64(scalars++));
     args.push_back(b.CreateLoad(type, slot));  // little-endian: the low bytes of the slot
+    if (!p.buffer) emitter.bind(p.var, arithmetic.from_memory(args.back(), p.var->dtype));
   }
+  auto workspace = workspace_of(kernel_name, f);
+  if (!workspace.ok()) throw Unsupported{workspace.errors()[0]};
+  emitter.take_workspace(*workspace);
   b.CreateRet(b.CreateCall(kernel(kernel_name), args));
   return function;
 }
@@ -182,8 +190,7 @@ llvm::FunctionCallee ModuleEmitter::runtime(const std::string& name) {
   if (name == "repose_rt_fail") signature(i32, {ptr, i32, ptr, ptr, i32});
   if (name == "repose_rt_region") signature(ptr, {ptr, i32, i64});
   if (name == "repose_rt_output") signature(ptr, {ptr, i32, ptr, i32, ptr});
-  if (name == "repose_rt_parallel") signature(i32, {ptr, ptr, ptr, i64, i64});
-  if (name == "repose_rt_thread_workspace") signature(ptr, {ptr, i64});
+  if (name == "repose_rt_parallel") signature(i32, {ptr, ptr, ptr, i64, i64, ptr, i64});
   if (name == "repose_rt_tvm_ffi_call") signature(i32, {i32, ptr, i32, ptr});
   REPOSE_CHECK(type, "no function of the runtime: " + name);
   llvm::FunctionCallee callee = module.getOrInsertFunction(name, type);

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "script/read_attr.h"
 #include "script/read_graph.h"
 #include "script/read_tensor.h"
 #include "script/read_types.h"
@@ -24,14 +25,6 @@ struct DefinitionText {
   Position at;
   const Statement* statement;
 };
-
-std::string decorator_name(const Statement& s) {
-  for (const Node* d : s.decorators) {
-    std::string name = dotted_name(d->kind == NodeKind::call ? *d->kids[0] : *d);
-    if (!name.empty()) return name;
-  }
-  return "";
-}
 
 class NoNames : public NameScope {
  public:
@@ -78,7 +71,7 @@ void FileReader::read_function(const Statement& s) {
   std::string decorator = decorator_name(s);
   if (decorator == "R.function") {
     add_definition(DefinitionKind::graph, s.name, s.name_at, &s);
-  } else if (decorator == "T.prim_func" || decorator == "tirx.prim_func") {
+  } else if (decorator == "T.prim_func") {
     add_definition(DefinitionKind::tensor, s.name, s.name_at, &s);
   } else {
     context_.fail(DiagnosticKind::syntax, s.at,
@@ -87,8 +80,8 @@ void FileReader::read_function(const Statement& s) {
 }
 
 bool FileReader::read_module_info(const Statement& s) {
-  if (s.kind != SyntaxKind::expression || s.value->kind != NodeKind::call) return false;
-  std::string callee = dotted_name(*s.value->kids[0]);
+  if (s.kind != SyntaxKind::expression) return false;
+  std::string callee = callee_name(s.value);
   bool is_attrs = callee == "I.module_attrs", is_infos = callee == "I.module_global_infos";
   if (!is_attrs && !is_infos) return false;
   if (s.value->kids.size() != 2) {
@@ -113,8 +106,7 @@ void FileReader::read_class(const Statement& s) {
     if (inner->kind == SyntaxKind::function) {
       read_function(*inner);
     } else if (inner->kind == SyntaxKind::assign && inner->target->kind == NodeKind::name &&
-               inner->value && inner->value->kind == NodeKind::call &&
-               dotted_name(*inner->value->kids[0]) == "R.ExternFunc") {
+               callee_name(inner->value) == "R.ExternFunc") {
       add_definition(DefinitionKind::external, inner->target->text, inner->at, inner);
     } else if (inner->kind != SyntaxKind::pass && !read_module_info(*inner) &&
                !(inner->kind == SyntaxKind::expression && inner->value->kind == NodeKind::string)) {
@@ -273,10 +265,7 @@ Result<Module> FileReader::read() {
         read_function(*s);
         break;
       case SyntaxKind::assign: {
-        const Node* value = s->value;
-        std::string callee =
-            value && value->kind == NodeKind::call ? dotted_name(*value->kids[0]) : "";
-        if (s->target->kind == NodeKind::name && callee.ends_with("TypeVar")) {
+        if (s->target->kind == NodeKind::name && callee_name(s->value).ends_with("TypeVar")) {
           symbols_.push_back(s->target->text);
           break;
         }

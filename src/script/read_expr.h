@@ -6,24 +6,9 @@
 #include <vector>
 
 #include "expr/expr.h"
-#include "ir/attrs.h"
-#include "script/syntax.h"
+#include "script/read_context.h"
 
 namespace repose::script {
-
-// Where errors go, and what they point at.
-struct ReadContext {
-  SyntaxTree& tree;
-  Diagnostics& errors;
-
-  Span span(const Node& node) const { return tree.span(node.at); }
-  template <class... Args>
-  std::nullptr_t fail(DiagnosticKind kind, const Position& at, fmt::format_string<Args...> text,
-                      Args&&... args) {
-    errors.push_back(error(kind, tree.span(at), text, std::forward<Args>(args)...));
-    return nullptr;
-  }
-};
 
 // What names in expressions stand for.
 class NameScope {
@@ -39,9 +24,6 @@ class NameScope {
   // Every name that could have been meant.
   virtual std::vector<std::string> candidates() const { return {}; }
 };
-
-// The name nearest to `name` that is at most a third of it away: ", did you mean `x`?", or "".
-std::string suggest(std::string_view name, const std::vector<std::string>& candidates);
 
 class ExprReader {
  public:
@@ -76,21 +58,17 @@ class ExprReader {
   Expr read_named_call(const Node& node, Intrinsic intrinsic);
   Expr read_conversion(const Node& node, DType dtype, const Node& operand, DType expected);
   Expr read_choice(const Node& node, bool lazy, DType expected);
+  bool takes(const Node& node, std::string_view name, size_t count);
+  Expr read_limit(const Node& node, std::string_view name);
+  std::optional<int> read_lanes(const Node& node);
+  Expr read_ramp(const Node& node, DType expected);
+  Expr read_broadcast(const Node& node, DType expected);
+  Expr read_ceil_div(const Node& node, DType expected);
+  Expr read_reinterpret(const Node& node);
+  Expr read_check_index(const Node& node);
   bool read_pair(const Node& a, const Node& b, DType expected, Expr* x, Expr* y);
   bool reconcile(const Node& node, Expr& a, Expr& b);
   Expr make_operation(const Node& node, ExprKind kind, Expr a, Expr b);
 };
-
-bool is_literal(const Node& node);  // a number with any sign
-// The value of an integer literal, its sign included; false: it needs more than 64 bits (unsigned
-// values above the signed range give their bits and *is_unsigned).
-bool integer_value(const Node& node, int64_t* value, bool* is_unsigned);
-double real_value(const Node& node);
-std::optional<int64_t> constant_integer(const Node& node);  // a literal
-
-// An attribute's value: literals, strings, lists, dictionaries, dtypes, expressions.
-std::optional<Attr> read_attr(ReadContext& context, ExprReader& reader, const Node& node);
-// The entries of a dictionary with string keys.
-bool read_attr_dict(ReadContext& context, ExprReader& reader, const Node& node, Attrs* attrs);
 
 }  // namespace repose::script

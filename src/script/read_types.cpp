@@ -1,18 +1,12 @@
 // Annotations of the text as types.
 #include "script/read_types.h"
 
-#include <functional>
+#include "script/literal.h"
+#include "script/suggest.h"
 
 namespace repose::script {
 
 namespace {
-
-const Node* keyword(const Node& call, std::string_view name) {
-  for (const Keyword& k : call.keywords) {
-    if (k.name == name) return k.value;
-  }
-  return nullptr;
-}
 
 // "R.Tensor" of R.Tensor(…) and of R.Tensor.
 std::string annotation_name(const Node& node) {
@@ -21,10 +15,6 @@ std::string annotation_name(const Node& node) {
 
 const Node* positional(const Node& node, size_t i) {
   return node.kind == NodeKind::call && i + 1 < node.kids.size() ? node.kids[i + 1] : nullptr;
-}
-
-bool is_list(const Node& n) {
-  return n.kind == NodeKind::tuple || n.kind == NodeKind::list;
 }
 
 // A name, or a string that holds nothing else; "" otherwise.
@@ -51,12 +41,12 @@ void TypeReader::visit_binding_names(
     }
   };
   if (name == "R.Tensor") {
-    const Node* shape = keyword(annotation, "shape");
+    const Node* shape = keyword_argument(annotation, "shape");
     visit_dims(shape ? shape : positional(annotation, 0), VarRole::dimension);
   } else if (name == "R.Shape") {
     visit_dims(positional(annotation, 0), VarRole::value);
   } else if (name == "R.Prim") {
-    if (const Node* value = keyword(annotation, "value")) {
+    if (const Node* value = keyword_argument(annotation, "value")) {
       std::string bare = bare_name(*value);
       if (!bare.empty()) bind(*value, bare, VarRole::value);
     }
@@ -167,9 +157,9 @@ Type TypeReader::read(const Node& a) {
 
 Type TypeReader::read_tensor(const Node& a) {
   if (a.kind != NodeKind::call) return tensor_type_of_rank(-1, {});
-  const Node* shape = keyword(a, "shape");
-  const Node* dtype_node = keyword(a, "dtype");
-  const Node* strides_node = keyword(a, "strides");
+  const Node* shape = keyword_argument(a, "shape");
+  const Node* dtype_node = keyword_argument(a, "dtype");
+  const Node* strides_node = keyword_argument(a, "strides");
   size_t next = 0;
   if (const Node* first = positional(a, 0)) {
     if (first->kind == NodeKind::string && !positional(a, 1)) {  // R.Tensor("float32")
@@ -249,7 +239,7 @@ Type TypeReader::read_shape(const Node& a) {
     return members ? shape_type(std::move(*members)) : nullptr;
   }
   int64_t rank = -1;
-  if (const Node* ndim = keyword(a, "ndim")) {
+  if (const Node* ndim = keyword_argument(a, "ndim")) {
     auto value = constant_integer(*ndim);
     if (!value || *value < -1 || *value > 1024) {
       return context_.fail(DiagnosticKind::bad_argument, ndim->at, "expected a rank");
@@ -260,12 +250,12 @@ Type TypeReader::read_shape(const Node& a) {
 }
 
 Type TypeReader::read_prim(const Node& a) {
-  if (const Node* value = keyword(a, "value")) {
+  if (const Node* value = keyword_argument(a, "value")) {
     Expr e = exprs_.read_quoted(*value, {});
     return e ? prim_type_of(std::move(e)) : nullptr;
   }
   const Node* dtype_node = positional(a, 0);
-  if (!dtype_node) dtype_node = keyword(a, "dtype");
+  if (!dtype_node) dtype_node = keyword_argument(a, "dtype");
   if (!dtype_node) {
     return context_.fail(DiagnosticKind::wrong_arity, a.at, "`R.Prim` needs a dtype or `value=`");
   }
@@ -274,9 +264,9 @@ Type TypeReader::read_prim(const Node& a) {
 }
 
 Type TypeReader::read_callable(const Node& a) {
-  const Node* result = keyword(a, "ret");
-  const Node* purity = keyword(a, "purity");
-  const Node* params = keyword(a, "params");
+  const Node* result = keyword_argument(a, "ret");
+  const Node* purity = keyword_argument(a, "purity");
+  const Node* params = keyword_argument(a, "params");
   if (a.kind != NodeKind::call) return opaque_function_type(any_type(), false);
   if (!params) params = positional(a, 0);
   if (!result) result = positional(a, 1);

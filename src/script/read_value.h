@@ -1,7 +1,7 @@
 // Reads right-hand sides of graph functions: calls, constants, tuples, operators' sugar.
 #pragma once
 
-#include "script/read_graph.h"
+#include "script/module_reader.h"
 #include "script/read_types.h"
 
 namespace repose::script {
@@ -18,6 +18,9 @@ class ValueReader {
 
   // A value that the Builder has not seen yet. Null: an error was reported.
   graph::Value read(const Node& node);
+  // The same as a leaf, which has its type. `at`: where errors of the Builder point.
+  graph::Value read_leaf(const Node& node, const Position& at);
+  graph::Value leaf_of(const graph::Value& value, const Position& at);
 
  private:
   ModuleReader& module_;
@@ -32,22 +35,41 @@ class ValueReader {
     return context_.fail(kind, node.at, text, std::forward<Args>(args)...);
   }
   bool is_scalar(const Node& node);
+  const OpDef* find_op(const Node& node, const std::string& name);
+  graph::Value read_tuple(std::span<Node* const> nodes);
   graph::Value read_name(const Node& node);
   graph::Value read_global(const Node& node, const std::string& name);
+  graph::Value read_unary(const Node& node);
   graph::Value read_binary(const Node& node);
   graph::Value read_item(const Node& node);
   graph::Value read_call(const Node& node);
   graph::Value read_function_call(const Node& node, graph::Value callee);
   graph::Value read_special(const Node& node, const std::string& name, bool* handled);
+
+  // read_constant.cpp.
   graph::Value read_constant(const Node& node);
+  std::optional<std::vector<int64_t>> read_empty_shape(const Node& node);
+  std::optional<Scalar> read_element(const Node& node, DType dtype);
   graph::Value read_weight(const Node& node);
+
+  // read_op_call.cpp.
+  struct OpCall;
   graph::Value read_op_call(const Node& node, const OpDef& op);
-  graph::Value read_arg(const Node& node, const OpDef& op, const ArgSpec* spec, DType like);
-  graph::Value read_program_args(const Node& node);
-  bool read_type_args(const Node& node, const OpDef& op, std::vector<Type>* out);
+  bool sort_positional(OpCall& call);
+  bool sort_keywords(OpCall& call);
+  bool read_operands(const OpCall& call, std::vector<graph::Value>* operands);
+  bool fill_left_out(const OpCall& call, std::vector<graph::Value>* operands);
+  bool pass_symbols(const OpCall& call, std::vector<graph::Value>* operands);
   bool permute_program(const Node& node, const std::string& program, size_t symbols,
                        size_t results);
-  const OpDef* find_op(const Node& node, const std::string& name);
+  graph::Value read_arg(const Node& node, const OpDef& op, const ArgSpec* spec, DType like);
+  graph::Value read_leaf_arg(const Node& node, const OpDef& op, const ArgSpec* spec, DType like);
+  graph::Value read_program_args(const Node& node);
+  bool read_types(const Node& node, std::vector<Type>* types);
+  bool read_type_args(const Node& node, OpCall& call);
 };
+
+// Is this keyword argument of a call a type, or types?
+bool is_type_keyword(std::string_view name);
 
 }  // namespace repose::script

@@ -1,31 +1,15 @@
-// The parser of the syntax tree: recursive descent over tokens, with recovery by indentation.
+// Statements of the text as syntax trees, with recovery by indentation.
 #include "script/syntax.h"
 
-#include <algorithm>
+#include "script/expression_parser.h"
 
 namespace repose::script {
 
 namespace {
 
-struct BinaryOperator {
-  std::string_view text;
-  int level;
-  bool is_right_associative = false;
-};
-constexpr BinaryOperator binary_operators[] = {
-    {"or", 1}, {"and", 2}, {"==", 4}, {"!=", 4},  {"<", 4},  {"<=", 4}, {">", 4},
-    {">=", 4}, {"|", 5},   {"^", 6},  {"&", 7},   {"<<", 8}, {">>", 8}, {"+", 9},
-    {"-", 9},  {"*", 10},  {"/", 10}, {"//", 10}, {"%", 10}, {"@", 10}, {"**", 12, true}};
-constexpr int level_not = 3;
-constexpr int level_compare = 4;
-constexpr int level_unary = 11;
-
-class Parser {
+class StatementParser : public ExpressionParser {
  public:
-  Parser(SyntaxTree& tree, Lexer lexer, Diagnostics& errors)
-      : tree_(tree), lexer_(std::move(lexer)), errors_(errors) {
-    advance();
-  }
+  using ExpressionParser::ExpressionParser;
 
   void parse_file() {
     while (token_.kind != TokenKind::end) {
@@ -42,383 +26,15 @@ class Parser {
     }
   }
 
-  Node* parse_all() {
-    Node* node = parse_test();
-    if (node && token_.kind != TokenKind::end) return fail("expected the end of the expression");
-    return node;
-  }
-
  private:
-  SyntaxTree& tree_;
-  Lexer lexer_;
-  Diagnostics& errors_;
-  Token token_;
-  int depth_ = 0;
   int block_depth_ = 0;
 
-  // ---- Tokens --------------------------------------------------------------------------------
-
-  void advance() { token_ = lexer_.next(); }
-
-  std::string found() const {
-    switch (token_.kind) {
-      case TokenKind::newline:
-        return "the end of the line";
-      case TokenKind::indent:
-        return "an indentation";
-      case TokenKind::dedent:
-        return "the end of the block";
-      case TokenKind::end:
-        return "the end of the text";
-      case TokenKind::string:
-        return "a string";
-      default:
-        return "`" + std::string(token_.text) + "`";
-    }
-  }
-  void report(DiagnosticKind kind, const Position& at, std::string text) {
-    errors_.push_back({kind, tree_.span(at), std::move(text), {}});
-  }
-  std::nullptr_t fail(const std::string& what) {
-    if (token_.kind == TokenKind::bad) {
-      report(DiagnosticKind::syntax, token_.at, token_.value);
-    } else {
-      report(DiagnosticKind::syntax, token_.at, what + ", found " + found());
-    }
-    return nullptr;
-  }
-  bool accept(std::string_view symbol) {
-    if (!token_.is(symbol)) return false;
-    advance();
-    return true;
-  }
-  bool accept_name(std::string_view name) {
-    if (!token_.is_name(name)) return false;
-    advance();
-    return true;
-  }
-  bool expect(std::string_view symbol, const char* where) {
-    if (accept(symbol)) return true;
-    fail("expected `" + std::string(symbol) + "` " + where);
-    return false;
-  }
   // Drops what is left of a statement that starts at column `indent` + 1, and its block.
   void recover(int indent) {
     if (token_.kind == TokenKind::dedent || token_.kind == TokenKind::end) return;
     lexer_.skip_deeper_than(indent);
     advance();
   }
-
-  Node* make(NodeKind kind, const Position& at, std::string text = "") {
-    Node& node = tree_.nodes.emplace_back();
-    node.kind = kind;
-    node.at = at;
-    node.text = std::move(text);
-    return &node;
-  }
-  void add(Node* parent, Node* kid) {
-    parent->kids.push_back(kid);
-    if (kid) parent->height = std::max(parent->height, kid->height + 1);
-  }
-  bool too_deep(int height, const Position& at) {
-    if (height <= max_nesting) return false;
-    report(DiagnosticKind::nesting_too_deep, at,
-           fmt::format("more than {} levels of nesting", max_nesting));
-    return true;
-  }
-
-  // ---- Expressions ---------------------------------------------------------------------------
-
-  struct Nest {
-    explicit Nest(int& depth) : depth(depth) { ++depth; }
-    ~Nest() { --depth; }
-    int& depth;
-  };
-
-  Node* parse_test() {
-    Nest nest(depth_);
-    if (too_deep(depth_, token_.at)) return nullptr;
-    if (token_.is_name("lambda")) return parse_lambda();
-    Node* value = parse_operators(1);
-    if (!value || !token_.is_name("if")) return value;
-    Node* node = make(NodeKind::conditional, value->at);
-    advance();
-    Node* condition = parse_operators(1);
-    if (!condition) return nullptr;
-    if (!accept_name("else")) return fail("expected `else`");
-    Node* other = parse_test();
-    if (!other) return nullptr;
-    for (Node* kid : {value, condition, other}) add(node, kid);
-    return too_deep(node->height, node->at) ? nullptr : node;
-  }
-
-  Node* parse_lambda() {
-    Node* node = make(NodeKind::lambda, token_.at);
-    advance();
-    while (!token_.is(":")) {
-      if (token_.kind != TokenKind::name && !token_.is(",")) return fail("expected a parameter");
-      advance();
-    }
-    advance();
-    Node* body = parse_test();
-    if (!body) return nullptr;
-    size_t end = token_.at.offset;
-    std::string_view text = tree_.source->text;
-    text = text.substr(node->at.offset, end - node->at.offset);
-    for (char c : text) {  // one line, single spaces
-      bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
-      if (space && (node->text.empty() || node->text.back() == ' ')) continue;
-      node->text += space ? ' ' : c;
-    }
-    while (!node->text.empty() && node->text.back() == ' ') node->text.pop_back();
-    add(node, body);
-    return node;
-  }
-
-  const BinaryOperator* operator_here(int level) const {
-    if (token_.kind != TokenKind::symbol && token_.kind != TokenKind::name) return nullptr;
-    for (const BinaryOperator& op : binary_operators) {
-      if (op.level >= level && op.text == token_.text) return &op;
-    }
-    return nullptr;
-  }
-
-  Node* parse_operators(int level) {
-    Node* left = parse_prefix();
-    if (!left) return nullptr;
-    bool compared = false;
-    while (const BinaryOperator* op = operator_here(level)) {
-      if (op->level == level_compare && compared) {
-        return fail("comparisons don't chain: expected `and` between them");
-      }
-      compared = op->level == level_compare;
-      Node* node = make(NodeKind::binary, token_.at, std::string(op->text));
-      advance();
-      Node* right = nullptr;
-      if (op->level < level_not && token_.is_name("not")) {
-        right = parse_prefix();
-      } else {
-        Nest nest(depth_);
-        if (too_deep(depth_, token_.at)) return nullptr;
-        right = parse_operators(op->is_right_associative ? op->level - 1 : op->level + 1);
-      }
-      if (!right) return nullptr;
-      node->kids = {left, right};
-      node->height = std::max(left->height, right->height + 1);
-      node->chain = left->chain + 1;
-      if (node->chain > max_chain) {
-        report(DiagnosticKind::nesting_too_deep, node->at,
-               fmt::format("more than {} operators in a row", max_chain));
-        return nullptr;
-      }
-      if (too_deep(node->height, node->at)) return nullptr;
-      left = node;
-    }
-    return left;
-  }
-
-  Node* parse_prefix() {
-    bool is_not = token_.is_name("not");
-    if (!is_not && !token_.is("-") && !token_.is("+") && !token_.is("~")) return parse_postfix();
-    Nest nest(depth_);
-    if (too_deep(depth_, token_.at)) return nullptr;
-    Node* node = make(NodeKind::unary, token_.at, std::string(token_.text));
-    advance();
-    Node* operand = parse_operators(is_not ? level_not : level_unary);
-    if (!operand) return nullptr;
-    add(node, operand);
-    return too_deep(node->height, node->at) ? nullptr : node;
-  }
-
-  Node* parse_postfix() {
-    Node* node = parse_atom();
-    while (node) {
-      Node* outer = nullptr;
-      if (token_.is(".")) {
-        outer = make(NodeKind::attribute, node->at);
-        advance();
-        if (token_.kind != TokenKind::name) return fail("expected a name after `.`");
-        outer->text = token_.text;
-        advance();
-        add(outer, node);
-      } else if (token_.is("(")) {
-        outer = make(NodeKind::call, node->at);
-        add(outer, node);
-        if (!parse_arguments(outer)) return nullptr;
-      } else if (token_.is("[")) {
-        outer = make(NodeKind::subscript, node->at);
-        add(outer, node);
-        if (!parse_subscripts(outer)) return nullptr;
-      } else {
-        return node;
-      }
-      if (too_deep(outer->height, outer->at)) return nullptr;
-      node = outer;
-    }
-    return nullptr;
-  }
-
-  bool parse_arguments(Node* call) {
-    advance();
-    while (!token_.is(")")) {
-      if (token_.kind == TokenKind::name && !is_keyword(token_.text)) {
-        // A name before `=` is a keyword argument.
-        Node* value = parse_test();
-        if (!value) return false;
-        if (token_.is("=")) {
-          if (value->kind != NodeKind::name) {
-            fail("expected `,` or `)` after an argument");
-            return false;
-          }
-          Position at = value->at;
-          std::string name = value->text;
-          advance();
-          Node* given = parse_test();
-          if (!given) return false;
-          for (const Keyword& k : call->keywords) {
-            if (k.name == name) {
-              report(DiagnosticKind::bad_argument, at,
-                     fmt::format("argument `{}` is given twice", name));
-              return false;
-            }
-          }
-          call->keywords.push_back({std::move(name), at, given});
-          call->height = std::max(call->height, given->height + 1);
-        } else if (!add_positional(call, value)) {
-          return false;
-        }
-      } else {
-        Node* value = parse_test();
-        if (!value || !add_positional(call, value)) return false;
-      }
-      if (!accept(",")) break;
-    }
-    return expect(")", "after the arguments");
-  }
-
-  bool add_positional(Node* call, Node* value) {
-    if (!call->keywords.empty()) {
-      report(DiagnosticKind::syntax, value->at, "a positional argument after a keyword argument");
-      return false;
-    }
-    add(call, value);
-    return true;
-  }
-
-  bool parse_subscripts(Node* outer) {
-    advance();
-    while (!token_.is("]")) {
-      Position at = token_.at;
-      Node* low = token_.is(":") ? nullptr : parse_test();
-      if (!low && !token_.is(":")) return false;
-      if (token_.is(":")) {
-        Node* slice = make(NodeKind::slice, at);
-        advance();
-        Node* high = nullptr;
-        if (!token_.is("]") && !token_.is(",")) {
-          high = parse_test();
-          if (!high) return false;
-        }
-        add(slice, low);
-        add(slice, high);
-        low = slice;
-      }
-      add(outer, low);
-      if (!accept(",")) break;
-    }
-    return expect("]", "after the indices");
-  }
-
-  // Elements up to `close`; true in *comma if there was one.
-  bool parse_elements(Node* node, const char* close, bool* comma) {
-    while (!token_.is(close)) {
-      Node* element = parse_test();
-      if (!element) return false;
-      add(node, element);
-      if (!accept(",")) break;
-      *comma = true;
-    }
-    return expect(close, "or `,` after an element");
-  }
-
-  Node* parse_atom() {
-    Position at = token_.at;
-    switch (token_.kind) {
-      case TokenKind::name: {
-        std::string text(token_.text);
-        NodeKind kind = text == "None"                      ? NodeKind::none
-                        : text == "True" || text == "False" ? NodeKind::boolean
-                                                            : NodeKind::name;
-        if (kind == NodeKind::name && is_keyword(text)) return fail("expected an expression");
-        advance();
-        return make(kind, at, std::move(text));
-      }
-      case TokenKind::integer:
-      case TokenKind::real: {
-        std::string text;
-        for (char c : token_.text) {
-          if (c != '_') text += c;
-        }
-        NodeKind kind = token_.kind == TokenKind::integer ? NodeKind::integer : NodeKind::real;
-        advance();
-        return make(kind, at, std::move(text));
-      }
-      case TokenKind::string: {
-        Node* node = make(NodeKind::string, at, token_.value);
-        node->is_raw_string = token_.is_raw_string;
-        advance();
-        while (token_.kind == TokenKind::string) {  // adjacent literals are one
-          node->text += token_.value;
-          node->is_raw_string = false;
-          advance();
-        }
-        return node;
-      }
-      default:
-        break;
-    }
-    bool comma = false;
-    if (accept("(")) {
-      Node* node = make(NodeKind::tuple, at);
-      if (!parse_elements(node, ")", &comma)) return nullptr;
-      return node->kids.size() == 1 && !comma ? node->kids[0] : node;
-    }
-    if (accept("[")) {
-      Node* node = make(NodeKind::list, at);
-      return parse_elements(node, "]", &comma) ? node : nullptr;
-    }
-    if (accept("{")) {
-      Node* node = make(NodeKind::dict, at);
-      while (!token_.is("}")) {
-        Node* key = parse_test();
-        if (!key || !expect(":", "after a key")) return nullptr;
-        Node* value = parse_test();
-        if (!value) return nullptr;
-        add(node, key);
-        add(node, value);
-        if (!accept(",")) break;
-      }
-      return expect("}", "or `,` after an entry") ? node : nullptr;
-    }
-    return fail("expected an expression");
-  }
-
-  // An expression, or several with commas: a tuple.
-  Node* parse_tests() {
-    Node* first = parse_test();
-    if (!first || !token_.is(",")) return first;
-    Node* tuple = make(NodeKind::tuple, first->at);
-    add(tuple, first);
-    while (accept(",")) {
-      if (token_.kind == TokenKind::newline || token_.is("=") || token_.is_name("in")) break;
-      Node* next = parse_test();
-      if (!next) return nullptr;
-      add(tuple, next);
-    }
-    return tuple;
-  }
-
-  // ---- Statements ----------------------------------------------------------------------------
 
   Statement* make_statement(SyntaxKind kind) {
     Statement& s = tree_.statements.emplace_back();
@@ -673,19 +289,102 @@ class Parser {
 }  // namespace
 
 void parse_syntax(SyntaxTree& tree, Diagnostics& errors) {
-  Parser(tree, Lexer(tree.source->text), errors).parse_file();
+  StatementParser(tree, Lexer(tree.source->text), errors).parse_file();
 }
 
 Node* parse_fragment(SyntaxTree& tree, std::string_view text, const Position& first,
                      Diagnostics& errors) {
-  return Parser(tree, Lexer(text, first, true), errors).parse_all();
+  return ExpressionParser(tree, Lexer(text, first, true), errors).parse_all();
+}
+
+// ---- Queries
+
+std::string written_name(const Node& node) {
+  std::string name;
+  const Node* n = &node;
+  for (; n->kind == NodeKind::attribute; n = n->kids[0]) name = "." + n->text + name;
+  return n->kind == NodeKind::name ? n->text + name : "";
 }
 
 std::string dotted_name(const Node& node) {
-  if (node.kind == NodeKind::name) return node.text;
-  if (node.kind != NodeKind::attribute) return "";
-  std::string base = dotted_name(*node.kids[0]);
-  return base.empty() ? "" : base + "." + node.text;
+  std::string name = written_name(node);
+  if (name.starts_with("tirx.")) name = "T." + name.substr(5);
+  static constexpr std::pair<std::string_view, std::string_view> others[] = {
+      {"T.sblock", "T.block"},
+      {"T.sblock_alloc_buffer", "T.alloc_buffer"},
+      {"T.sblock_attr", "T.block_attr"},
+      {"I.meta_var", "T.meta_var"}};
+  for (const auto& [theirs, ours] : others) {
+    if (name == theirs) return std::string(ours);
+  }
+  return name;
+}
+
+std::string callee_name(const Node* node) {
+  return node && node->kind == NodeKind::call ? dotted_name(*node->kids[0]) : "";
+}
+
+const Node* keyword_argument(const Node& call, std::string_view name) {
+  for (const Keyword& k : call.keywords) {
+    if (k.name == name) return k.value;
+  }
+  return nullptr;
+}
+
+bool is_list(const Node& node) {
+  return node.kind == NodeKind::tuple || node.kind == NodeKind::list;
+}
+
+std::vector<const Node*> declared_symbols(const Statement& s) {
+  if (s.kind != SyntaxKind::assign || !s.value || s.annotation) return {};
+  auto declares = [](const Node& target, const Node& value) {
+    std::string callee = callee_name(&value);
+    return target.kind == NodeKind::name && value.kids.size() == 1 &&
+           (callee == "T.int64" || callee == "T.int32" || callee == "T.index");
+  };
+  std::vector<const Node*> names;
+  if (s.target->kind == NodeKind::tuple && s.value->kind == NodeKind::tuple &&
+      s.value->kids.size() == s.target->kids.size()) {
+    for (size_t i = 0; i < s.value->kids.size(); ++i) {
+      if (!declares(*s.target->kids[i], *s.value->kids[i])) return {};
+      names.push_back(s.target->kids[i]);
+    }
+  } else if (declares(*s.target, *s.value)) {
+    names.push_back(s.target);
+  }
+  return names;
+}
+
+std::vector<std::string> bound_names(const Statement& s) {
+  if (s.kind == SyntaxKind::function) return {s.name};
+  if (s.kind != SyntaxKind::assign) return {};
+  if (s.target->kind == NodeKind::name) return {s.target->text};
+  std::vector<std::string> names;
+  if (s.target->kind == NodeKind::tuple) {
+    for (const Node* n : s.target->kids) names.push_back(n->text);
+  }
+  return names;
+}
+
+std::span<Node* const> subscript_indices(const Node& subscript) {
+  std::span<Node* const> given = std::span(subscript.kids).subspan(1);
+  if (given.size() == 1 && given[0]->kind == NodeKind::tuple) return given[0]->kids;
+  return given;
+}
+
+std::string decorator_name(const Statement& def) {
+  for (const Node* d : def.decorators) {
+    std::string name = dotted_name(d->kind == NodeKind::call ? *d->kids[0] : *d);
+    if (!name.empty()) return name;
+  }
+  return "";
+}
+
+const Node* decorator_argument(const Statement& def, std::string_view name) {
+  for (const Node* d : def.decorators) {
+    if (const Node* value = keyword_argument(*d, name)) return value;
+  }
+  return nullptr;
 }
 
 }  // namespace repose::script

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -121,6 +122,23 @@ Node* parse_fragment(SyntaxTree& tree, std::string_view text, const Position& fi
                      Diagnostics& errors);
 
 // "R.Tensor" for nested attributes of names; "" for anything else.
+std::string written_name(const Node& node);
+// The same in our spelling: "T.block" where newer TVM writes `tirx.sblock`.
 std::string dotted_name(const Node& node);
+// The dotted name of what a call calls; "" for null and for anything but a call.
+std::string callee_name(const Node* node);
+// The value of a call's argument `name=`, or null.
+const Node* keyword_argument(const Node& call, std::string_view name);
+bool is_list(const Node& node);  // of either brackets: a list or a tuple
+// The names that a statement such as `m, n = T.int64(), T.int64()` declares as symbols; none: it
+// is another statement.
+std::vector<const Node*> declared_symbols(const Statement& s);
+// The names that an assignment or a definition binds.
+std::vector<std::string> bound_names(const Statement& s);
+// The indices of `x[i, j]`, which `x[(i, j)]` has too.
+std::span<Node* const> subscript_indices(const Node& subscript);
+std::string decorator_name(const Statement& def);  // "R.function"; "": there is none
+// The value of `name=` in the decorators of a function, or null.
+const Node* decorator_argument(const Statement& def, std::string_view name);
 
 }  // namespace repose::script

@@ -1,0 +1,181 @@
+// Loops of tensor programs, and what stands behind `with`: allocations, lets, attributes.
+#include "script/read_attr.h"
+#include "script/tensor_reader.h"
+
+namespace repose::script {
+
+using tir::Stmt;
+
+bool TensorReader::read_loop_options(const Node& iter, Attrs* annotations, std::string* thread) {
+  for (const Keyword& k : iter.keywords) {
+    if (k.name == "annotations") {
+      if (k.value->kind != NodeKind::none &&
+          !read_attr_dict(context_, exprs_, *k.value, annotations)) {
+        return false;
+      }
+    } else if (k.name == "thread" && k.value->kind == NodeKind::string) {
+      *thread = k.value->text;
+    } else {
+      fail(k.at, DiagnosticKind::bad_argument, "a loop has no `{}`", k.name);
+      return false;
+    }
+  }
+  return true;
+}
+
+// From the first `count` arguments: extents of `T.grid`, or the one range of (extent) or
+// (begin, end).
+bool TensorReader::read_loop_ranges(const Node& iter, size_t count,
+                                    std::vector<tir::Range>* ranges) {
+  bool is_grid = callee_name(&iter) == "T.grid";
+  if (!is_grid && count > 2) return true;  // the number of ranges will not fit
+  if (!is_grid && count == 2) {
+    auto range = read_bounds(*iter.kids[1], *iter.kids[2]);
+    if (range) ranges->push_back(*range);
+    return range.has_value();
+  }
+  for (size_t i = 1; i <= count; ++i) {
+    Expr extent = exprs_.read_index(*iter.kids[i]);
+    if (!extent) return false;
+    ranges->push_back({make_int(0), extent});
+  }
+  return true;
+}
+
+bool TensorReader::read_for(const Statement& s, StmtSequence& out) {
+  const Node& iter = *s.value;
+  std::string callee = callee_name(&iter);
+  static const std::map<std::string, tir::ForKind> kinds = {
+      {"range", tir::ForKind::serial},
+      {"T.serial", tir::ForKind::serial},
+      {"T.range", tir::ForKind::serial},
+      {"T.parallel", tir::ForKind::parallel},
+      {"T.vectorized", tir::ForKind::vectorized},
+      {"T.unroll", tir::ForKind::unrolled},
+      {"T.unrolled", tir::ForKind::unrolled},
+      {"T.grid", tir::ForKind::serial},
+      {"T.thread_binding", tir::ForKind::thread_binding}};
+  auto kind = kinds.find(callee);
+  if (kind == kinds.end()) {
+    fail(iter.at, DiagnosticKind::syntax,
+         "expected `range`, `T.grid` or a loop such as `T.parallel`");
+    return false;
+  }
+  std::vector<Node*> names{s.target};
+  if (s.target->kind == NodeKind::tuple) names = s.target->kids;
+  Attrs annotations;
+  std::string thread;
+  if (!read_loop_options(iter, &annotations, &thread)) return false;
+  size_t count = iter.kids.size() - 1;
+  bool is_thread = kind->second == tir::ForKind::thread_binding;
+  if (is_thread && count > 1 && iter.kids[count]->kind == NodeKind::string) {
+    thread = iter.kids[count--]->text;
+  }
+  std::vector<tir::Range> ranges;
+  if (!read_loop_ranges(iter, count, &ranges)) return false;
+  if (ranges.size() != names.size()) {
+    fail(s.at, DiagnosticKind::wrong_arity, "{} loop variables for {} extents", names.size(),
+         ranges.size());
+    return false;
+  }
+  scopes_.push();
+  std::vector<Var> vars;
+  for (const Node* n : names) {
+    vars.push_back(make_var(n->text, dtypes::index, VarRole::loop));
+    define(n->text, Expr(vars.back()));
+    loops_[vars.back().get()] = ranges[vars.size() - 1];
+  }
+  Stmt body = read_body(s.body);
+  scopes_.pop();
+  if (!body) return false;
+  for (size_t i = vars.size(); i-- > 0;) {
+    body = tir::make<tir::ForNode>(vars[i], ranges[i].min, ranges[i].extent, kind->second, body,
+                                   thread, annotations, span(s.at));
+  }
+  out.add(body);
+  return true;
+}
+
+// ---- with
+
+bool TensorReader::read_with(const Statement& s, StmtSequence& out) {
+  for (const WithItem& w : s.items) {
+    bool is_block = callee_name(w.value) == "T.block" || dotted_name(*w.value) == "T.block";
+    if (is_block && s.items.size() == 1) return read_block(s, *w.value, out);
+    if (!is_block) continue;
+    fail(s.at, DiagnosticKind::syntax, "a block stands alone after `with`");
+    return false;
+  }
+  scopes_.push();
+  StmtSequence inner;
+  Stmt body;
+  bool ok = true;
+  for (const WithItem& w : s.items) {
+    Wrap wrap = ok ? read_with_item(s, w) : nullptr;
+    ok = ok && wrap;
+    inner.wrap_rest(std::move(wrap));
+  }
+  if (ok) body = read_body(s.body);
+  scopes_.pop();
+  if (!body) return false;
+  inner.add(std::move(body));
+  out.add(inner.finish());
+  return true;
+}
+
+// What an item makes of the body. Null: an error was reported.
+Wrap TensorReader::read_with_item(const Statement& s, const WithItem& w) {
+  const Node& call = *w.value;
+  const std::string callee = callee_name(&call);
+  const size_t count = callee.empty() ? 0 : call.kids.size() - 1;
+  const Span at = span(s.at);
+  const bool is_let = callee == "T.LetStmt", is_view = callee == "T.declare_buffer";
+  if (is_let || is_view || callee == "T.allocate_buffer" || callee == "T.alloc_buffer") {
+    if (!w.target || w.target->kind != NodeKind::name) {
+      return fail(s.at, DiagnosticKind::syntax, "expected `as` and a name");
+    }
+    if ((is_let || is_view) && count == 0) {
+      return fail(s.at, DiagnosticKind::wrong_arity, "`{}` takes a {}", callee,
+                  is_let ? "value" : "handle and a shape");
+    }
+    return is_let ? read_with_let(*call.kids[1], w.target->text, at)
+                  : read_with_buffer(call, w.target->text, is_view, at);
+  }
+  if (callee == "T.attr") {
+    if (count < 2 || count > 3 || call.kids[count - 1]->kind != NodeKind::string) {
+      return fail(s.at, DiagnosticKind::bad_argument, "`T.attr` takes a key and a value");
+    }
+    Expr value = exprs_.read(*call.kids[count]);
+    return value ? wrap_attr(call.kids[count - 1]->text, value, at) : nullptr;
+  }
+  if (callee == "T.Assert" && count == 2 && call.kids[2]->kind == NodeKind::string) {
+    Expr condition = exprs_.read_condition(*call.kids[1]);
+    if (!condition) return nullptr;
+    Stmt check = tir::make<tir::AssertNode>(condition, call.kids[2]->text, std::vector<Expr>{}, at);
+    return [check](Stmt body) { return tir::make_seq({check, std::move(body)}); };
+  }
+  if (callee == "T.init") return fail(s.at, DiagnosticKind::syntax, "`T.init` belongs in a block");
+  return fail(call.at, DiagnosticKind::unknown_name,
+              "expected `T.block`, `T.init`, `T.attr`, `T.LetStmt`, `T.allocate_buffer` or "
+              "`T.declare_buffer`");
+}
+
+Wrap TensorReader::read_with_let(const Node& node, const std::string& name, const Span& at) {
+  Expr value = exprs_.read(node);
+  if (!value) return nullptr;
+  Var var = make_var(name, value->dtype, VarRole::let);
+  define(name, Expr(var));
+  return wrap_let(var, value, at);
+}
+
+Wrap TensorReader::read_with_buffer(const Node& call, const std::string& name, bool is_view,
+                                    const Span& at) {
+  Expr handle = is_view ? read_handle(*call.kids[1]) : nullptr;
+  if (is_view && !handle) return nullptr;
+  Buffer b = read_buffer(call, name, is_view ? 2 : 1);
+  if (!b) return nullptr;
+  define(name, b);
+  return wrap_buffer(b, handle, at);
+}
+
+}  // namespace repose::script

@@ -230,7 +230,7 @@ class HostLowering {
     if (handles_[s]) return handles_[s];
     const Storage& storage = plan_.live.storages[s];
     const std::string name = storage.definition ? storage.definition->name : "v";
-    const Expr block = block_handle(plan_.aliases.block_of[s], name);
+    Expr block = block_handle(plan_.aliases.block_of[s], name);
     const Expr& begin = plan_.aliases.begin_bytes[s];
     if (is_const_int(begin, 0)) return block;
     return handles_[s] = offset_handle(block, begin, name);

@@ -20,7 +20,10 @@ struct Block {
   LiveSet live;
   std::vector<int> members;  // storages; none: a program's own memory
 
-  bool in_arena() const { return kind == Storage::Kind::computed && result < 0; }
+  // A block that another one took the members of never lives.
+  bool in_arena() const {
+    return kind == Storage::Kind::computed && result < 0 && !live.empty();
+  }
   int first() const { return live.empty() ? 0 : live.front().first; }
 };
 

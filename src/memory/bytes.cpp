@@ -26,7 +26,7 @@ std::optional<std::vector<int64_t>> arena_sizes(const std::vector<Block>& blocks
   std::vector<int64_t> sizes;
   std::unordered_map<const ExprNode*, int64_t> known;
   for (const Block& b : blocks) {
-    if (!b.in_arena() || b.members.empty()) {
+    if (!b.in_arena()) {
       sizes.push_back(0);
       continue;
     }

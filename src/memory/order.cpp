@@ -393,7 +393,7 @@ MaxPlus::Max live_sums(const Measured& m, const Facts& facts, MaxPlus& algebra) 
   std::unordered_map<const ExprNode*, MaxPlus::Sum> sizes;
   std::map<int, std::vector<std::pair<const MaxPlus::Sum*, int64_t>>> changes;
   for (const Block& b : m.aliases.blocks) {
-    if (!b.in_arena() || b.members.empty()) continue;
+    if (!b.in_arena()) continue;
     auto it = sizes.find(b.bytes.get());
     if (it == sizes.end()) {
       it = sizes.emplace(b.bytes.get(), algebra.sum_of(align64(b.bytes, facts))).first;

@@ -208,8 +208,7 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   const SizeLimits limits(f, plan.live, facts);
   std::map<int, Region> regions{{0, {}}};
   for (size_t b = 0; b < blocks.size(); ++b) {
-    const bool is_merged = blocks[b].members.empty() && blocks[b].live.empty();
-    if (!blocks[b].in_arena() || is_merged) continue;
+    if (!blocks[b].in_arena()) continue;
     int position = position_known(blocks[b].bytes, plan.live);
     Expr bytes = blocks[b].bytes;
     if (position > 0) {

@@ -65,7 +65,7 @@ std::optional<Expr> SizeLimits::limit_at(const Expr& e, int position, int depth)
     limits.emplace(v.get(), *most);
   }
   // It need not grow with each of its symbols: that is proven, not assumed.
-  const Expr larger = canonical(substitute(e, limits));
+  Expr larger = canonical(substitute(e, limits));
   Facts facts = facts_;
   for (const Check& check : checks_) {
     if (check.position < position) facts.assume(check.condition);

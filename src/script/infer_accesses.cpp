@@ -75,7 +75,7 @@ class AccessCollector {
   }
 
   tir::Range range_of(const Expr& index, const Expr& extent) {
-    const tir::Range everything{make_int(0), extent};
+    tir::Range everything{make_int(0), extent};
     Expr low = index, high = index;
     bool moved = false;
     if (index->kind == ExprKind::ramp) {

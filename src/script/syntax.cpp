@@ -300,10 +300,13 @@ Node* parse_fragment(SyntaxTree& tree, std::string_view text, const Position& fi
 // ---- Queries
 
 std::string written_name(const Node& node) {
-  std::string name;
+  std::vector<const Node*> members;  // the last one first
   const Node* n = &node;
-  for (; n->kind == NodeKind::attribute; n = n->kids[0]) name = "." + n->text + name;
-  return n->kind == NodeKind::name ? n->text + name : "";
+  for (; n->kind == NodeKind::attribute; n = n->kids[0]) members.push_back(n);
+  if (n->kind != NodeKind::name) return "";
+  std::string name(n->text);
+  for (size_t i = members.size(); i > 0; --i) name.append(".").append(members[i - 1]->text);
+  return name;
 }
 
 std::string dotted_name(const Node& node) {

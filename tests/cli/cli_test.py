@@ -294,6 +294,19 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             self.expect(USAGE, "inspect", path, "--memory", wrong)
             self.assertIn(text, self.err)
 
+    def test_strides_that_no_memory_can_hold(self):
+        path = self.write("m.relax", f"""
+@R.function
+def main(x: R.Tensor((3, "n"), "float32", strides=[{2**62}, 1])):
+    n = T.int64()
+    y = R.exp(x)
+    return y
+""")
+        self.expect(REFUSED, "run", path, "--input", "x=3x2xf32:ones")
+        self.assertIn("input `x`: no memory for its elements with the strides", self.err)
+        self.expect(REFUSED, "compare", path)
+        self.assertIn("no memory", self.err)
+
     def test_inspect_memory_of_threads(self):
         path = self.write("m.relax", """
 @R.function

@@ -94,7 +94,12 @@ bool shares_places(const std::vector<int64_t>& shape, const std::vector<int64_t>
   int64_t reach = 0;
   for (auto [stride, extent] : order) {
     if (stride <= reach) return true;
-    reach += (extent - 1) * stride;
+    int64_t last = 0;
+    // Beyond what fits, places differ (and there is no memory for them).
+    if (__builtin_mul_overflow(extent - 1, stride, &last) ||
+        __builtin_add_overflow(reach, last, &reach)) {
+      return false;
+    }
   }
   return false;
 }

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 namespace repose::cli {
 
@@ -115,27 +117,51 @@ std::vector<int64_t> declared_strides(const repose_value& value,
   for (size_t k = shape.size(); value.strides && k-- > 0;) {
     if (value.strides[k] == -2) return {};
     strides[k] = value.strides[k] >= 0 ? value.strides[k] : next;
-    next = strides[k] * shape[k];
+    if (__builtin_mul_overflow(strides[k], shape[k], &next)) next = INT64_MAX;
   }
   return value.strides ? strides : std::vector<int64_t>{};
 }
 
-// The elements of an array at their places under the given strides.
-std::vector<std::byte> spread(const ArrayNode& array, const std::vector<int64_t>& strides) {
-  const auto size = static_cast<int64_t>(array.dtype.size_bytes());
-  int64_t reach = 1;
+struct Free {
+  void operator()(std::byte* memory) const { std::free(memory); }
+};
+using Memory = std::unique_ptr<std::byte[], Free>;
+
+// The bytes from the first to behind the last element under the given strides, if that is a size.
+std::optional<size_t> spread_bytes(const ArrayNode& array, const std::vector<int64_t>& strides) {
+  constexpr int64_t most = int64_t{1} << 48;  // of addresses
+  int64_t elements = 1;
   for (size_t k = 0; k < strides.size(); ++k) {
-    reach += std::max<int64_t>(0, array.shape[k] - 1) * strides[k];
+    int64_t step = 0;
+    const int64_t last = std::max<int64_t>(0, array.shape[k] - 1);
+    if (__builtin_mul_overflow(last, strides[k], &step) ||
+        __builtin_add_overflow(elements, step, &elements) || elements > most) {
+      return std::nullopt;
+    }
   }
-  std::vector<std::byte> memory(static_cast<size_t>(reach * size));
+  return static_cast<size_t>(elements) * static_cast<size_t>(array.dtype.size_bytes());
+}
+
+// The elements of an array at their places under the given strides.
+Result<Memory> spread(const ArrayNode& array, const std::vector<int64_t>& strides,
+                      const char* name) {
+  // Pages that no element lies in are never touched.
+  const std::optional<size_t> bytes = spread_bytes(array, strides);
+  Memory memory(bytes ? static_cast<std::byte*>(std::calloc(*bytes, 1)) : nullptr);
+  if (!memory) {
+    return error(DiagnosticKind::call_refused, {},
+                 "input `{}`: no memory for its elements with the strides ({})", name,
+                 fmt::join(strides, ", "));
+  }
+  const auto size = static_cast<int64_t>(array.dtype.size_bytes());
   for (int64_t i = 0, n = array.num_elements(); i < n; ++i) {
     int64_t at = 0, rest = i;
     for (size_t k = strides.size(); k-- > 0; rest /= array.shape[k]) {
       at += rest % array.shape[k] * strides[k];
     }
-    std::memcpy(memory.data() + at * size, array.bytes + i * size, static_cast<size_t>(size));
+    std::memcpy(memory.get() + at * size, array.bytes + i * size, static_cast<size_t>(size));
   }
-  return memory;
+  return {std::move(memory)};
 }
 
 }  // namespace
@@ -146,7 +172,7 @@ Result<std::vector<Array>> LoadedModel::call(
   std::vector<DLTensor> tensors(inputs.size());
   std::vector<std::vector<int64_t>> strides = given_strides;
   strides.resize(inputs.size());
-  std::vector<std::vector<std::byte>> memory(inputs.size());
+  std::vector<Memory> memory(inputs.size());
   std::vector<const DLTensor*> pointers;
   for (size_t i = 0; i < inputs.size(); ++i) {
     repose_value value{};
@@ -163,8 +189,9 @@ Result<std::vector<Array>> LoadedModel::call(
     t.dtype = dl_type(inputs[i]->dtype);
     t.shape = const_cast<int64_t*>(inputs[i]->shape.data());
     if (!strides[i].empty()) {
-      memory[i] = spread(*inputs[i], strides[i]);
-      t.data = memory[i].data();
+      REPOSE_TRY(laid_out, spread(*inputs[i], strides[i], value.name));
+      memory[i] = std::move(laid_out);
+      t.data = memory[i].get();
       t.strides = strides[i].data();
     }
     pointers.push_back(&t);

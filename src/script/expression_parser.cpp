@@ -242,7 +242,7 @@ bool ExpressionParser::parse_arguments(Node* call) {
     }
     if (!accept(",")) break;
   }
-  return expect(")", "after the arguments");
+  return expect(")", "or `,` after an argument");
 }
 
 // The value of the argument `name=`. `names`: those before it.

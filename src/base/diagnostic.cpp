@@ -29,12 +29,29 @@ Failure kind_failure(DiagnosticKind kind) {
 
 namespace {
 
+// The part of a long line that is shown around its caret.
+constexpr size_t max_line_bytes = 200;
+
 void append_place(std::string& out, const Span& span) {
   if (!span.source || span.source->kind != Source::Kind::text || span.line <= 0) return;
   std::string_view line = span.source->line(span.line);
   if (line.empty()) return;
-  out += fmt::format("  {}\n  ", line);
   size_t column = std::min<size_t>(std::max(span.column, 1), line.size() + 1) - 1;
+  std::string_view before, after;
+  if (line.size() > max_line_bytes) {
+    auto next_character = [&](size_t at) {  // of UTF-8
+      while (at < line.size() && (static_cast<unsigned char>(line[at]) & 0xc0) == 0x80) ++at;
+      return at;
+    };
+    const size_t half = max_line_bytes / 2;
+    const size_t begin = next_character(column > half ? column - half : 0);
+    const size_t end = next_character(std::min(begin + max_line_bytes, line.size()));
+    if (begin > 0) before = "... ";
+    if (end < line.size()) after = " ...";
+    line = line.substr(begin, end - begin);
+    column -= std::min(begin, column);
+  }
+  out += fmt::format("  {}{}{}\n  {}", before, line, after, std::string(before.size(), ' '));
   // Tabs are kept, so that the caret stands under its character whatever a tab's width.
   for (size_t i = 0; i < column; ++i) out += line[i] == '\t' ? '\t' : ' ';
   out += "^\n";

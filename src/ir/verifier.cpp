@@ -8,9 +8,10 @@
 // G1  Every variable is bound once: as a parameter or by a binding.
 // G2  A variable is used only after its binding, in the sequence that binds it or inside of it.
 // G3  A dataflow variable is bound and used only inside its dataflow block, and not by closures
-// there. G4  Every symbol is bound before it is used: by a parameter's type, by match_cast, or by
-// the result
-//     of a call or an `if`. What call_tir and call_dps_packed allocate mentions bound symbols only.
+//     there.
+// G4  Every symbol is bound before it is used: by a parameter's type, by match_cast, or by the
+//     result of a call or an `if`. What call_tir and call_dps_packed allocate mentions bound
+//     symbols only.
 // G5  Operands are leaves; bodies end in leaves; call_tir and its kin take a literal tuple.
 // G6  Every value and variable has a type; a variable's type is that of its value or above it, the
 //     type of a cast is the variable's. Functions have a result type (recursion needs it), which is
@@ -19,14 +20,14 @@
 // G8  A match_cast that always runs doesn't fail for certain.
 // G9  The condition of an `if` is a bool; the type of an `if` is above those of its branches.
 // G10 Operators are those of the table, and their calls match their specification; calls of
-// functions match their type. G11 A pure function makes no impure call, unless its attribute
-// relax.force_pure says so. A dataflow
-//     block has pure calls only, no `if`, no loop, and no call of the function that it is in.
+//     functions match their type.
+// G11 A pure function makes no impure call, unless its attribute relax.force_pure says so. A
+//     dataflow block has pure calls only, no `if`, no loop, and no call of the function that it is
+//     in.
 // G12 call_tir: the program is in the module; arguments and results agree with its parameters in
 //     number, kind, dtype, rank and, with the program's symbols replaced, in shape.
 // G13 call_tir_inplace: every result overwrites one argument of its type, or is new (-1); no value
-// that
-//     shares storage with an overwritten one is used later; constants are not overwritten.
+//     that shares storage with an overwritten one is used later; constants are not overwritten.
 // G14 The attribute `donate` maps results to parameters, both by position, each parameter once; the
 //     two are tensors of one dtype, shape and layout.
 //
@@ -133,14 +134,18 @@ class FunctionVerifier {
     const AttrDict* entries = donate->as_dict();
     std::vector<Type> results;
     if (f.result_type) flatten(f.result_type, results);
+    auto refuse = [&] {
+      report(DiagnosticKind::bad_attribute,
+             "`donate` is no dictionary from the {} results to the {} parameters, by position",
+             results.size(), f.params.size());
+    };
+    if (!entries) return refuse();
     std::unordered_set<int64_t> taken;
-    for (const auto& [output, input] : entries ? *entries : AttrDict{{Attr(), Attr()}}) {
+    for (const auto& [output, input] : *entries) {
       const int64_t *o = output.as_int(), *i = input.as_int();
       if (!o || !i || *o < 0 || *i < 0 || static_cast<size_t>(*o) >= results.size() ||
           static_cast<size_t>(*i) >= f.params.size()) {
-        report(DiagnosticKind::bad_attribute,
-               "`donate` is no dictionary from the {} results to the {} parameters, by position",
-               results.size(), f.params.size());
+        refuse();
       } else if (!taken.insert(*i).second) {
         report(DiagnosticKind::bad_attribute, "`donate` gives parameter `{}` to two results",
                f.params[*i]->name);

@@ -2,6 +2,7 @@
 #include "script/expression_parser.h"
 
 #include <algorithm>
+#include <set>
 
 namespace repose::script {
 
@@ -229,40 +230,33 @@ Node* ExpressionParser::parse_postfix() {
 
 bool ExpressionParser::parse_arguments(Node* call) {
   advance();
+  std::set<std::string> names;
   while (!token_.is(")")) {
-    if (token_.kind == TokenKind::name && !is_keyword(token_.text)) {
-      // A name before `=` is a keyword argument.
-      Node* value = parse_test();
-      if (!value) return false;
-      if (token_.is("=")) {
-        if (value->kind != NodeKind::name) {
-          fail("expected `,` or `)` after an argument");
-          return false;
-        }
-        Position at = value->at;
-        std::string name = value->text;
-        advance();
-        Node* given = parse_test();
-        if (!given) return false;
-        for (const Keyword& k : call->keywords) {
-          if (k.name == name) {
-            report(DiagnosticKind::bad_argument, at,
-                   fmt::format("argument `{}` is given twice", name));
-            return false;
-          }
-        }
-        call->keywords.push_back({std::move(name), at, given});
-        call->height = std::max(call->height, given->height + 1);
-      } else if (!add_positional(call, value)) {
-        return false;
-      }
-    } else {
-      Node* value = parse_test();
-      if (!value || !add_positional(call, value)) return false;
+    const bool is_bare = token_.kind == TokenKind::name;
+    Node* value = parse_test();
+    if (!value) return false;
+    if (is_bare && value->kind == NodeKind::name && accept("=")) {
+      if (!parse_keyword(call, *value, names)) return false;
+    } else if (!add_positional(call, value)) {
+      return false;
     }
     if (!accept(",")) break;
   }
-  return expect(")", "after the arguments");
+  return expect(")", "or `,` after an argument");
+}
+
+// The value of the argument `name=`. `names`: those before it.
+bool ExpressionParser::parse_keyword(Node* call, const Node& name, std::set<std::string>& names) {
+  Node* given = parse_test();
+  if (!given) return false;
+  if (!names.insert(name.text).second) {
+    report(DiagnosticKind::bad_argument, name.at,
+           fmt::format("argument `{}` is given twice", name.text));
+    return false;
+  }
+  call->keywords.push_back({name.text, name.at, given});
+  call->height = std::max(call->height, given->height + 1);
+  return true;
 }
 
 bool ExpressionParser::add_positional(Node* call, Node* value) {

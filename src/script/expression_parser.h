@@ -1,6 +1,7 @@
 // The parser's tokens, errors and expressions; statements are built on it (syntax.cpp).
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -17,11 +18,12 @@ class ExpressionParser {
   Node* parse_all();
 
  protected:
-  // Counts a level of nesting while it lives.
+  // Counts levels of nesting while it lives.
   struct Nest {
-    explicit Nest(int& depth) : depth(depth) { ++depth; }
-    ~Nest() { --depth; }
+    explicit Nest(int& depth, int levels = 1) : depth(depth), levels(levels) { depth += levels; }
+    ~Nest() { depth -= levels; }
     int& depth;
+    int levels;
   };
 
   SyntaxTree& tree_;
@@ -53,6 +55,7 @@ class ExpressionParser {
   Node* parse_prefix();
   Node* parse_postfix();
   bool parse_arguments(Node* call);
+  bool parse_keyword(Node* call, const Node& name, std::set<std::string>& names);
   bool add_positional(Node* call, Node* value);
   bool parse_subscripts(Node* outer);
   bool parse_elements(Node* node, const char* close, bool* comma);

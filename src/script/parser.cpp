@@ -55,6 +55,7 @@ class FileReader {
   void read_definitions();
   void read_external(ModuleReader& module, const DefinitionText& d);
   void read_graph_functions(ModuleReader& module);
+  Diagnostics sorted_errors() const;
   std::set<std::string> names_in(const Statement& s) const;
 };
 
@@ -246,6 +247,20 @@ void FileReader::read_definitions() {
   read_graph_functions(module);
 }
 
+// In the order of the text.
+Diagnostics FileReader::sorted_errors() const {
+  Diagnostics errors = context_.errors;
+  std::stable_sort(errors.begin(), errors.end(), [](const Diagnostic& a, const Diagnostic& b) {
+    return std::pair(a.span.line, a.span.column) < std::pair(b.span.line, b.span.column);
+  });
+  if (errors.size() > max_errors) {
+    const size_t more = errors.size() - max_errors;
+    errors.resize(max_errors);
+    errors.back().notes.push_back({{}, fmt::format("{} more errors are not shown", more)});
+  }
+  return errors;
+}
+
 Result<Module> FileReader::read() {
   bool has_class = false;
   for (const Statement* s : tree_.top) {
@@ -284,14 +299,7 @@ Result<Module> FileReader::read() {
   if (options_.warnings) {
     for (const Diagnostic& d : builder_.warnings()) options_.warnings->push_back(d);
   }
-  if (!context_.errors.empty()) {
-    std::stable_sort(context_.errors.begin(), context_.errors.end(),
-                     [](const Diagnostic& a, const Diagnostic& b) {
-                       return std::pair(a.span.line, a.span.column) <
-                              std::pair(b.span.line, b.span.column);
-                     });
-    return context_.errors;
-  }
+  if (!context_.errors.empty()) return sorted_errors();
   return builder_.module();
 }
 
@@ -322,7 +330,7 @@ Result<Expr> parse_expr(std::string_view text, const SymbolLookup& symbols) {
   Node* node = parse_fragment(tree, tree.source->text, {}, errors);
   if (!node) return errors;
   ExprReader reader(context, names);
-  Expr e = reader.read(*node, dtypes::index);
+  Expr e = reader.scalar(*node, reader.read(*node, dtypes::index));
   if (!e) return errors;
   if (!e->dtype.is_index() && !e->dtype.is_bool()) {
     return error(DiagnosticKind::dtype_mismatch, context.span(*node),

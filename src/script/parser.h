@@ -16,7 +16,7 @@ struct ParseOptions {
 };
 
 // A module class, or functions alone, which make a module named "Module". Types are inferred and
-// checked while reading; several errors are reported at once. Nesting is limited to 256.
+// checked while reading; up to 100 errors are reported at once. Nesting is limited to 256.
 Result<Module> parse_module(const Ref<const Source>& text, const OpTable& ops,
                             const ParseOptions& options = {});
 

@@ -156,6 +156,7 @@ bool TensorReader::read_block(const Statement& s, const Node& call, StmtSequence
   declare_symbols(s.body);
   scopes_.push();
   blocks_.push_back(&f);
+  const Nesting outer = nesting_;
   StmtSequence body;
   bool ok = true;
   for (const Statement* line : s.body) {
@@ -165,6 +166,7 @@ bool TensorReader::read_block(const Statement& s, const Node& call, StmtSequence
   }
   for (const Node* n : head.reads) ok = read_regions(*n, f.reads) && ok;
   for (const Node* n : head.writes) ok = read_regions(*n, f.writes) && ok;
+  nesting_ = outer;
   blocks_.pop_back();
   scopes_.pop();
   if (!ok) return false;

@@ -201,7 +201,7 @@ std::optional<tir::Region> TensorReader::read_region(const Node& node) {
   if (!buffer) {
     if (base.kind == NodeKind::name && explain(base)) return std::nullopt;
     fail(base.at, DiagnosticKind::unknown_name, "unknown buffer `{}`{}", written_name(base),
-         suggest(base.text, candidates()));
+         context_.hint(base.text, [&] { return candidates(); }));
     return std::nullopt;
   }
   tir::Region region{buffer, {}};

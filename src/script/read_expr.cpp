@@ -28,7 +28,7 @@ Expr ExprReader::read(const Node& node, DType expected) {
                              "buffer `{}` stands where a value is expected: index it", node.text);
       }
       return context_.fail(DiagnosticKind::unknown_name, node.at, "unknown name `{}`{}", node.text,
-                           suggest(node.text, names_.candidates()));
+                           context_.hint(node.text, [&] { return names_.candidates(); }));
     }
     case NodeKind::attribute: {
       if (node.text == "data" && node.kids[0]->kind == NodeKind::name) {
@@ -73,6 +73,12 @@ Expr ExprReader::read_as(const Node& node, DType dtype) {
                        e->dtype.to_string(), dtype.to_string());
 }
 
+Expr ExprReader::scalar(const Node& node, Expr e) {
+  if (!e || !e->dtype.is_vector()) return e;
+  return context_.fail(DiagnosticKind::dtype_mismatch, node.at,
+                       "a vector of dtype `{}`, expected a scalar", e->dtype.to_string());
+}
+
 Expr ExprReader::read_condition(const Node& node) {
   Expr e = read(node, dtypes::boolean);
   if (!e || e->dtype.is_bool()) return e;
@@ -83,7 +89,8 @@ Expr ExprReader::read_condition(const Node& node) {
 
 Expr ExprReader::read_quoted(const Node& node, DType dtype) {
   auto read_inner = [&](const Node& n) {
-    return dtype || is_literal(n) ? read_as(n, dtype ? dtype : dtypes::index) : read(n);
+    bool as_stated = !dtype && !is_literal(n);
+    return scalar(n, as_stated ? read(n) : read_as(n, dtype ? dtype : dtypes::index));
   };
   if (node.kind != NodeKind::string) return read_inner(node);
   Position first = node.at;
@@ -311,7 +318,8 @@ Expr ExprReader::read_load(const Node& node) {
       return context_.fail(DiagnosticKind::type_mismatch, base.at, "`{}` is no buffer", base.text);
     }
     return context_.fail(DiagnosticKind::unknown_name, base.at, "unknown buffer `{}`{}",
-                         written_name(base), suggest(base.text, names_.candidates()));
+                         written_name(base),
+                         context_.hint(base.text, [&] { return names_.candidates(); }));
   }
   std::span<Node* const> given = subscript_indices(node);
   if (given.size() != buffer->shape.size()) {
@@ -339,7 +347,7 @@ Expr ExprReader::read_load(const Node& node) {
       }
       e = make_ramp(low, make_int(1), static_cast<int>(lanes));
     } else {
-      e = read_index(*index);
+      e = read_as(*index, dtypes::index);  // a ramp loads a vector
     }
     if (!e) return nullptr;
     indices.push_back(std::move(e));

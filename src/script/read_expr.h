@@ -35,11 +35,14 @@ class ExprReader {
   Expr read(const Node& node, DType expected = {});
   // As `dtype`: an index where data integers are expected is cast, and the other way round.
   Expr read_as(const Node& node, DType dtype);
-  Expr read_index(const Node& node) { return read_as(node, dtypes::index); }
+  Expr read_index(const Node& node) { return scalar(node, read_as(node, dtypes::index)); }
+  // The expression, unless it is a vector, which is reported. Null stays null.
+  Expr scalar(const Node& node, Expr e);
   Expr read_condition(const Node& node);
   // A tuple or list of index expressions, quoted or not; one expression stands for a list of one.
   std::optional<std::vector<Expr>> read_shape(const Node& node);
-  // As read_as, but a string literal is an expression in quotes. Without a dtype it keeps its own.
+  // A scalar as read_as gives it, but a string literal is an expression in quotes. Without a dtype
+  // it keeps its own.
   Expr read_quoted(const Node& node, DType dtype = dtypes::index);
   // A dtype: "float32", T.float32, R.dtype("float32").
   std::optional<DType> read_dtype(const Node& node);

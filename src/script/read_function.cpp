@@ -6,7 +6,6 @@
 #include "script/literal.h"
 #include "script/operator_names.h"
 #include "script/read_expr.h"
-#include "script/suggest.h"
 
 namespace repose::script {
 
@@ -246,7 +245,7 @@ Expr ExprReader::read_function(const Node& node, const std::string& name, DType 
   }
   if (auto intrinsic = intrinsic_of_name(name)) return read_intrinsic(node, *intrinsic, expected);
   return context_.fail(DiagnosticKind::unknown_name, node.at, "unknown function `T.{}`{}", name,
-                       suggest(name, function_names()));
+                       context_.hint(name, function_names));
 }
 
 }  // namespace repose::script

@@ -60,8 +60,7 @@ Value ValueReader::read_arg(const Node& node, const OpDef& op, const ArgSpec* sp
       break;
     case ArgKind::prim:
       if (is_literal(node) && node.kind != NodeKind::real) {
-        Expr e = exprs_.read(node);
-        return e ? graph::make_prim(e) : nullptr;
+        return prim_of(node, exprs_.read(node));
       }
       break;
     default:

@@ -32,9 +32,11 @@ Stmt StmtSequence::finish() {
 
 Stmt TensorReader::read_body(const std::vector<Statement*>& body) {
   scopes_.push();
+  const Nesting outer = nesting_;
   StmtSequence sequence;
   bool ok = true;
   for (const Statement* s : body) ok = read_or_poison(*s, sequence) && ok;
+  nesting_ = outer;
   scopes_.pop();
   return ok ? sequence.finish() : nullptr;
 }
@@ -50,7 +52,20 @@ void TensorReader::poison(const Statement& s) {
   for (const std::string& name : bound_names(s)) poisoned_.insert(name);
 }
 
+// Nothing that walks a program runs out of stack, and what is printed is read again.
+bool TensorReader::check_nesting(const Statement& s) {
+  if (s.depth + nesting_.others <= max_nesting && nesting_.lets <= max_chain) return true;
+  if (!is_too_deep_) {
+    fail(s.at, DiagnosticKind::nesting_too_deep,
+         "more than {} blocks, buffers and attributes or {} variables in scope", max_nesting,
+         max_chain);
+  }
+  is_too_deep_ = true;
+  return false;
+}
+
 bool TensorReader::read_statement(const Statement& s, StmtSequence& out) {
+  if (!check_nesting(s)) return false;
   switch (s.kind) {
     case SyntaxKind::pass:
     case SyntaxKind::import:
@@ -189,6 +204,7 @@ bool TensorReader::read_declaration(const Statement& s, const std::string& name,
     handle = read_handle(*data);
     if (!handle) return false;
   }
+  ++nesting_.others;
   out.wrap_rest(wrap_buffer(b, handle, span(s.at)));
   define(name, b);
   return true;
@@ -235,6 +251,7 @@ bool TensorReader::read_let(const Statement& s, const std::string& name, StmtSeq
     return false;
   }
   Var var = make_var(name, value->dtype, VarRole::let);
+  ++nesting_.lets;
   out.wrap_rest(wrap_let(var, value, span(s.at)));
   define(name, Expr(var));
   return true;
@@ -302,6 +319,7 @@ bool TensorReader::read_attr_statement(const Statement& s, StmtSequence& out) {
     fail(key.at, DiagnosticKind::bad_argument, "expected a string as key");
     return false;
   }
+  ++nesting_.others;
   out.wrap_rest(wrap_attr(key.text, value, span(s.at)));
   return true;
 }

@@ -62,8 +62,7 @@ Value ValueReader::read(const Node& node) {
     for (const Node* n = &node; real && n->kind == NodeKind::unary; n = n->kids[0]) {
       if (n->kids[0]->kind == NodeKind::integer) real = false;
     }
-    Expr e = exprs_.read(node, real ? dtypes::float64 : DType{});
-    return e ? graph::make_prim(e) : nullptr;
+    return prim_of(node, exprs_.read(node, real ? dtypes::float64 : DType{}));
   }
   switch (node.kind) {
     case NodeKind::name:
@@ -94,6 +93,14 @@ Value ValueReader::read(const Node& node) {
   return fail(node, DiagnosticKind::syntax, "expected a value");
 }
 
+Value ValueReader::prim_of(const Node& node, Expr e) {
+  if (!e) return nullptr;
+  if (e->dtype && !e->dtype.is_vector() && e->kind != ExprKind::string_imm) {
+    return graph::make_prim(std::move(e));
+  }
+  return fail(node, DiagnosticKind::bad_argument, "a prim value is a number");
+}
+
 Value ValueReader::read_tuple(std::span<Node* const> nodes) {
   std::vector<Value> fields;
   for (const Node* n : nodes) {
@@ -119,11 +126,14 @@ const OpDef* ValueReader::find_op(const Node& node, const std::string& name) {
   const std::string last = name.substr(name.rfind('.') + 1);
   if (const OpDef* op = ops.find(name)) return op;
   if (const OpDef* op = ops.find(last)) return op;
-  std::vector<std::string> names = {"const", "shape",  "prim_value", "dtype",     "str",
-                                    "tuple", "weight", "ExternFunc", "match_cast"};
-  for (const OpDef* o : ops.all()) names.emplace_back(o->name);
-  std::string hint = suggest(name, names);
-  if (hint.empty()) hint = suggest(last, names);
+  auto candidates = [&] {
+    std::vector<std::string> names = {"const", "shape",  "prim_value", "dtype",     "str",
+                                      "tuple", "weight", "ExternFunc", "match_cast"};
+    for (const OpDef* o : ops.all()) names.emplace_back(o->name);
+    return names;
+  };
+  std::string hint = context_.hint(name, candidates);
+  if (hint.empty()) hint = context_.hint(last, candidates);
   return fail(node, DiagnosticKind::unknown_name, "unknown operator `R.{}`{}", name, hint);
 }
 
@@ -132,16 +142,18 @@ Value ValueReader::read_name(const Node& node) {
   if (module_.globals.count(node.text)) return read_global(node, node.text);
   if (scope_.explain(node)) return nullptr;
   return fail(node, DiagnosticKind::unknown_name, "unknown name `{}`{}", node.text,
-              suggest(node.text, scope_.candidates()));
+              context_.hint(node.text, [&] { return scope_.candidates(); }));
 }
 
 Value ValueReader::read_global(const Node& node, const std::string& name) {
   auto it = module_.globals.find(name);
   if (it == module_.globals.end()) {
-    std::vector<std::string> names;
-    for (const auto& [n, is_program] : module_.globals) names.push_back(n);
     return fail(node, DiagnosticKind::unknown_name, "the module has no function `{}`{}", name,
-                suggest(name, names));
+                context_.hint(name, [&] {
+                  std::vector<std::string> names;
+                  for (const auto& [n, is_program] : module_.globals) names.push_back(n);
+                  return names;
+                }));
   }
   if (module_.poisoned.count(name)) return nullptr;
   auto type = module_.signatures.find(name);
@@ -291,11 +303,7 @@ Value ValueReader::read_special(const Node& node, const std::string& name, bool*
     const Node* n = one();
     if (!n) return nullptr;
     bool real = is_literal(*n) && n->kind == NodeKind::real;
-    Expr e = exprs_.read(*n, real ? dtypes::float64 : dtypes::index);
-    if (e && e->kind == ExprKind::string_imm) {
-      return fail(*n, DiagnosticKind::bad_argument, "a prim value is a number");
-    }
-    return e ? graph::make_prim(e) : nullptr;
+    return prim_of(*n, exprs_.read(*n, real ? dtypes::float64 : dtypes::index));
   }
   if (name == "dtype") {
     const Node* n = one();

@@ -36,6 +36,7 @@ class ValueReader {
   }
   bool is_scalar(const Node& node);
   const OpDef* find_op(const Node& node, const std::string& name);
+  graph::Value prim_of(const Node& node, Expr e);
   graph::Value read_tuple(std::span<Node* const> nodes);
   graph::Value read_name(const Node& node);
   graph::Value read_global(const Node& node, const std::string& name);

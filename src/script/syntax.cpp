@@ -1,6 +1,8 @@
 // Statements of the text as syntax trees, with recovery by indentation.
 #include "script/syntax.h"
 
+#include <algorithm>
+
 #include "script/expression_parser.h"
 
 namespace repose::script {
@@ -28,6 +30,7 @@ class StatementParser : public ExpressionParser {
 
  private:
   int block_depth_ = 0;
+  bool line_ended_ = false;  // behind the last simple statement
 
   // Drops what is left of a statement that starts at column `indent` + 1, and its block.
   void recover(int indent) {
@@ -40,6 +43,7 @@ class StatementParser : public ExpressionParser {
     Statement& s = tree_.statements.emplace_back();
     s.kind = kind;
     s.at = token_.at;
+    s.depth = block_depth_;
     return &s;
   }
 
@@ -56,33 +60,38 @@ class StatementParser : public ExpressionParser {
           lexer_.in_brackets() && token_.at.line > first.at.line && token_.at.column - 1 <= indent;
       if (next_line && token_.kind != TokenKind::dedent) lexer_.rewind(token_.at);
       recover(indent);
+      while (token_.is_name("elif") || token_.is_name("else")) recover(indent);  // of this one
     }
   }
 
   bool end_of_statement() {
-    if (token_.kind == TokenKind::newline) {
-      advance();
-      return true;
-    }
-    if (accept(";")) {
-      if (token_.kind == TokenKind::newline) advance();
-      return true;
-    }
-    if (token_.kind == TokenKind::end) return true;
+    const bool goes_on = accept(";");
+    line_ended_ = token_.kind == TokenKind::newline || token_.kind == TokenKind::end;
+    if (token_.kind == TokenKind::newline) advance();
+    if (line_ended_ || goes_on) return true;
     fail("expected the end of the statement");
     return false;
   }
 
-  // ":" and an indented block (or one statement on the same line).
-  bool parse_block(std::vector<Statement*>& body) {
+  // ":" and an indented block, or statements on the same line. `levels` of nesting: more than one
+  // where the statement stands for several, one in the other.
+  bool parse_block(std::vector<Statement*>& body, size_t levels = 1) {
     if (!expect(":", "before a block")) return false;
-    Nest nest(block_depth_);
+    Nest nest(block_depth_, static_cast<int>(std::min<size_t>(levels, max_nesting + 1)));
     if (too_deep(block_depth_, token_.at)) return false;
-    if (token_.kind != TokenKind::newline) {
+    return token_.kind == TokenKind::newline ? parse_indented(body) : parse_line(body);
+  }
+
+  bool parse_line(std::vector<Statement*>& body) {
+    do {
       Statement* s = parse_simple();
-      if (s) body.push_back(s);
-      return s != nullptr;
-    }
+      if (!s) return false;
+      body.push_back(s);
+    } while (!line_ended_);
+    return true;
+  }
+
+  bool parse_indented(std::vector<Statement*>& body) {
     advance();
     if (token_.kind != TokenKind::indent) {
       fail("expected an indented block");
@@ -117,7 +126,8 @@ class StatementParser : public ExpressionParser {
       if (!s->target) return nullptr;
       if (!accept_name("in")) return fail("expected `in`");
       s->value = parse_test();
-      return s->value && parse_block(s->body) ? s : nullptr;
+      const size_t loops = s->target->kind == NodeKind::tuple ? s->target->kids.size() : 1;
+      return s->value && parse_block(s->body, loops) ? s : nullptr;
     }
     if (token_.is_name("while")) {
       Statement* s = make_statement(SyntaxKind::while_);
@@ -157,20 +167,20 @@ class StatementParser : public ExpressionParser {
       }
       s->items.push_back({value, target});
     } while (accept(","));
-    return parse_block(s->body) ? s : nullptr;
+    return parse_block(s->body, s->items.size()) ? s : nullptr;
   }
 
   Statement* parse_if() {
     Statement* first = make_statement(SyntaxKind::if_);
     Statement* s = first;
-    int links = 0;
+    size_t links = 1;  // each `elif` is an `if` in the `else` before it
     while (true) {
       advance();
       s->value = parse_test();
-      if (!s->value || !parse_block(s->body)) return nullptr;
-      if (accept_name("else")) return parse_block(s->orelse) ? first : nullptr;
+      if (!s->value || !parse_block(s->body, links)) return nullptr;
+      if (accept_name("else")) return parse_block(s->orelse, links) ? first : nullptr;
       if (!token_.is_name("elif")) return first;
-      if (too_deep(block_depth_ + ++links, token_.at)) return nullptr;
+      ++links;
       Statement* next = make_statement(SyntaxKind::if_);
       s->orelse.push_back(next);
       s = next;
@@ -178,6 +188,7 @@ class StatementParser : public ExpressionParser {
   }
 
   bool parse_parameters(std::vector<Parameter>& params, const char* close, const char* where) {
+    std::set<std::string> names;
     while (!token_.is(close)) {
       if (token_.kind != TokenKind::name || is_keyword(token_.text)) {
         fail("expected a parameter");
@@ -189,12 +200,10 @@ class StatementParser : public ExpressionParser {
         p.annotation = parse_test();
         if (!p.annotation) return false;
       }
-      for (const Parameter& other : params) {
-        if (other.name == p.name) {
-          report(DiagnosticKind::ill_formed, p.at,
-                 fmt::format("parameter `{}` is given twice", p.name));
-          return false;
-        }
+      if (!names.insert(p.name).second) {
+        report(DiagnosticKind::ill_formed, p.at,
+               fmt::format("parameter `{}` is given twice", p.name));
+        return false;
       }
       params.push_back(std::move(p));
       if (!accept(",")) break;

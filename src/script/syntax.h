@@ -85,6 +85,7 @@ struct WithItem {
 struct Statement {
   SyntaxKind kind = SyntaxKind::pass;
   Position at;
+  int depth = 0;  // of the blocks around it
   Node* target = nullptr;
   Node* annotation = nullptr;
   Node* value = nullptr;  // of an assert: the condition; of a `for`: what is iterated

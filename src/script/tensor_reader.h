@@ -70,6 +70,13 @@ class TensorReader : public NameScope {
   std::vector<tir::BlockNode::Fields*> blocks_;
   tir::BlockNode::Fields root_;
   std::unordered_map<const VarNode*, tir::Range> loops_;  // around the current statement
+  // Statements before the current one in whose scope it stands: they nest as blocks do.
+  struct Nesting {
+    int lets = 0;
+    int others = 0;  // buffers and attributes
+  };
+  Nesting nesting_;
+  bool is_too_deep_ = false;  // reported
 
   template <class... Args>
   std::nullptr_t fail(const Position& at, DiagnosticKind kind, fmt::format_string<Args...> text,
@@ -110,6 +117,7 @@ class TensorReader : public NameScope {
   tir::Stmt read_body(const std::vector<Statement*>& body);
   bool read_or_poison(const Statement& s, StmtSequence& out);
   void poison(const Statement& s);
+  bool check_nesting(const Statement& s);
   bool read_statement(const Statement& s, StmtSequence& out);
   bool read_if(const Statement& s, StmtSequence& out);
   bool read_assert(const Statement& s, StmtSequence& out);

@@ -1,4 +1,4 @@
-// The verifier on graph functions: each invariant G1 … G13 and M1, violated and kept.
+// The verifier on graph functions: each invariant G1 … G14 and M1, violated and kept.
 #include <gtest/gtest.h>
 
 #include "ir/programs.h"
@@ -337,6 +337,32 @@ TEST_F(VerifyInplace, G13Targets) {
             Texts{"argument 0 is overwritten, but is a constant"});
   EXPECT_EQ(problems({plain({{y, twice(constant), {}, {}}})}, y),
             Texts{"argument 0 is overwritten, but is no variable of this function"});
+}
+
+TEST_F(VerifyGraph, G14Donations) {
+  auto with = [&](Attr donate) {
+    Attrs attrs;
+    attrs.set("donate", std::move(donate));
+    return problems({plain({{y, copy(x), {}, {}}})}, y, true, attrs);
+  };
+  auto entry = [](int64_t result, int64_t param) { return std::pair(Attr(result), Attr(param)); };
+  const Texts no_map{
+      "`donate` is no dictionary from the 1 results to the 1 parameters, by position"};
+  EXPECT_EQ(with(Attr(AttrDict{})), Texts{});
+  EXPECT_EQ(with(Attr(AttrDict{entry(0, 0)})), Texts{});
+  EXPECT_EQ(with(Attr(int64_t{3})), no_map);
+  EXPECT_EQ(with(Attr(AttrDict{entry(0, 1)})), no_map);
+  EXPECT_EQ(with(Attr(AttrDict{entry(-1, 0)})), no_map);
+  EXPECT_EQ(with(Attr(AttrDict{{Attr("x"), Attr(int64_t{0})}})), no_map);
+  EXPECT_EQ(with(Attr(AttrDict{entry(0, 0), entry(0, 0)})),
+            Texts{"`donate` gives parameter `x` to two results"});
+  Attrs attrs;
+  attrs.set("donate", Attr(AttrDict{entry(0, 0)}));
+  Variable w = make_variable("w", f32({m + make_int(1)}));
+  EXPECT_EQ(
+      problems(function_of({w, x}, body_of({}, x), f32({m}), true, attrs)),
+      Texts{"`donate`: result 0 has type `R.Tensor((m,), dtype=\"float32\")`, parameter `w` has "
+            "`R.Tensor((\"m + 1\",), dtype=\"float32\")`"});
 }
 
 TEST_F(VerifyGraph, EveryViolationHasASpan) {

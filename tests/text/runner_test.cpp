@@ -38,7 +38,7 @@ TEST(TextFile, HasCasesWithLines) {
       "# test: pass a, b\n"
       "# about the file\n"
       "# ---- first one\n"
-      "x  # error: wrong\n"
+      "x  # warning: wrong\n"
       "# warning: more\n"
       "# check: one\n"
       "# check-not: two\n"
@@ -78,6 +78,25 @@ TEST(TextFile, MistakesAreReported) {
   EXPECT_TRUE(contains(file_of("# test: parse\nx\n# no-run:\n").mistakes.at(0), "is empty"));
   EXPECT_TRUE(contains(file_of("# test: parse\nx # error: y\n# ==>\nz\n").mistakes.at(0),
                        "a case with errors has no output"));
+}
+
+// What stands beside an expected error, and would never be looked at.
+TEST(TextFile, CasesWithErrorsSayNothingElse) {
+  auto mistakes = [](const std::string& line) {
+    const TextFile file = file_of("# test: parse\nx  # error: y\n" + line + "\n");
+    return file.mistakes.empty() ? "" : file.mistakes[0];
+  };
+  EXPECT_EQ(mistakes(""), "");
+  EXPECT_EQ(mistakes("# warning: z"), "");
+  EXPECT_EQ(mistakes("# weight: w float32 (3, 4)"), "");
+  EXPECT_EQ(mistakes("# run: main([1]) == [2]"),
+            "t.relax:3: a case with errors has nothing to run");
+  for (const char* line : {"# check: z", "# check-not: z", "# unchanged", "# ==>\nz"}) {
+    EXPECT_TRUE(contains(mistakes(line), "t.relax:2: a case with errors has no output")) << line;
+  }
+  for (const char* line : {"# no-run: z", "# no-native: z"}) {
+    EXPECT_TRUE(contains(mistakes(line), "a case with errors isn't run")) << line;
+  }
 }
 
 TEST(TextFile, BlessedTextsStandWhereTheOldOnesStood) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <sstream>
 
 namespace repose::testing_text {
@@ -123,12 +124,24 @@ class FileReader {
     size_t i = begin;
     for (; i < end && file_.lines[i].rfind(arrow, 0) != 0; ++i) read_line(c, i);
     if (i < end) read_expected(c, i + 1, end);
-    if (c.expected && !c.messages.empty()) {
-      for (const ExpectedMessage& m : c.messages) {
-        if (!m.is_warning) mistake(begin + 1, "a case with errors has no output");
-      }
-    }
+    check_case_with_errors(c);
     file_.cases.push_back(std::move(c));
+  }
+
+  // There is no module that anything else could be said of.
+  void check_case_with_errors(const TextCase& c) {
+    const bool has_errors = std::any_of(c.messages.begin(), c.messages.end(),
+                                        [](const ExpectedMessage& m) { return !m.is_warning; });
+    if (!has_errors) return;
+    const auto line = static_cast<size_t>(c.line);
+    if (c.expected) mistake(line, "a case with errors has no output");
+    if (!c.checks.empty()) mistake(line, "a case with errors has no output for `# check:`");
+    for (const RunLine& run : c.runs) {
+      mistake(static_cast<size_t>(run.line), "a case with errors has nothing to run");
+    }
+    if (c.is_unchanged) mistake(line, "a case with errors has no output that is `# unchanged`");
+    if (c.no_run) mistake(line, "a case with errors isn't run: `# no-run:` says nothing");
+    if (c.no_native) mistake(line, "a case with errors isn't run: `# no-native:` says nothing");
   }
 
   void read_line(TextCase& c, size_t i) {

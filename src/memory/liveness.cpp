@@ -282,7 +282,13 @@ class Backward {
         p = walk_branches(live_.joins[static_cast<size_t>(j)], open);
         continue;
       }
-      for (int s : uses_[static_cast<size_t>(p)]) open.emplace(s, p);
+      for (int s : uses_[static_cast<size_t>(p)]) {
+        if (live_.storages[static_cast<size_t>(s)].kind == Storage::Kind::constant) {
+          ranges_[static_cast<size_t>(s)].push_back({0, p});  // there anyway: no branch matters
+        } else {
+          open.emplace(s, p);
+        }
+      }
       for (int s : definitions_[static_cast<size_t>(p)]) {
         auto it = open.find(s);
         ranges_[static_cast<size_t>(s)].push_back({p, it == open.end() ? p : it->second});

@@ -63,13 +63,32 @@ std::vector<const graph::ValueNode*> used_variables(const graph::Binding& b) {
   return used;
 }
 
+// What a function has at each position, for problems of many small blocks (branches).
+struct Positions {
+  std::vector<std::vector<int>> made;  // computed storages
+  std::vector<int> joins;              // of `live.joins`; -1: none
+
+  explicit Positions(const Liveness& live)
+      : made(static_cast<size_t>(live.num_positions)),
+        joins(static_cast<size_t>(live.num_positions), -1) {
+    for (size_t s = 0; s < live.storages.size(); ++s) {
+      if (live.storages[s].kind == Storage::Kind::computed) {
+        made[static_cast<size_t>(live.storages[s].first)].push_back(static_cast<int>(s));
+      }
+    }
+    for (size_t j = 0; j < live.joins.size(); ++j) {
+      joins[static_cast<size_t>(live.joins[j].join)] = static_cast<int>(j);
+    }
+  }
+};
+
 // One block of bindings as a problem. Nodes are the bindings that make bytes, and barriers; other
 // bindings (views, tuples, shapes) follow what they use.
 class BlockOrder {
  public:
   BlockOrder(const graph::Block& block, const Module& module, const Liveness& live,
-             const Aliasing& aliases)
-      : block_(block), module_(module), live_(live), aliases_(aliases) {
+             const Aliasing& aliases, const Positions& positions)
+      : block_(block), module_(module), live_(live), aliases_(aliases), positions_(positions) {
     find_dependencies();
     find_values();
   }
@@ -77,15 +96,11 @@ class BlockOrder {
   size_t num_nodes() const { return problem_.nodes.size(); }
 
   graph::Block at(const std::vector<int64_t>& storage_bytes) {
-    for (size_t s = 0; s < storage_bytes.size(); ++s) {
-      const int v = value_of_[s];
-      if (v >= 0) problem_.sizes[static_cast<size_t>(v)] = 0;
-    }
-    for (size_t s = 0; s < storage_bytes.size(); ++s) {
-      const int v = value_of_[s];
-      if (v < 0 || is_result(s)) continue;
+    std::fill(problem_.sizes.begin(), problem_.sizes.end(), 0);
+    for (const auto& [s, v] : value_of_) {
+      if (is_result(static_cast<size_t>(s))) continue;
       int64_t& size = problem_.sizes[static_cast<size_t>(v)];
-      size = std::max(size, storage_bytes[s]);
+      size = std::max(size, storage_bytes[static_cast<size_t>(s)]);
     }
     for (const auto& [node, storages] : inside_) {
       problem_.nodes[static_cast<size_t>(node)].scratch = most_inside(storages, storage_bytes);
@@ -140,24 +155,16 @@ class BlockOrder {
   }
 
   int value_for(int storage) {
-    int& v = value_of_[static_cast<size_t>(storage)];
-    if (v < 0) {
-      v = static_cast<int>(problem_.sizes.size());
+    const auto [it, is_new] = value_of_.emplace(storage, static_cast<int>(problem_.sizes.size()));
+    if (is_new) {
       problem_.sizes.push_back(0);
       problem_.kept.push_back(false);
       problem_.from_before.push_back(true);
     }
-    return v;
+    return it->second;
   }
 
   void find_values() {
-    value_of_.assign(live_.storages.size(), -1);
-    std::unordered_map<int, std::vector<int>> made_at;  // position -> storages
-    for (size_t s = 0; s < live_.storages.size(); ++s) {
-      if (live_.storages[s].kind == Storage::Kind::computed) {
-        made_at[live_.storages[s].first].push_back(static_cast<int>(s));
-      }
-    }
     int last = 0;
     for (size_t i = 0; i < block_.bindings.size(); ++i) {
       const graph::Binding& b = block_.bindings[i];
@@ -166,17 +173,15 @@ class BlockOrder {
       if (graph::as<graph::IfNode>(b.value)) {
         add_branches(node_of_[i], last);
       } else {
-        for (int s : made_at[last]) write(node_of_[i], s);
+        for (int s : positions_.made[static_cast<size_t>(last)]) write(node_of_[i], s);
       }
     }
     for (size_t i = 0; i < block_.bindings.size(); ++i) {
       if (node_of_[i] >= 0) read(i);
     }
-    for (size_t s = 0; s < live_.storages.size(); ++s) {
-      const LiveSet& live = live_.storages[s].live;
-      if (value_of_[s] >= 0 && !live.empty() && live.back().last > last) {
-        problem_.kept[static_cast<size_t>(value_of_[s])] = true;
-      }
+    for (const auto& [s, v] : value_of_) {
+      const LiveSet& live = live_.storages[static_cast<size_t>(s)].live;
+      if (!live.empty() && live.back().last > last) problem_.kept[static_cast<size_t>(v)] = true;
     }
   }
 
@@ -189,32 +194,32 @@ class BlockOrder {
 
   // What branches make and give is one value per result; what they need inside is scratch.
   void add_branches(int node, int join_position) {
-    for (const BranchJoin& join : live_.joins) {
-      if (join.join != join_position) continue;
-      auto is_inside = [&](int s) {
-        const Storage& storage = live_.storages[static_cast<size_t>(s)];
-        return storage.kind == Storage::Kind::computed && storage.first >= join.then_begin &&
-               storage.first <= join.else_end;
-      };
-      for (const auto& [yes, no] : join.leaves) {
-        int value = -1;
-        for (const std::vector<int>& list : {yes, no}) {
-          for (int s : list) {
-            s = live_.root(s);
-            if (!is_inside(s) || value_of_[static_cast<size_t>(s)] >= 0) continue;
-            if (value < 0) {
-              write(node, s);
-              value = value_of_[static_cast<size_t>(s)];
-            }
-            value_of_[static_cast<size_t>(s)] = value;
+    const int found = positions_.joins[static_cast<size_t>(join_position)];
+    REPOSE_CHECK(found >= 0, "an `if` without a join");
+    const BranchJoin& join = live_.joins[static_cast<size_t>(found)];
+    auto is_inside = [&](int s) {
+      const Storage& storage = live_.storages[static_cast<size_t>(s)];
+      return storage.kind == Storage::Kind::computed && storage.first >= join.then_begin &&
+             storage.first <= join.else_end;
+    };
+    for (const auto& [yes, no] : join.leaves) {
+      int value = -1;
+      for (const std::vector<int>& list : {yes, no}) {
+        for (int s : list) {
+          s = live_.root(s);
+          if (!is_inside(s) || value_of_.contains(s)) continue;
+          if (value < 0) {
+            write(node, s);
+            value = value_of_.at(s);
           }
+          value_of_.emplace(s, value);
         }
       }
-      std::vector<int>& inside = inside_[node];
-      for (size_t s = 0; s < live_.storages.size(); ++s) {
-        if (is_inside(static_cast<int>(s)) && value_of_[s] < 0) {
-          inside.push_back(static_cast<int>(s));
-        }
+    }
+    std::vector<int>& inside = inside_[node];
+    for (int p = join.then_begin; p <= join.else_end; ++p) {
+      for (int s : positions_.made[static_cast<size_t>(p)]) {
+        if (!value_of_.contains(s)) inside.push_back(s);
       }
     }
   }
@@ -330,10 +335,11 @@ class BlockOrder {
   const Module& module_;
   const Liveness& live_;
   const Aliasing& aliases_;
+  const Positions& positions_;
   OrderProblem problem_;
   std::vector<int> node_of_;                                    // per binding; -1: it follows
   std::vector<std::vector<int>> needs_;                         // per binding: nodes
-  std::vector<int> value_of_;                                   // per storage
+  std::unordered_map<int, int> value_of_;                       // by storage
   std::unordered_map<int, std::vector<int>> inside_;            // per node with branches: storages
   std::map<std::pair<int, int>, std::vector<int>> candidates_;  // (node, written): operands
   std::unordered_map<int, std::vector<int>> parts_;             // per node
@@ -430,18 +436,18 @@ bool is_never_worse(const Measured& a, const Measured& b, const Facts& facts,
 
 // The blocks of a body, and of its branches, each ordered on its own for one sample.
 graph::Body reorder(const graph::Body& body, const Module& module, const Measured& now,
-                    const std::vector<int64_t>& bytes) {
+                    const Positions& positions, const std::vector<int64_t>& bytes) {
   std::vector<graph::Block> blocks;
   for (const graph::Block& block : body->blocks) {
     graph::Block inner = block;
     for (graph::Binding& b : inner.bindings) {
       if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
         b.value = make_ref<graph::IfNode>(
-            choice->condition, reorder(choice->then_body, module, now, bytes),
-            reorder(choice->else_body, module, now, bytes), choice->type);
+            choice->condition, reorder(choice->then_body, module, now, positions, bytes),
+            reorder(choice->else_body, module, now, positions, bytes), choice->type);
       }
     }
-    BlockOrder order(inner, module, now.live, now.aliases);
+    BlockOrder order(inner, module, now.live, now.aliases, positions);
     blocks.push_back(order.num_nodes() > 2 ? order.at(bytes) : std::move(inner));
   }
   return make_ref<graph::BodyNode>(std::move(blocks), body->result);
@@ -473,8 +479,10 @@ graph::Function order_bindings(const graph::Function& f, const Module& module, c
   const Measured given = measure(f, std::move(live), module, facts, samples);
   Measured best = given;
   std::vector<graph::Body> tried{f->body};
+  const Positions positions(given.live);
   for (size_t i = 0; i < std::min(samples.size(), max_searches); ++i) {
-    const graph::Body body = reorder(f->body, module, given, bytes_at(given.live, samples[i]));
+    const graph::Body body =
+        reorder(f->body, module, given, positions, bytes_at(given.live, samples[i]));
     if (std::any_of(tried.begin(), tried.end(),
                     [&](const graph::Body& other) { return same_order(body, other); })) {
       continue;

@@ -131,9 +131,9 @@ using Memory = std::unique_ptr<std::byte[], Free>;
 std::optional<size_t> spread_bytes(const ArrayNode& array, const std::vector<int64_t>& strides) {
   constexpr int64_t most = int64_t{1} << 48;  // of addresses
   int64_t elements = 1;
-  for (size_t k = 0; k < strides.size(); ++k) {
+  for (size_t k = 0; k < strides.size() && array.num_elements() > 0; ++k) {
     int64_t step = 0;
-    const int64_t last = std::max<int64_t>(0, array.shape[k] - 1);
+    const int64_t last = array.shape[k] - 1;
     if (__builtin_mul_overflow(last, strides[k], &step) ||
         __builtin_add_overflow(elements, step, &elements) || elements > most) {
       return std::nullopt;
@@ -176,9 +176,9 @@ Result<std::vector<Array>> LoadedModel::call(
   std::vector<const DLTensor*> pointers;
   for (size_t i = 0; i < inputs.size(); ++i) {
     repose_value value{};
-    if (strides[i].empty() &&
-        repose_get_input(model_, function, static_cast<int>(i), &value) == REPOSE_OK &&
-        value.rank == static_cast<int>(inputs[i]->shape.size())) {
+    const bool is_one =
+        repose_get_input(model_, function, static_cast<int>(i), &value) == REPOSE_OK;
+    if (strides[i].empty() && is_one && value.rank == static_cast<int>(inputs[i]->shape.size())) {
       strides[i] = declared_strides(value, inputs[i]->shape);
     }
     DLTensor& t = tensors[i];
@@ -189,7 +189,7 @@ Result<std::vector<Array>> LoadedModel::call(
     t.dtype = dl_type(inputs[i]->dtype);
     t.shape = const_cast<int64_t*>(inputs[i]->shape.data());
     if (!strides[i].empty()) {
-      REPOSE_TRY(laid_out, spread(*inputs[i], strides[i], value.name));
+      REPOSE_TRY(laid_out, spread(*inputs[i], strides[i], is_one ? value.name : "?"));
       memory[i] = std::move(laid_out);
       t.data = memory[i].get();
       t.strides = strides[i].data();

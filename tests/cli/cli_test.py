@@ -294,6 +294,24 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             self.expect(USAGE, "inspect", path, "--memory", wrong)
             self.assertIn(text, self.err)
 
+    def test_inspect_memory_of_a_chain_through_flatten(self):
+        chain = """
+@R.function
+def main(x: R.Tensor(("m", 224), "float32")):
+    m = T.int64()
+    d = R.tanh(R.nn.relu(R.flatten(R.exp(x))))
+    return %s
+"""
+        own = self.write("own.relax", chain % "d")
+        inner = self.write("inner.relax", chain % "R.sum(d)")
+        for disabled in ((), ("--disable", "fuse_programs")):
+            # The result's buffer serves, or one of the chain's own.
+            self.expect(OK, "inspect", own, "--memory", "m=0", "m=5", *disabled)
+            self.assertIn("arena bytes: 0\n", self.out)
+            self.expect(OK, "inspect", inner, "--memory", "m=0", "m=5", *disabled)
+            self.assertIn("arena bytes: m * 896\n", self.out)
+            self.assertIn("at m=5: 4480 bytes", self.out)
+
     def test_strides_that_no_memory_can_hold(self):
         path = self.write("m.relax", f"""
 @R.function

@@ -65,6 +65,7 @@ void Module::erase(std::string_view name) {
   forget_program(it->first, it->second);
   std::erase(names_, it->first);
   definitions_.erase(it);
+  taken_.clear();
 }
 
 std::string Module::add_prim_func(const std::string& hint, tir::PrimFunc f) {
@@ -79,10 +80,10 @@ std::string Module::add_prim_func(const std::string& hint, tir::PrimFunc f) {
   return name;
 }
 
-std::string Module::fresh_name(const std::string& hint) const {
+std::string Module::fresh_name(const std::string& hint) {
   if (!definitions_.count(hint)) return hint;
-  for (int i = 1;; ++i) {
-    std::string name = fmt::format("{}_{}", hint, i);
+  for (int& taken = taken_[hint];; ++taken) {
+    std::string name = fmt::format("{}_{}", hint, taken + 1);
     if (!definitions_.count(name)) return name;
   }
 }

@@ -29,7 +29,7 @@ class Module {
   // private program (structural_equal) if the module has one.
   std::string add_prim_func(const std::string& hint, tir::PrimFunc f);
   // `hint`, or the first free `hint_1`, `hint_2`, …
-  std::string fresh_name(const std::string& hint) const;
+  std::string fresh_name(const std::string& hint);
   const std::vector<std::string>& names() const { return names_; }
 
   std::string name = "Module";
@@ -42,6 +42,7 @@ class Module {
   std::vector<std::string> names_;
   std::map<std::string, Definition, std::less<>> definitions_;
   std::multimap<uint64_t, std::string> programs_by_hash_;
+  std::map<std::string, int> taken_;  // by hint: the numbers up to there
 };
 
 }  // namespace repose

@@ -6,6 +6,9 @@
 #include "memory/order.h"
 #include "memory/plan.h"
 #include "memory/plan_graph.h"
+#include "passes/lower/expose_symbols.h"
+#include "passes/lower/legalize.h"
+#include "script/parser.h"
 
 namespace repose {
 namespace {
@@ -133,6 +136,28 @@ TEST(LargePlan, ManyConcatenations) {
   const double seconds = seconds_to_plan(kernels.function(x, now), kernels.module);
   std::printf("%.2f s\n", seconds);
   EXPECT_LT(seconds, 10);
+}
+
+// A thousand choices one after the other, each with two kernels and constants of its own.
+TEST(LargePlan, ManyBranches) {
+  std::string text =
+      "@R.function\ndef main(x: R.Tensor((\"n\",), \"float32\"), c: R.Tensor((), "
+      "\"bool\")):\n    v0 = R.exp(x)\n";
+  for (int i = 0; i < 1000; ++i) {
+    const std::string last = "v" + std::to_string(i), next = "v" + std::to_string(i + 1);
+    text += "    if c:\n        a = R.add(" + last + ", R.const(" + std::to_string(i) +
+            ".5, \"float32\"))\n        " + next + " = a\n    else:\n        b = R.exp(" + last +
+            ")\n        " + next + " = b\n";
+  }
+  auto parsed =
+      parse_module(make_text_source("test.relax", text + "    return v1000\n"), standard_ops());
+  ASSERT_TRUE(parsed.ok()) << to_string(parsed.errors());
+  auto lowered = legalize(*parsed, standard_ops());
+  ASSERT_TRUE(lowered.ok()) << to_string(lowered.errors());
+  const Module module = expose_symbols(*lowered);
+  const double seconds = seconds_to_plan(module.graph_function("main"), module);
+  std::printf("%.2f s\n", seconds);
+  EXPECT_LT(seconds, 5);
 }
 
 TEST(LargePlan, DepthDoesNotCost) {

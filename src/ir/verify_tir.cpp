@@ -1,16 +1,16 @@
 // The verifier of tensor programs.
 //
 // T1  Every variable that is used is bound: a parameter, a symbol that a parameter's buffer binds,
-// a
-//     loop variable, a let variable, a block axis, or a symbol of a view's strides and offset. None
-//     is bound again where it is visible.
+//     a loop variable, a let variable, a block axis, or a symbol of a view's strides and offset.
+//     None is bound again where it is visible.
 // T2  Inside a block, loop and let variables from outside of it are not visible; block axes of
 //     enclosing blocks, parameters and symbols are.
 // T3  Every buffer that is read or written is declared around the access, as a parameter, an
-//     allocation, a view or a declaration, and has one index per dimension.
+//     allocation, a view or a declaration, once, and has one index per dimension.
 // T4  Loop variables, axes, their bounds, indices, dimensions, strides and offsets are of dtype
-// index. T5  Stored values have the buffer's dtype, let variables that of their values; data of a
-//     declaration is a handle.
+//     index.
+// T5  Stored values have the buffer's dtype, let variables that of their values; data of a
+//     declaration and the variable of a buffer parameter are handles.
 // T6  Conditions, predicates and assertions are bool.
 // T7  No access is out of bounds for certain, no axis has a value outside of its range for certain.
 // T8  `init` stands only in a block with a reduction axis; a region has one range per dimension.

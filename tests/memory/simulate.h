@@ -99,7 +99,8 @@ class Simulation {
     Bytes* memory;
     size_t begin, size;
     bool overlaps(const Run& o) const {
-      return memory == o.memory && begin < o.begin + o.size && o.begin < begin + size;
+      return memory == o.memory && size > 0 && o.size > 0 && begin < o.begin + o.size &&
+             o.begin < begin + size;
     }
   };
   Run run_of(int s, int64_t bytes) {
@@ -208,16 +209,35 @@ class Simulation {
     const auto& args = graph::as<graph::TupleNode>(call.args[1])->fields;
     std::vector<Run> operands;
     for (const graph::Value& a : args) operands.push_back(read(a, 0, name));
+    const Run own = workspace(call);
+    for (const Run& operand : operands) {
+      if (own.overlaps(operand)) problem("memory of " + name + "'s own overlaps an operand");
+    }
     const Places& places = plan_.live.places.at(b.var.get());
     if (!sharing.concatenation.empty()) return concatenate(call, sharing, args, places[0][0]);
     for (size_t r = 0; r < places.size(); ++r) {
       const int s = places[r][0];
       const int64_t bytes = value_of(plan_.live.storages[static_cast<size_t>(s)].bytes);
-      check_overlaps(name, sharing, operands, args.size() + r, run_of(s, bytes));
+      const Run result = run_of(s, bytes);
+      if (own.overlaps(result)) problem("memory of " + name + "'s own overlaps a result");
+      check_overlaps(name, sharing, operands, args.size() + r, result);
       write(s, marks(bytes));
     }
     // One result over another would show here.
     for (size_t r = 0; r < places.size(); ++r) read(b.var, r, name);
+  }
+
+  // Memory of the program's own, which the program overwrites; empty if it has none.
+  Run workspace(const graph::CallNode& call) {
+    auto it = plan_.workspaces.find(&call);
+    if (it == plan_.workspaces.end()) return {nullptr, 0, 0};
+    const auto b = static_cast<size_t>(it->second);
+    Bytes& arena = arenas_[static_cast<size_t>(plan_.region_of[b])];
+    const Run run{&arena, static_cast<size_t>(at_.offsets[b]),
+                  static_cast<size_t>(value_of(plan_.aliases.blocks[b].bytes))};
+    const Bytes junk = marks(static_cast<int64_t>(run.size));
+    std::copy(junk.begin(), junk.end(), arena.begin() + static_cast<std::ptrdiff_t>(run.begin));
+    return run;
   }
 
   void check_overlaps(const std::string& name, const Sharing& sharing,

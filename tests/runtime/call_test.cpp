@@ -1,7 +1,9 @@
 // Models and calls: queries, options, contexts, memory, errors, parallel loops, threads, forks.
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -643,7 +645,6 @@ TEST(Parallel, PiecesCoverTheExtentAndRespectTheGrain) {
 // Fills 50 numbers and finds them again.
 bool holds(int64_t* room, int64_t value) {
   for (int64_t i = 0; i < 50; ++i) room[i] = value;
-  sched_yield();
   bool same = true;
   for (int64_t i = 0; i < 50; ++i) same = same && room[i] == value;
   return same;
@@ -660,6 +661,7 @@ int32_t outer_body(repose_rt_frame* frame, void*, int64_t begin, int64_t end) {
   auto* room = static_cast<int64_t*>(frame->workspace);
   if (reinterpret_cast<uintptr_t>(room) % 64 != 0) return 78;
   std::atomic<int64_t> total{0};
+  sched_yield();
   for (int64_t i = begin; i < end; ++i) {
     if (!holds(room, i)) return 79;
     const int32_t status = repose_rt_parallel(frame, inner_body, &total, 20, 1, room, 0);
@@ -710,14 +712,17 @@ TEST(Parallel, WorkspacesAndNestedLoops) {
 TEST(Pools, TheHostsOwn) {
   struct Host {
     std::atomic<int> loops{0};
+    std::atomic<int> most{0};  // tasks of one loop
   } host;
   repose_options options = repose_default_options();
   options.thread_pool.user = &host;
   options.thread_pool.num_threads = 2;
   options.thread_pool.parallel_for = [](void* user, void (*task)(void*, int32_t), void* closure,
                                         int32_t count) {
-    static_cast<Host*>(user)->loops.fetch_add(1);
-    std::vector<std::thread> threads;  // one each: more than promised
+    auto& self = *static_cast<Host*>(user);
+    self.loops.fetch_add(1);
+    self.most.store(std::max(self.most.load(), static_cast<int>(count)));
+    std::vector<std::thread> threads;  // one each
     for (int32_t i = 0; i < count; ++i) threads.emplace_back(task, closure, i);
     for (std::thread& thread : threads) thread.join();
   };
@@ -730,6 +735,7 @@ TEST(Pools, TheHostsOwn) {
   const Probe probe(nested);
   Tensor<int64_t> y({1});
   EXPECT_EQ(call(model, kProbe, {&y.dl}, &result), REPOSE_OK) << error_of(model);
+  EXPECT_EQ(host.most.load(), 2);  // never more than the host runs at once
   options.thread_pool.num_threads = 0;
   expect_bad_options(options, "option thread_pool has 0 threads, expected at least 1");
 }

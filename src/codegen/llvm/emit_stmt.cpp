@@ -200,8 +200,7 @@ void FunctionEmitter::take_workspace(const Workspace& workspace) {
   if (workspace.is_empty()) return;
   Scope scope(*this);
   const Var num_threads = make_var("num_threads");
-  bind(num_threads, b_.CreateLoad(b_.getInt64Ty(), b_.CreateStructGEP(owner_.frame_type, frame_,
-                                                                      frame_num_threads)));
+  bind_num_threads(num_threads);
   Value* bytes = emit_index(total_bytes(workspace, num_threads));
   Value* base = b_.CreateCall(owner_.runtime("repose_rt_region"), {frame_, b_.getInt32(0), bytes});
   Value* none = b_.CreateICmpEQ(base, llvm::Constant::getNullValue(b_.getPtrTy()));

@@ -41,6 +41,12 @@ bool has_load(const Expr& e) {
   return found;
 }
 
+// Whether the expression, written out, has at most `limit` nodes.
+bool is_at_most(int limit, const Expr& e) {
+  visit(e, [&](const Expr&) { return --limit >= 0; });
+  return limit >= 0;
+}
+
 class ProgramVerifier {
  public:
   ProgramVerifier(const std::string& name, const PrimFuncNode& f, const Module& module,
@@ -88,6 +94,7 @@ class ProgramVerifier {
     ~ScopeGuard() {
       for (; v_.var_stack_.size() > vars_; v_.var_stack_.pop_back()) {
         v_.vars_.erase(v_.var_stack_.back());
+        v_.values_.erase(v_.var_stack_.back());
       }
       for (; v_.buffer_stack_.size() > buffers_; v_.buffer_stack_.pop_back()) {
         v_.buffers_.erase(v_.buffer_stack_.back());
@@ -111,6 +118,17 @@ class ProgramVerifier {
     }
     var_stack_.push_back(v.get());
   }
+
+  // Remembers what a let variable stands for. As a fact it would have to be forgotten again, which
+  // copies all facts. Values with loads are left out, as memory may change, and so are big ones,
+  // which grow from let to let.
+  void define(const Var& v, const Expr& value) {
+    if (v->dtype != dtypes::index || value->dtype != dtypes::index || has_load(value)) return;
+    Expr known = simplify(resolved(value), facts_);
+    if (is_at_most(64, known)) values_.emplace(v.get(), known);
+  }
+  // Without let variables whose value is known: what is assumed and proved.
+  Expr resolved(const Expr& e) const { return values_.empty() ? e : substitute(e, values_); }
 
   void declare(const Buffer& b) {
     for (const Expr& d : b->shape) check_index(d, "a dimension", b->name);
@@ -178,8 +196,10 @@ class ProgramVerifier {
   }
 
   // Loads are left out: what they read may change.
-  static Facts assuming(Facts facts, const Expr& condition) {
-    if (condition->dtype == dtypes::boolean && !has_load(condition)) facts.assume(condition);
+  Facts assuming(Facts facts, const Expr& condition) const {
+    if (condition->dtype == dtypes::boolean && !has_load(condition)) {
+      facts.assume(resolved(condition));
+    }
     return facts;
   }
 
@@ -227,8 +247,9 @@ class ProgramVerifier {
   void check_bounds(const Buffer& b, size_t dimension, const Expr& index, const Facts& facts) {
     const Expr& extent = b->shape[dimension];
     if (extent->dtype != dtypes::index) return;
-    bool below = prove_le(make_int(0), index, facts) == Truth::no;
-    if (!below && prove(lt(index, extent), facts) != Truth::no) return;
+    Expr value = resolved(index);
+    bool below = prove_le(make_int(0), value, facts) == Truth::no;
+    if (!below && prove(lt(value, resolved(extent)), facts) != Truth::no) return;
     report(DiagnosticKind::ill_formed,
            "index {} of `{}` is `{}`, which is out of bounds: the dimension is `{}`", dimension,
            b->name, to_string(index), to_string(extent));
@@ -236,12 +257,13 @@ class ProgramVerifier {
 
   // ---- Statements
 
-  // What is known of `v` in [min, min + extent).
-  void assume_range(const Var& v, const Expr& min, const Expr& extent) {
-    if (v->dtype != dtypes::index || min->dtype != dtypes::index ||
-        extent->dtype != dtypes::index) {
+  // What is known of `v` in [first, first + length).
+  void assume_range(const Var& v, const Expr& first, const Expr& length) {
+    if (v->dtype != dtypes::index || first->dtype != dtypes::index ||
+        length->dtype != dtypes::index) {
       return;
     }
+    const Expr min = resolved(first), extent = resolved(length);
     int64_t lower = 0, size = 0;
     if (as_const_int(min, &lower) && as_const_int(extent, &size) && size > 0) {
       facts_.restrict(v, Interval{lower, lower + size - 1, 1, 0});
@@ -272,9 +294,7 @@ class ProgramVerifier {
                  let->var->name, let->var->dtype.to_string(), let->value->dtype.to_string());
         }
         bind(let->var);
-        if (let->var->dtype == dtypes::index && let->value->dtype == dtypes::index) {
-          return check_assuming(eq(let->var, let->value), let->body);
-        }
+        define(let->var, let->value);
         return check(let->body);
       }
       case StmtKind::if_: {
@@ -421,8 +441,9 @@ class ProgramVerifier {
         iter.extent->dtype != dtypes::index) {
       return;
     }
-    if (prove_le(iter.min, iter.value, facts_) != Truth::no &&
-        prove(lt(iter.value, iter.min + iter.extent), facts_) != Truth::no) {
+    Expr min = resolved(iter.min), value = resolved(iter.value);
+    if (prove_le(min, value, facts_) != Truth::no &&
+        prove(lt(value, min + resolved(iter.extent)), facts_) != Truth::no) {
       return;
     }
     report(DiagnosticKind::ill_formed,
@@ -463,6 +484,7 @@ class ProgramVerifier {
   bool is_masked_ = false;  // in a side of an if_then_else that only some lanes take
   std::unordered_map<const VarNode*, Binding> vars_;
   std::vector<const VarNode*> var_stack_;
+  VarMap values_;  // of let variables, without let variables
   std::unordered_set<const BufferNode*> buffers_;
   std::vector<const BufferNode*> buffer_stack_;
   std::unordered_set<const void*> reported_;

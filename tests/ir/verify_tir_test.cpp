@@ -170,6 +170,35 @@ TEST_F(VerifyProgram, T7GuardsCount) {
             Texts{});
 }
 
+TEST_F(VerifyProgram, T7LetVariablesStandForTheirValues) {
+  Var x = make_var("x", dtypes::index, VarRole::let),
+      y = make_var("y", dtypes::index, VarRole::let);
+  auto lets = [&](const Expr& of_x, const Expr& of_y, Stmt body) {
+    return problems(make<LetNode>(x, of_x, make<LetNode>(y, of_y, std::move(body))));
+  };
+  EXPECT_EQ(lets(n, x + 1, store(y, one)),
+            Texts{"index 0 of `b` is `y`, which is out of bounds: the dimension is `n`"});
+  EXPECT_EQ(lets(n, x + 1, make<tir::IfNode>(lt(y, n), store(y, one))), Texts{});
+  EXPECT_EQ(lets(n, x - 1, store(y, one)), Texts{});
+  Expr load = make_cast(dtypes::index, make_load(b, {i(0)}));  // memory may change in between
+  EXPECT_EQ(lets(load, load - 1, store(y - x, one)), Texts{});
+}
+
+// Written out, the last value has 2^64 terms.
+TEST_F(VerifyProgram, LetVariablesMayGrow) {
+  Expr value = n + 1;
+  std::vector<Var> vars;
+  std::vector<Expr> values;
+  for (int k = 0; k < 64; ++k) {
+    vars.push_back(make_var("x", dtypes::index, VarRole::let));
+    values.push_back(value);
+    value = vars.back() * vars.back() + 1;
+  }
+  Stmt body = store(i(-1), one);
+  for (size_t k = vars.size(); k-- > 0;) body = make<LetNode>(vars[k], values[k], body);
+  EXPECT_EQ(problems(body).size(), 1u);
+}
+
 TEST_F(VerifyProgram, T7AxisValues) {
   BlockNode::Fields f = block(store(v, one));
   f.iters[0].value = l + n;

@@ -24,7 +24,7 @@ class CommandLine(unittest.TestCase):
         path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         return str(path)
 
-    def repose(self, *arguments, timeout=120, **options):
+    def repose(self, *arguments, timeout=300, **options):
         """Runs it in the test's folder, unless `options` (of subprocess.run) say otherwise."""
         done = subprocess.run([REPOSE, *map(str, arguments)], capture_output=True, check=False,
                               timeout=timeout, **{"cwd": self.folder, **options})

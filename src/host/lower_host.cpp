@@ -5,6 +5,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "host/check_inputs.h"
+#include "host/make_sizes.h"
+#include "host/messages.h"
 #include "host/place_blocks.h"
 #include "ir/function_facts.h"
 #include "ir/op.h"
@@ -17,47 +20,8 @@ namespace {
 using graph::Value;
 using Indices = std::vector<Expr>;
 
-Expr call(Intrinsic intrinsic, DType dtype, std::vector<Expr> args, std::string name = "") {
-  return make_call(intrinsic, dtype, std::move(args), std::move(name));
-}
-
 Var handle_var(std::string name) {
   return make_var(std::move(name), dtypes::handle, VarRole::handle);
-}
-
-// Text inside a message: braces stand for themselves.
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) out += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
-  return out;
-}
-
-// A name in a message.
-std::string quoted(const std::string& text) {
-  return "`" + escaped(text) + "`";
-}
-
-// Where something comes from, without the folder that its file lies in: an artifact's bytes don't
-// depend on that.
-std::string place_text(const Span& span) {
-  if (!span || span.source->kind == Source::Kind::node) return span.to_string();
-  const std::string& path = span.source->name;
-  Span bare = span;
-  bare.source = make_text_source(path.substr(path.rfind('/') + 1), "");
-  return bare.to_string();
-}
-
-std::string range_text(const Interval& r) {
-  std::string out = r.lower == Interval::minus_infinity ? ".." : std::to_string(r.lower) + "..";
-  if (r.upper != Interval::plus_infinity) out += std::to_string(r.upper);
-  if (r.divisor != 1) out += fmt::format("%{}", r.divisor);
-  return out;
-}
-
-void check_range(Statements& out, const SymbolInfo& s, const std::string& what) {
-  out.check(canonical(range_condition(s)),
-            fmt::format("{} is {{0}}, the declared range is {}", what, range_text(s.range)),
-            {s.symbol}, {});
 }
 
 class HostLowering {
@@ -71,10 +35,11 @@ class HostLowering {
   Diagnostics problems;
 
   tir::Stmt lower(const graph::Function& f) {
+    facts_ = facts_after_checks(f);
     handles_.resize(plan_.live.storages.size());
     block_handles_.resize(plan_.aliases.blocks.size());
     regions_.resize(plan_.regions.size());
-    enter();
+    check_inputs(root_, interface_);
     body(f->body);
     begin();
     finish_results(f->body->result);
@@ -82,73 +47,6 @@ class HostLowering {
   }
 
  private:
-  // Inputs' dimensions become symbols, or are compared with what the types say.
-  void enter() {
-    std::unordered_set<const VarNode*> bound;
-    auto dim = [](size_t input, size_t axis) {
-      return call(Intrinsic::input_dim, dtypes::index,
-                  {make_int(static_cast<int64_t>(input)), make_int(static_cast<int64_t>(axis))});
-    };
-    for (const SymbolInfo& s : interface_.symbols) {
-      bound.insert(s.symbol.get());
-      out_->let(s.symbol, dim(s.input, s.axis));
-      check_range(*out_, s,
-                  fmt::format("input {}: dimension {} ({})",
-                              quoted(interface_.inputs[s.input].name), s.axis, quoted(s.name)));
-    }
-    for (size_t i = 0; i < interface_.inputs.size(); ++i) {
-      const ValueInfo& input = interface_.inputs[i];
-      for (size_t axis = 0; axis < input.dims.size(); ++axis) {
-        const Expr& want = input.dims[axis];
-        const SymbolInfo* origin = nullptr;
-        bool binds = false;
-        for (const SymbolInfo& s : interface_.symbols) {
-          if (s.symbol != want) continue;
-          origin = &s;
-          binds = s.input == static_cast<int>(i) && s.axis == static_cast<int>(axis);
-        }
-        if (binds) continue;
-        std::string message =
-            fmt::format("input {}: dimension {} is {{0}}, expected ", quoted(input.name), axis);
-        if (is_constant(want)) {
-          message += "{1}";
-        } else {
-          message += quoted(input.dim_texts[axis]) + " = {1}";
-        }
-        if (origin) {
-          message += fmt::format(" (from {} dimension {})",
-                                 quoted(interface_.inputs[origin->input].name), origin->axis);
-        }
-        Var actual = make_var(fmt::format("dim_{}_{}", i, axis), dtypes::index, VarRole::let);
-        out_->let(actual, dim(i, axis));
-        out_->check(eq(actual, want), message, {actual, want}, {});
-      }
-    }
-    for (size_t i = 0; i < interface_.inputs.size(); ++i) check_strides(i);
-  }
-
-  // Strides that are expressions; the runtime compares constant ones. Those of extents 0 and 1, and
-  // of a tensor without elements, don't count.
-  void check_strides(size_t i) {
-    const ValueInfo& input = interface_.inputs[i];
-    const size_t rank = input.dims.size();
-    Expr is_empty = make_bool(false);
-    for (const Expr& d : input.dims) is_empty = logical_or(is_empty, eq(d, make_int(0)));
-    for (size_t axis = 0; axis < input.strides.size(); ++axis) {
-      const Expr& want = input.strides[axis];
-      if (is_constant(want)) continue;
-      Var actual = make_var(fmt::format("stride_{}_{}", i, axis), dtypes::index, VarRole::let);
-      out_->let(actual, call(Intrinsic::input_dim, dtypes::index,
-                             {make_int(static_cast<int64_t>(i)),
-                              make_int(static_cast<int64_t>(rank + axis))}));
-      const Expr ignored = logical_or(is_empty, le(input.dims[axis], make_int(1)));
-      out_->check(logical_or(ignored, eq(actual, want)),
-                  fmt::format("input {}: stride {} is {{0}}, expected {} = {{1}}",
-                              quoted(input.name), axis, quoted(dim_text(want, interface_.symbols))),
-                  {actual, want}, {});
-    }
-  }
-
   // Takes the arena once the checks at the head have passed: the plan may rely on them.
   void begin() {
     if (std::exchange(has_begun_, true)) return;
@@ -164,8 +62,8 @@ class HostLowering {
       if (is_const_int(region.bytes, 0)) continue;
       regions_[r].placed = place_blocks(*out_, region, static_cast<int>(r));
       Var base = handle_var(fmt::format("arena_{}", r));
-      out_->let(base, call(Intrinsic::arena_region, dtypes::handle,
-                           {make_int(static_cast<int64_t>(r)), regions_[r].placed.bytes}));
+      out_->let(base, make_call(Intrinsic::arena_region, dtypes::handle,
+                                {make_int(static_cast<int64_t>(r)), regions_[r].placed.bytes}));
       regions_[r].base = base;
       if (!dead_after_.empty()) fill(base, regions_[r].placed.bytes);
     }
@@ -184,7 +82,7 @@ class HostLowering {
   }
 
   void fill(const Expr& data, const Expr& bytes) {
-    out_->evaluate(call(Intrinsic::fill_bytes, dtypes::int32, {data, bytes}));
+    out_->evaluate(make_call(Intrinsic::fill_bytes, dtypes::int32, {data, bytes}));
   }
 
   // A range that ends at a binding ends with a use; at the ends of branches, bytes may be needed
@@ -205,10 +103,10 @@ class HostLowering {
     auto storage = [&]() -> const Storage& { return plan_.live.storages[block.members[0]]; };
     switch (block.kind) {
       case Storage::Kind::input:
-        return call(Intrinsic::input_data, dtypes::handle, {make_int(storage().input)});
+        return make_call(Intrinsic::input_data, dtypes::handle, {make_int(storage().input)});
       case Storage::Kind::constant:
-        return call(Intrinsic::weight_data, dtypes::handle,
-                    {make_int(weights_.place(storage().constant->data))});
+        return make_call(Intrinsic::weight_data, dtypes::handle,
+                         {make_int(weights_.place(storage().constant->data))});
       default:
         break;
     }
@@ -216,11 +114,11 @@ class HostLowering {
     Var v = handle_var(name);
     const OpenRegion& region = regions_[plan_.region_of[b]];
     if (!region.base) {  // an empty region: every block in it has no bytes
-      out_->let(v, call(Intrinsic::weight_data, dtypes::handle, {make_int(0)}));
+      out_->let(v, make_call(Intrinsic::weight_data, dtypes::handle, {make_int(0)}));
     } else {
       Var offset = make_var(name + "_offset", dtypes::index, VarRole::let);
       out_->let(offset, region.placed.offset(plan_.position_in[b]));
-      out_->let(v, call(Intrinsic::byte_offset, dtypes::handle, {region.base, offset}));
+      out_->let(v, make_call(Intrinsic::byte_offset, dtypes::handle, {region.base, offset}));
     }
     return block_handles_[b] = v;
   }
@@ -240,7 +138,7 @@ class HostLowering {
     Var begin = make_var(name + "_begin", dtypes::index, VarRole::let);
     Var v = handle_var(name);
     out_->let(begin, bytes);
-    out_->let(v, call(Intrinsic::byte_offset, dtypes::handle, {base, begin}));
+    out_->let(v, make_call(Intrinsic::byte_offset, dtypes::handle, {base, begin}));
     return v;
   }
 
@@ -248,7 +146,7 @@ class HostLowering {
     Var v = handle_var(name);
     std::vector<Expr> args{make_int(r)};
     for (const Expr& d : interface_.outputs[r].dims) args.push_back(d);
-    out_->let(v, call(Intrinsic::output_data, dtypes::handle, std::move(args)));
+    out_->let(v, make_call(Intrinsic::output_data, dtypes::handle, std::move(args)));
     return v;
   }
 
@@ -378,7 +276,7 @@ class HostLowering {
       operands.push_back(block_handle(it->second, program + "_workspace"));
     }
     if (b.span) operands.push_back(make_string(place_text(b.span)));
-    out_->evaluate(call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
+    out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 
   // A concatenation, some of whose parts are where they belong: copies the others.
@@ -392,7 +290,8 @@ class HostLowering {
       const Expr bytes = size_bytes(*graph::tensor_of(args[p]));
       if (std::find(to_copy.begin(), to_copy.end(), p) != to_copy.end()) {
         const Expr to = offset_handle(whole, begin, b.var->name);
-        out_->evaluate(call(Intrinsic::copy_bytes, dtypes::int32, {to, place(args[p]), bytes}));
+        out_->evaluate(
+            make_call(Intrinsic::copy_bytes, dtypes::int32, {to, place(args[p]), bytes}));
       }
       begin = canonical(begin + bytes);
     }
@@ -408,7 +307,7 @@ class HostLowering {
       const Dims& have = *buffers[next++]->shape;
       for (size_t d = 0; d < have.size(); ++d) {
         const Expr want = canonical(substitute(p.buffer->shape[d], symbols));
-        if (prove_equal(have[d], want) == Truth::yes) continue;
+        if (prove_equal(have[d], want, facts_) == Truth::yes) continue;
         out_->check(eq(have[d], want),
                     fmt::format("{}: dimension {} of buffer {} is {{0}}, expected {} = {{1}}",
                                 quoted(program), d, quoted(p.buffer->name),
@@ -614,7 +513,7 @@ class HostLowering {
       Expr data = result_handle(static_cast<int>(r), "result");
       Expr bytes = make_int(info.dtype.size_bytes());
       for (const Expr& d : info.dims) bytes = bytes * d;
-      out_->evaluate(call(Intrinsic::copy_bytes, dtypes::int32, {data, sources[r], bytes}));
+      out_->evaluate(make_call(Intrinsic::copy_bytes, dtypes::int32, {data, sources[r], bytes}));
     }
   }
 
@@ -624,6 +523,7 @@ class HostLowering {
   const FunctionInterface& interface_;
   Statements root_;
   Statements* out_ = &root_;
+  Facts facts_;  // once the checks at the head have passed
   int position_ = 0;
   bool has_begun_ = false;  // the checks at the head are behind
   struct OpenRegion {
@@ -638,37 +538,6 @@ class HostLowering {
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
 };
-
-tir::PrimFunc make_sizes(const FunctionInterface& interface, const MemoryPlan& plan) {
-  Statements out;
-  int64_t num_dims = 0;
-  for (const ValueInfo& o : interface.outputs) num_dims += static_cast<int64_t>(o.dims.size());
-  Buffer bytes = make_buffer("bytes", {make_int(1)}, dtypes::int64);
-  Buffer dims = make_buffer("output_dims", {make_int(num_dims)}, dtypes::int64);
-  for (size_t i = 0; i < interface.symbols.size(); ++i) {
-    const SymbolInfo& s = interface.symbols[i];
-    out.let(s.symbol,
-            call(Intrinsic::sizes_symbol, dtypes::index, {make_int(static_cast<int64_t>(i))}));
-    out.check(le(make_int(0), s.symbol),
-              fmt::format("{} is {{0}}, which is negative", quoted(s.name)), {s.symbol}, {});
-    check_range(out, s, quoted(s.name));
-  }
-  auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
-  const bool data_decides = plan.regions.size() > 1;
-  const Expr arena = data_decides ? make_int(-1, dtypes::int64)
-                                  : as_data(place_blocks(out, plan.regions[0], 0).bytes);
-  out.add(tir::make<tir::StoreNode>(bytes, std::vector<Expr>{make_int(0)}, arena));
-  int64_t at = 0;
-  for (const Dims& dims_of_result : plan.result_limits) {
-    for (const Expr& most : dims_of_result) {
-      const Expr value = most ? as_data(most) : make_int(-1, dtypes::int64);
-      out.add(tir::make<tir::StoreNode>(dims, std::vector<Expr>{make_int(at++)}, value));
-    }
-  }
-  return tir::make_prim_func(
-      {tir::buffer_param(bytes), tir::buffer_param(dims), tir::scalar_param(plan.num_threads)},
-      out.finish());
-}
 
 }  // namespace
 

@@ -1,0 +1,17 @@
+// What a host function does first: its inputs' dimensions become symbols, or are compared with what
+// the types say.
+#pragma once
+
+#include "host/interface.h"
+#include "host/statements.h"
+
+namespace repose {
+
+// Binds the symbols of the interface; checks their ranges, all other dimensions, and strides that
+// are expressions (the runtime compares constant ones). Messages name inputs as the model does.
+void check_inputs(Statements& out, const FunctionInterface& interface);
+
+// Checks the declared range of a symbol that is bound; `what` names it in the message.
+void check_range(Statements& out, const SymbolInfo& s, const std::string& what);
+
+}  // namespace repose

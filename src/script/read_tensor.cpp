@@ -118,7 +118,7 @@ tir::PrimFunc TensorReader::read(const Statement& def) {
   size_t errors = context_.errors.size();
   tir::Stmt body = read_body(def.body);
   if (context_.errors.size() > errors || !body) return nullptr;
-  if (!root_.alloc_buffers.empty()) {
+  if (!root_.alloc_buffers.empty() || !root_.match_buffers.empty()) {
     root_.body = body;
     root_.span = span(def.at);
     body = tir::make<tir::BlockNode>(root_);

@@ -126,6 +126,18 @@ def main(A: T.Buffer((16, 16), "float32"), B: T.Buffer((16, 16), "float32")):
 )");
 }
 
+// Outside of every block as well, where nothing else makes a block of the whole program.
+TEST(RoundTrip, ViewOfTheWholeProgram) {
+  const std::string text = round_trip(R"(
+@T.prim_func
+def main(A: T.Buffer((4, 4), "float32"), B: T.Buffer((16,), "float32")):
+    V = T.match_buffer(A[0:4, 0:4], (4, 4))
+    for i, j in T.grid(4, 4):
+        B[i * 4 + j] = V[j, i]
+)");
+  expect_contains(text, "V = T.match_buffer(A[0:4, 0:4], (4, 4)");
+}
+
 TEST(RoundTrip, Expressions) {
   std::string text = round_trip(in_program(
       R"(n: T.int64, A: T.Buffer((64,), "float32"), I: T.Buffer((64,), "int32"), J: T.Buffer((64,), "int64"), H: T.Buffer((64,), "float16"), U: T.Buffer((64,), "uint64"))",

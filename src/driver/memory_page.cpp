@@ -78,7 +78,8 @@ std::vector<Var> symbols_of(const CompiledFunction& f) {
   return symbols;
 }
 
-Json describe_symbols(const CompiledFunction& f, const std::vector<Var>& symbols) {
+Json describe_symbols(const CompiledFunction& f, const std::vector<Var>& symbols,
+                      const std::map<std::string, int64_t>& initial) {
   Json list = Json::array();
   for (const Var& v : symbols) {
     Json symbol{{"name", v->name}, {"lower", 0}, {"divisor", 1}};
@@ -91,6 +92,8 @@ Json describe_symbols(const CompiledFunction& f, const std::vector<Var>& symbols
       symbol["divisor"] = s.range.divisor;
       if (s.range.upper != Interval::plus_infinity) symbol["upper"] = s.range.upper;
     }
+    auto it = initial.find(symbol["name"].get<std::string>());
+    if (it != initial.end()) symbol["initial"] = it->second;
     list.push_back(std::move(symbol));
   }
   return list;
@@ -150,12 +153,13 @@ std::string embedded(const Json& json) {
 
 }  // namespace
 
-std::string memory_page(const CompiledFunction& f, const std::string& model_name) {
+std::string memory_page(const CompiledFunction& f, const std::string& model_name,
+                        const std::map<std::string, int64_t>& initial) {
   const std::vector<Var> symbols = symbols_of(f);
   const Script script(symbols);
   Json plan{{"model", model_name},
             {"function", f.host.interface.name},
-            {"symbols", describe_symbols(f, symbols)},
+            {"symbols", describe_symbols(f, symbols, initial)},
             {"steps", describe_steps(f.plan)},
             {"regions", Json::array()}};
   std::string sizes;

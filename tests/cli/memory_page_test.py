@@ -59,6 +59,16 @@ class MemoryPage(CommandLine):
         self.assertIn('aria-label="n"', page)
         self.assertNotRegex(page, r'(src|href)="http')
 
+    @unittest.skipUnless(CHROMIUM, "chromium is not installed")
+    def test_opens_where_the_memory_was_asked_for(self):
+        at = "n=64,m=3,k=16,num_threads=2"
+        self.expect(OK, "inspect", self.model, "--memory", at, "n=1,m=1,k=8", "--html", "plan.html")
+        peak = int(re.search(rf"at {at}: (\d+) bytes", self.out)[1])
+        self.assertGreater(peak, 0)
+        self.assertEqual(self.figures({})[0]["peak"], peak)
+        self.expect(USAGE, "inspect", self.model, "--memory", "n=x", "--html", "none.html")
+        self.assertFalse((self.folder / "none.html").exists())
+
     def test_needs_the_model_and_a_place_to_write(self):
         self.expect(OK, "compile", self.model, "-o", "model.so")
         self.expect(USAGE, "inspect", "model.so", "--html", "plan.html", says="the model that it was made from")

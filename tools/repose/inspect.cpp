@@ -120,19 +120,18 @@ Result<void> write_page(const Options& o) {
   REPOSE_TRY(function, choose_function(compiled.module, o.function));
   for (const CompiledFunction& f : compiled.functions) {
     if (f.host.interface.name != function) continue;
-    return write_file(o.html, memory_page(f, compiled.options.name));
+    const auto initial = o.at.empty() ? std::map<std::string, int64_t>{} : sizes_of(o.at[0]);
+    return write_file(o.html, memory_page(f, compiled.options.name, initial));
   }
   return error(DiagnosticKind::bad_usage, {}, "`{}` is not compiled on its own", function);
 }
 
 // Questions that only the model answers, not its artifact.
+bool asks_model(const Options& o) {
+  return !o.why.empty() || o.checks || !o.html.empty();
+}
+
 int explain_model(const Options& o) {
-  if (is_artifact(o.model.path)) {
-    return report({error(DiagnosticKind::bad_usage, {},
-                         "`{}` is an artifact; --why, --checks and --html take the model that it "
-                         "was made from",
-                         o.model.path)});
-  }
   for (auto* print : {o.why.empty() ? nullptr : print_why, o.checks ? print_checks : nullptr,
                       o.html.empty() ? nullptr : write_page}) {
     if (!print) continue;
@@ -142,7 +141,13 @@ int explain_model(const Options& o) {
 }
 
 int run(const Options& o) {
-  if (!o.why.empty() || o.checks || !o.html.empty()) return explain_model(o);
+  if (asks_model(o) && is_artifact(o.model.path)) {
+    return report({error(DiagnosticKind::bad_usage, {},
+                         "`{}` is an artifact; --why, --checks and --html take the model that it "
+                         "was made from",
+                         o.model.path)});
+  }
+  if (asks_model(o) && !o.memory) return explain_model(o);
   std::string metadata;
   if (is_artifact(o.model.path)) {
     auto model = LoadedModel::load(o.model.path, 1);
@@ -155,7 +160,10 @@ int run(const Options& o) {
   } else {
     auto compiled = compile_model(o.model);
     if (!compiled.ok()) return report(compiled.errors());
-    if (o.memory) return print_memory(*compiled, o.at, o.json);
+    if (o.memory) {
+      const int code = print_memory(*compiled, o.at, o.json);
+      return code == 0 && asks_model(o) ? explain_model(o) : code;
+    }
     metadata = compiled->metadata;
   }
   const Json root = Json::parse(metadata);
@@ -183,7 +191,8 @@ void add_inspect(CLI::App& app, int& exit_code) {
               "each of batch=8,seq=512 …")
           ->expected(0, -1);
   command->add_option("--html", options->html,
-                      "Write the arena over time into this file, as a page to look at");
+                      "Write the arena over time into this file, as a page to look at; it opens "
+                      "at the first dimensions of --memory");
   command->add_option("--why", options->why,
                       "How a dimension (OUTPUT:AXIS) or a symbol came to be");
   command->add_flag("--checks", options->checks,

@@ -60,14 +60,22 @@ Result<void> set_value(const std::string& item, const std::vector<Symbol>& symbo
   return bad_dimension(fmt::format("no dimension of the inputs is called `{}`", name));
 }
 
+std::vector<std::string> items_of(const std::string& text) {
+  std::vector<std::string> items;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    items.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return items;
+}
+
 Result<Values> parse_values(const std::string& text, const std::vector<Symbol>& symbols) {
   Values values(symbols.size(), 0);
   std::vector<bool> given(symbols.size(), false);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    auto set = set_value(text.substr(begin, end - begin), symbols, values, given);
+  for (const std::string& item : items_of(text)) {
+    auto set = set_value(item, symbols, values, given);
     if (!set.ok()) return set.errors();
-    begin = end + 1;
   }
   for (size_t i = 0; i < symbols.size(); ++i) {
     if (!given[i]) values[i] = symbols[i].otherwise;
@@ -216,6 +224,18 @@ int print_memory(const LoadedModel& model, const std::vector<std::string>& at, b
     functions.push_back(std::move(out));
   }
   return print(functions, at, json);
+}
+
+std::map<std::string, int64_t> sizes_of(const std::string& at) {
+  std::map<std::string, int64_t> sizes;
+  for (const std::string& item : items_of(at)) {
+    const size_t equals = std::min(item.rfind('='), item.size());
+    int64_t size = 0;
+    std::from_chars(item.data() + std::min(equals + 1, item.size()), item.data() + item.size(),
+                    size);
+    sizes[item.substr(0, equals)] = size;
+  }
+  return sizes;
 }
 
 }  // namespace repose::cli

@@ -38,6 +38,28 @@ Facts facts_after_checks(const graph::Function& f) {
   return facts;
 }
 
+std::vector<EqualSymbols> equal_symbols(const graph::Function& f) {
+  std::unordered_set<const ExprNode*> symbols;
+  for (const graph::Variable& p : f->params) {
+    for (const Var& v : binding_symbols(p->type)) symbols.insert(v.get());
+  }
+  std::vector<EqualSymbols> result;
+  graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
+    const Expr condition = check_condition(b.value);
+    if (!condition || condition->kind != ExprKind::eq) return;
+    const Expr &x = condition->args[0], &y = condition->args[1];
+    if (!symbols.contains(x.get()) || !symbols.contains(y.get())) return;
+    result.push_back({Var(as<VarNode>(x)), Var(as<VarNode>(y)), b.span});
+  });
+  return result;
+}
+
+Diagnostic different_names(const std::string& a, const std::string& b, const Span& span) {
+  return error(DiagnosticKind::shape_mismatch, span,
+               "the dimensions `{}` and `{}` have to be equal here, but have different names", a,
+               b);
+}
+
 std::vector<std::pair<size_t, size_t>> donations(const graph::Function& f) {
   std::vector<std::pair<size_t, size_t>> result;
   const Attr* dict = f->attrs.find("donate");

@@ -19,6 +19,16 @@ Facts declared_facts(const graph::Function& f);
 // example. For what happens after those checks.
 Facts facts_after_checks(const graph::Function& f);
 
+// Two symbols of the parameters that have to be equal by a check outside of branches.
+struct EqualSymbols {
+  Var a, b;
+  Span span;
+};
+std::vector<EqualSymbols> equal_symbols(const graph::Function& f);
+
+// That such symbols are called differently, which strict names don't allow.
+Diagnostic different_names(const std::string& a, const std::string& b, const Span& span);
+
 // The attribute `donate` of a function: pairs of a result (tuples flattened) and the parameter
 // whose memory a caller may give for it. Entries that are no such numbers are left out: the
 // verifier reports them.

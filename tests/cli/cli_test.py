@@ -294,6 +294,21 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             self.expect(USAGE, "inspect", path, "--memory", wrong)
             self.assertIn(text, self.err)
 
+    def test_strict_dims_of_text(self):
+        path = self.write("m.relax", """
+@R.function
+def main(x: R.Tensor(("n", "k"), "float32"), y: R.Tensor(("j", 4), "float32")):
+    z = R.matmul(x, y)
+    return z
+""")
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for command in (("compile", path, "-o", "n.so"), ("inspect", path), ("opt", path)):
+            self.expect(MALFORMED, *command, "--strict-dims")
+            self.assertIn("m.relax:4:5: error: the dimensions `j` and `k` have to be equal here, but",
+                          self.err)
+        self.expect(OK, "compile", self.write("same.relax", (self.folder / "m.relax").read_text()
+                    .replace("j", "k")), "-o", "n.so", "--strict-dims")
+
     def test_inspect_memory_of_a_chain_through_flatten(self):
         chain = """
 @R.function

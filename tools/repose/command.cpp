@@ -13,6 +13,7 @@
 #include "codegen/llvm/target_llvm.h"
 #include "declare_dims.h"
 #include "frontend/onnx/reader.h"
+#include "ir/function_facts.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
 #include "script/parser.h"
@@ -141,6 +142,20 @@ bool looks_like_text(const std::string& path, const std::string& start) {
   });
 }
 
+// Dimensions of one function that an operator needs equal have one name.
+Result<void> require_one_name(const Module& module) {
+  Diagnostics problems;
+  for (const std::string& name : module.names()) {
+    const graph::Function f = module.graph_function(name);
+    if (!f) continue;
+    for (const EqualSymbols& equal : equal_symbols(f)) {
+      problems.push_back(different_names(equal.a->name, equal.b->name, equal.span));
+    }
+  }
+  if (!problems.empty()) return problems;
+  return {};
+}
+
 Result<Module> read_text(const ModelOptions& o) {
   std::ifstream file(o.path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -155,6 +170,9 @@ Result<Module> read_text(const ModelOptions& o) {
   REPOSE_TRY(dims, parse_dims(o.dims));
   REPOSE_TRY(module,
              parse_module(make_text_source(o.path, std::move(text)), standard_ops(), options));
+  if (o.strict_dims) {
+    if (auto one = require_one_name(module); !one.ok()) return one.errors();
+  }
   return declare_dims(module, dims);
 }
 

@@ -454,22 +454,15 @@ void Importer::check_hints(const std::vector<Value>& values, const Scope& scope)
 // The equalities between two symbols of inputs among the checks that were placed.
 void Importer::find_equal_symbols() {
   const graph::Function f = builder_.module().graph_function(options_.function_name);
-  graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
-    const Expr condition = check_condition(b.value);
-    if (!condition || condition->kind != ExprKind::eq) return;
-    const auto *x = as<VarNode>(condition->args[0]), *y = as<VarNode>(condition->args[1]);
-    const std::string *a = symbols_.name_of(x), *b_name = symbols_.name_of(y);
-    if (!a || !b_name || *a == *b_name) return;
-    if (options_.strict_dims) {
-      report({error(DiagnosticKind::shape_mismatch, b.span,
-                    "the dimensions `{}` and `{}` have to be equal here, but have different names",
-                    *a, *b_name)});
-    }
+  for (const EqualSymbols& equal : equal_symbols(f)) {
+    const std::string *a = symbols_.name_of(equal.a.get()), *b = symbols_.name_of(equal.b.get());
+    if (!a || !b || *a == *b) continue;
+    if (options_.strict_dims) report({different_names(*a, *b, equal.span)});
     // The name that comes first stays.
-    const bool in_order = x->id < y->id;
-    found_aliases_.emplace(in_order ? *b_name : *a,
-                           SymbolAlias{in_order ? *a : *b_name, b.span.to_string()});
-  });
+    const bool in_order = equal.a->id < equal.b->id;
+    found_aliases_.emplace(in_order ? *b : *a,
+                           SymbolAlias{in_order ? *a : *b, equal.span.to_string()});
+  }
 }
 
 Result<void> check_model(const Model& model) {

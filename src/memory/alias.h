@@ -21,9 +21,7 @@ struct Block {
   std::vector<int> members;  // storages; none: a program's own memory
 
   // A block that another one took the members of never lives.
-  bool in_arena() const {
-    return kind == Storage::Kind::computed && result < 0 && !live.empty();
-  }
+  bool in_arena() const { return kind == Storage::Kind::computed && result < 0 && !live.empty(); }
   int first() const { return live.empty() ? 0 : live.front().first; }
 };
 

@@ -7,8 +7,8 @@ namespace repose {
 
 namespace {
 
-constexpr size_t max_sums = 16;   // of a maximum; beyond, it is taken as one term
-constexpr size_t max_proof = 10;  // terms of a comparison that the prover is asked for
+constexpr size_t max_sums = 16;  // of a maximum; beyond, it is taken as one term
+constexpr size_t max_proof = 8;  // terms of a comparison that the prover is asked for
 
 // Sums, products and divisions: what the prover decides quickly.
 bool is_plain(const Expr& e) {
@@ -95,21 +95,26 @@ bool MaxPlus::at_most(const Sum& a, const Sum& b) {
   for (size_t s = 0; s < a.values.size(); ++s) {
     if (a.values[s] > b.values[s]) return false;
   }
-  bool by_terms = true;
+  Terms rest;  // of b - a
   for (size_t i = 0, j = 0; i < a.terms.size() || j < b.terms.size();) {
     const int x = i < a.terms.size() ? a.terms[i].first : std::numeric_limits<int>::max();
     const int y = j < b.terms.size() ? b.terms[j].first : std::numeric_limits<int>::max();
-    int64_t difference = 0;  // of b - a
+    int64_t difference = 0;
     if (x <= y) difference -= a.terms[i++].second;
     if (y <= x) difference += b.terms[j++].second;
-    by_terms = by_terms && difference >= 0;
+    if (difference != 0) rest.emplace_back(std::min(x, y), difference);
   }
-  if (by_terms) return true;
-  if (proofs_left_ == 0 || !plain(a) || !plain(b) || a.terms.size() + b.terms.size() > max_proof) {
-    return false;
+  if (std::all_of(rest.begin(), rest.end(), [](const auto& t) { return t.second > 0; })) {
+    return true;
   }
-  --proofs_left_;
-  return prove_le(to_expr(a), to_expr(b), facts_) == Truth::yes;
+  if (!plain(a) || !plain(b) || a.terms.size() + b.terms.size() > max_proof) return false;
+  // Comparisons of the same difference are many.
+  auto [known, is_new] = proven_.try_emplace(std::move(rest), false);
+  if (is_new && proofs_left_ > 0) {
+    --proofs_left_;
+    known->second = prove_le(to_expr(a), to_expr(b), facts_) == Truth::yes;
+  }
+  return known->second;
 }
 
 void MaxPlus::insert(Max& m, const Sum& s) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <limits>
+#include <map>
 
 #include "expr/polynomial.h"
 #include "memory/sample.h"
@@ -13,9 +14,10 @@ namespace repose {
 
 class MaxPlus {
  public:
+  using Terms = std::vector<std::pair<int, int64_t>>;  // (term, coefficient), ascending
   // One sum, with its values at the samples.
   struct Sum {
-    std::vector<std::pair<int, int64_t>> terms;  // (term, coefficient), ascending
+    Terms terms;
     std::vector<int64_t> values;
   };
   using Max = std::vector<Sum>;  // the largest; never empty
@@ -48,6 +50,7 @@ class MaxPlus {
   std::vector<Expr> terms_;  // each >= 0
   std::vector<bool> is_plain_;
   std::vector<std::vector<int64_t>> term_values_;  // per term: at the samples
+  std::map<Terms, bool> proven_;  // differences that the prover was asked about: are they >= 0?
   int proofs_left_ = 2000;
 };
 

@@ -3,8 +3,9 @@
 
     bench.py [--repose PATH] [--threads N] [--seconds S] [CASE…]     (a case, or a part of its name)
 
-Both sides get the same inputs and as many threads, and take turns within one run, so that what the
-machine does besides falls on both; times are medians, and the claim is their ratio. Without cases:
+Both sides get the same inputs and as many threads, and take turns within one run, round by round,
+so that what the machine does besides falls on both. Each rests before its round: idle threads wait
+by spinning for a while, on the cores of the other side. Times are medians; the claim is their ratio. Without cases:
 MiniLM, the figures of its library, and nothing large.
 """
 import argparse
@@ -63,25 +64,33 @@ print((time.perf_counter() - start) * 1e3)
 """
 
 
+REST_SECONDS = 0.05  # until the threads of the other side, which wait for more by spinning, sleep
+ROUND_SECONDS = 0.25
+
+
 def timed(run):
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
-def in_turns(ours, theirs, seconds):
-    """Median milliseconds of both, from rounds of one call each, in changing order."""
-    for _ in range(2):
-        ours()
-        theirs()
+def timed_round(run):
+    """Seconds of one call after another, as a program makes them; the first brings the caches back."""
+    time.sleep(REST_SECONDS)
+    run()
     times, start = [], time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - start < seconds:
-        if len(times) % 2:
-            times.append((timed(ours), timed(theirs)))
-        else:
-            second, first = timed(theirs), timed(ours)
-            times.append((first, second))
-    return np.median(times, axis=0) * 1e3
+    while len(times) < 3 or time.perf_counter() - start < ROUND_SECONDS:
+        times.append(timed(run))
+    return times
+
+
+def in_turns(ours, theirs, seconds):
+    """Median milliseconds of both, from rounds of calls in turns."""
+    of_ours, of_theirs, start = [], [], time.perf_counter()
+    while not of_ours or time.perf_counter() - start < seconds:
+        of_ours += timed_round(ours)
+        of_theirs += timed_round(theirs)
+    return np.median(of_ours) * 1e3, np.median(of_theirs) * 1e3
 
 
 def compile_timed(repose, model, library):

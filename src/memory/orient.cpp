@@ -90,6 +90,8 @@ std::vector<Orientation> choose_orientations(const PackProblem& problem,
                                              const std::vector<int64_t>& lower_bounds, size_t most,
                                              int attempts) {
   constexpr size_t kept_per_sample = 3;
+  constexpr int few_attempts = 8;
+  constexpr size_t most_attempts = 4000;
   constexpr double worth_a_variant = 0.001;  // of the mean excess over the lower bounds
   std::vector<Orientation> candidates;
   std::vector<std::vector<double>> excess;  // per candidate and sample: peak / lower bound
@@ -103,10 +105,21 @@ std::vector<Orientation> choose_orientations(const PackProblem& problem,
     candidates.push_back(std::move(o));
     excess.push_back(std::move(row));
   };
+  // A few attempts suffice at most samples; the others share what is left.
+  std::vector<std::vector<ArenaPacking>> packings;
+  std::vector<size_t> hard;
   for (size_t s = 0; s < sizes.size(); ++s) {
-    std::vector<ArenaPacking> packings = pack(problem, sizes[s], lower_bounds[s], attempts);
-    if (packings.size() > kept_per_sample) packings.resize(kept_per_sample);
-    for (const ArenaPacking& p : packings) consider(orient(problem, p.offsets));
+    packings.push_back(pack(problem, sizes[s], lower_bounds[s], std::min(attempts, few_attempts)));
+    if (packings[s][0].peak > lower_bounds[s]) hard.push_back(s);
+  }
+  for (size_t s : hard) {
+    const size_t left = static_cast<size_t>(attempts) * sizes.size() / hard.size();
+    const auto more = static_cast<int>(std::min(left, most_attempts));
+    if (more > few_attempts) packings[s] = pack(problem, sizes[s], lower_bounds[s], more);
+  }
+  for (std::vector<ArenaPacking>& list : packings) {
+    if (list.size() > kept_per_sample) list.resize(kept_per_sample);
+    for (const ArenaPacking& p : list) consider(orient(problem, p.offsets));
   }
 
   std::vector<Orientation> chosen;

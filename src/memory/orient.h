@@ -21,7 +21,8 @@ Orientation orient(const PackProblem& problem, const std::vector<int64_t>& offse
 ArenaPacking evaluate(const Orientation& orientation, const std::vector<int64_t>& sizes);
 
 // Up to `most` orientations, of which the best at each sample is close to the lower bound there.
-// `sizes`: per sample and item. `attempts`: packings that are tried at each sample.
+// `sizes`: per sample and item. `attempts`: packings that are tried per sample,
+// more of them at samples where the first ones fail.
 std::vector<Orientation> choose_orientations(const PackProblem& problem,
                                              const std::vector<std::vector<int64_t>>& sizes,
                                              const std::vector<int64_t>& lower_bounds, size_t most,

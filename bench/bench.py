@@ -5,8 +5,8 @@
 
 Both sides get the same inputs and as many threads, and take turns within one run, round by round,
 so that what the machine does besides falls on both. Each rests before its round: idle threads wait
-by spinning for a while, on the cores of the other side. Times are medians; the claim is their ratio. Without cases:
-MiniLM, the figures of its library, and nothing large.
+by spinning for a while, on the cores of the other side. Times are medians; the claim is their
+ratio. Without cases: MiniLM, the figures of its library, and nothing large.
 """
 import argparse
 import os

@@ -1,4 +1,5 @@
-// What a graph function's attributes declare about its symbols, and what its checks require.
+// What a graph function's attributes declare about its symbols; what its calls and checks
+// say of themselves.
 #include "ir/function_facts.h"
 
 #include <unordered_set>
@@ -14,6 +15,12 @@ const Attr* symbol_attr(const Attrs& attrs, const char* key, const std::string& 
     if (name.as_string() && *name.as_string() == symbol) return &value;
   }
   return nullptr;
+}
+
+bool is_pure_call(const graph::CallNode& call) {
+  if (call.op) return call.op->pure;
+  const auto* type = as<FunctionTypeNode>(call.callee->type);
+  return type && type->pure;
 }
 
 bool is_check(const graph::Value& v) {

@@ -1,9 +1,14 @@
-// What a graph function's attributes declare about its symbols, and what its checks require.
+// What a graph function's attributes declare about its symbols; what its calls and checks
+// say of themselves.
 #pragma once
 
 #include "ir/graph.h"
 
 namespace repose {
+
+// Whether the operator, or the type of the function, says that a call has no effects. A failing
+// check is none.
+bool is_pure_call(const graph::CallNode& call);
 
 // Whether `v` calls the operator `check`; and the condition that the call requires, null if `v` is
 // no such call or if its condition is no known expression.

@@ -6,6 +6,8 @@
 #include <functional>
 #include <random>
 
+#include "expr/scalar.h"
+
 namespace repose {
 
 namespace {
@@ -24,6 +26,9 @@ int64_t floor_quotient(int64_t a, int64_t b) {
 }
 
 std::optional<int64_t> binary(ExprKind kind, int64_t a, int64_t b) {
+  if (is_compare(kind)) {
+    return eval_binary(kind, Scalar::of_int(a, dtypes::index), Scalar::of_int(b, dtypes::index))->i;
+  }
   switch (kind) {
     case ExprKind::add:
       return saturate(static_cast<Wide>(a) + b);
@@ -40,18 +45,6 @@ std::optional<int64_t> binary(ExprKind kind, int64_t a, int64_t b) {
     case ExprKind::floor_mod:
       if (b == 0) return std::nullopt;
       return saturate(a - static_cast<Wide>(floor_quotient(a, b)) * b);
-    case ExprKind::eq:
-      return a == b;
-    case ExprKind::ne:
-      return a != b;
-    case ExprKind::lt:
-      return a < b;
-    case ExprKind::le:
-      return a <= b;
-    case ExprKind::gt:
-      return a > b;
-    case ExprKind::ge:
-      return a >= b;
     case ExprKind::logical_and:
       return a && b;
     case ExprKind::logical_or:

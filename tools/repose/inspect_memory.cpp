@@ -35,9 +35,8 @@ Diagnostic bad_dimension(const std::string& what) {
   return error(DiagnosticKind::bad_usage, {}, "--memory: {}", what);
 }
 
-// One `name=value` into the values; names may contain `=` no more than models' names do.
-Result<void> set_value(const std::string& item, const std::vector<Symbol>& symbols, Values& values,
-                       std::vector<bool>& given) {
+// One `name=size`; names may contain `=` no more than models' names do.
+Result<std::pair<std::string, int64_t>> parse_item(const std::string& item) {
   const size_t equals = item.rfind('=');
   int64_t value = 0;
   const char* end = item.data() + item.size();
@@ -46,7 +45,13 @@ Result<void> set_value(const std::string& item, const std::vector<Symbol>& symbo
   if (begin == end || stop != end || status != std::errc()) {
     return bad_dimension(fmt::format("`{}`, expected `name=size`", item));
   }
-  const std::string name = item.substr(0, equals);
+  return std::pair(item.substr(0, equals), value);
+}
+
+Result<void> set_value(const std::string& item, const std::vector<Symbol>& symbols, Values& values,
+                       std::vector<bool>& given) {
+  REPOSE_TRY(parsed, parse_item(item));
+  const auto& [name, value] = parsed;
   for (size_t i = 0; i < symbols.size(); ++i) {
     const Symbol& s = symbols[i];
     if (s.name != name) continue;
@@ -229,11 +234,8 @@ int print_memory(const LoadedModel& model, const std::vector<std::string>& at, b
 std::map<std::string, int64_t> sizes_of(const std::string& at) {
   std::map<std::string, int64_t> sizes;
   for (const std::string& item : items_of(at)) {
-    const size_t equals = std::min(item.rfind('='), item.size());
-    int64_t size = 0;
-    std::from_chars(item.data() + std::min(equals + 1, item.size()), item.data() + item.size(),
-                    size);
-    sizes[item.substr(0, equals)] = size;
+    if (auto parsed = parse_item(item); parsed.ok())
+      sizes.insert_or_assign(parsed->first, parsed->second);
   }
   return sizes;
 }

@@ -19,11 +19,7 @@ struct Used {
 using Binders = std::unordered_map<const graph::VariableNode*, std::vector<Var>>;
 
 bool is_pure(const graph::Value& v) {
-  if (const auto* call = graph::as<graph::CallNode>(v)) {
-    if (call->op) return call->op->pure && !is_check(v);
-    const auto* type = as<FunctionTypeNode>(call->callee->type);
-    return type && type->pure;
-  }
+  if (const auto* call = graph::as<graph::CallNode>(v)) return is_pure_call(*call) && !is_check(v);
   if (const auto* choice = graph::as<graph::IfNode>(v)) {
     bool pure = true;
     for (const graph::Body* b : {&choice->then_body, &choice->else_body}) {

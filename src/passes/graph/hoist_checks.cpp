@@ -14,11 +14,7 @@ namespace {
 using Symbols = std::unordered_set<const VarNode*>;
 
 bool has_effects(const graph::Value& v) {
-  if (const auto* call = graph::as<graph::CallNode>(v)) {
-    if (call->op) return !call->op->pure;
-    const auto* type = as<FunctionTypeNode>(call->callee->type);
-    return !type || !type->pure;
-  }
+  if (const auto* call = graph::as<graph::CallNode>(v)) return !is_pure_call(*call);
   const auto* choice = graph::as<graph::IfNode>(v);
   if (!choice) return false;
   bool found = false;

@@ -80,7 +80,7 @@ void TensorPrinter::function(const tir::PrimFuncNode& f, const std::string& name
   out_.dedent();
 }
 
-// Lets and attributes at the end of a sequence stand in it like statements; so this is a loop.
+// Lets and buffers at the end of a sequence stand in it like statements; so this is a loop.
 void TensorPrinter::sequence(const Stmt& s) {
   Stmt rest = s;
   bool any = false;
@@ -154,16 +154,23 @@ Stmt TensorPrinter::statement(const Stmt& s, bool is_last) {
     }
     case tir::StmtKind::allocate: {
       const auto* a = tir::as<tir::AllocateNode>(s);
-      out_.add(fmt::format("with T.allocate_buffer({}) as {}:", buffer_args(*a->buffer, false),
-                           name_of(a->buffer)));
+      std::string args = buffer_args(*a->buffer, false);
+      if (is_last) {
+        out_.add(fmt::format("{} = T.decl_buffer({})", name_of(a->buffer), args));
+        return a->body;
+      }
+      out_.add(fmt::format("with T.allocate_buffer({}) as {}:", args, name_of(a->buffer)));
       nested(a->body);
       return nullptr;
     }
     case tir::StmtKind::declare: {
       const auto* d = tir::as<tir::DeclareNode>(s);
-      std::string data = text_.expr(d->data);
-      out_.add(fmt::format("with T.declare_buffer({}, {}) as {}:", data,
-                           buffer_args(*d->buffer, false), name_of(d->buffer)));
+      std::string data = text_.expr(d->data), args = buffer_args(*d->buffer, false);
+      if (is_last) {
+        out_.add(fmt::format("{} = T.decl_buffer({}, data={})", name_of(d->buffer), args, data));
+        return d->body;
+      }
+      out_.add(fmt::format("with T.declare_buffer({}, {}) as {}:", data, args, name_of(d->buffer)));
       nested(d->body);
       return nullptr;
     }

@@ -54,10 +54,10 @@ void TensorReader::poison(const Statement& s) {
 
 // Nothing that walks a program runs out of stack, and what is printed is read again.
 bool TensorReader::check_nesting(const Statement& s) {
-  if (s.depth + nesting_.others <= max_nesting && nesting_.lets <= max_chain) return true;
+  if (s.depth + nesting_.attributes <= max_nesting && nesting_.variables <= max_chain) return true;
   if (!is_too_deep_) {
     fail(s.at, DiagnosticKind::nesting_too_deep,
-         "more than {} blocks, buffers and attributes or {} variables in scope", max_nesting,
+         "more than {} blocks and attributes or {} variables and buffers in scope", max_nesting,
          max_chain);
   }
   is_too_deep_ = true;
@@ -204,7 +204,7 @@ bool TensorReader::read_declaration(const Statement& s, const std::string& name,
     handle = read_handle(*data);
     if (!handle) return false;
   }
-  ++nesting_.others;
+  ++nesting_.variables;
   out.wrap_rest(wrap_buffer(b, handle, span(s.at)));
   define(name, b);
   return true;
@@ -251,7 +251,7 @@ bool TensorReader::read_let(const Statement& s, const std::string& name, StmtSeq
     return false;
   }
   Var var = make_var(name, value->dtype, VarRole::let);
-  ++nesting_.lets;
+  ++nesting_.variables;
   out.wrap_rest(wrap_let(var, value, span(s.at)));
   define(name, Expr(var));
   return true;
@@ -319,7 +319,7 @@ bool TensorReader::read_attr_statement(const Statement& s, StmtSequence& out) {
     fail(key.at, DiagnosticKind::bad_argument, "expected a string as key");
     return false;
   }
-  ++nesting_.others;
+  ++nesting_.attributes;
   out.wrap_rest(wrap_attr(key.text, value, span(s.at)));
   return true;
 }

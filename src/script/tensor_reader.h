@@ -72,8 +72,8 @@ class TensorReader : public NameScope {
   std::unordered_map<const VarNode*, tir::Range> loops_;  // around the current statement
   // Statements before the current one in whose scope it stands: they nest as blocks do.
   struct Nesting {
-    int lets = 0;
-    int others = 0;  // buffers and attributes
+    int variables = 0;  // and buffers
+    int attributes = 0;
   };
   Nesting nesting_;
   bool is_too_deep_ = false;  // reported

@@ -143,12 +143,16 @@ TEST(Depth, ScopesAreLimited) {
   expect_too_deep(tensor(repeat("    x: T.int64 = n + 1\n", many) + "    I[0] = 1\n"), "4096");
   expect_too_deep(tensor(repeat("    T.attr(0, \"k\", 0)\n", many) + "    I[0] = 1\n"));
   const std::string declare = "    B = T.decl_buffer((4,), \"int64\")\n";
-  expect_too_deep(tensor(repeat(declare, many) + "    I[0] = 1\n"));
-  // Blocks and buffers together.
-  expect_too_deep(tensor(repeat(declare, 200) + nested("if n > 0:\n", 100, "I[0] = 1\n")));
-  Result<Module> m = read(tensor(repeat(declare, 200) + "    I[0] = 1\n"));
+  expect_too_deep(tensor(repeat(declare, many) + "    I[0] = 1\n"), "4096");
+  // Blocks and attributes together.
+  expect_too_deep(
+      tensor(repeat("    T.attr(0, \"k\", 0)\n", 200) + nested("if n > 0:\n", 100, "I[0] = 1\n")));
+  Result<Module> m = read(tensor(repeat(declare, 4000) + "    I[0] = 1\n"));
   ASSERT_TRUE(m.ok()) << to_string(m.errors());
-  EXPECT_TRUE(read(print(*m)).ok());
+  const std::string printed = print(*m);
+  Result<Module> again = read(printed);
+  ASSERT_TRUE(again.ok()) << to_string(again.errors()).substr(0, 500);
+  EXPECT_EQ(print(*again), printed);
 }
 
 // A compound statement doesn't stand on another's line: it is refused at the first.

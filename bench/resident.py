@@ -5,13 +5,13 @@ costs besides its kernels.
     resident.py [--repose PATH] [--threads N] [--shapes N] [--seed N]
 
 Each side has a process of its own, which sees the largest shape first and then the same random ones
-(batch 1 to 8, length 1 to 256). Printed: resident memory after the largest shape, and the most that it
-grew by after that. Repose is given the output's memory. Then, for MiniLM without rows (batch 0), where
+(batch 1 to 8, length 1 to 256): a C program for Repose (resident.c, which is given the output's memory),
+a Python one for ONNX Runtime. Printed: resident memory besides what the process had before, when loaded
+and after the largest shape, and the most that it grew by from then on. Then, for MiniLM without rows (batch 0), where
 kernels have nothing to do: the memory query (sizes, offsets, peak), and the whole call, at one shape
 again and again, and at a new one each time; medians, with what Python adds.
 """
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "python"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "python"))
 import repose_c  # noqa: E402
 import repose_cli  # noqa: E402
 
@@ -57,48 +58,34 @@ class Rooms:
         return self.output[: batch * seq * WIDTH].reshape(batch, seq, WIDTH)
 
 
-def runner(side, path, threads, rooms):
-    """A function of (batch, seq)."""
-    if side == "repose":
-        model = repose_c.Model(path, num_threads=threads)
-        return lambda batch, seq: model(rooms.feeds(batch, seq), [rooms.result(batch, seq)])
-    import onnxruntime  # this side's process alone pays for it
+def onnxruntime_resident(path, threads, shapes):
+    """What resident.c prints, of a Python process (this one) that runs ONNX Runtime."""
+    rooms = Rooms()
+    resident_bytes()
+    before = resident_bytes()
+    import onnxruntime  # this process alone pays for it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = {value.name for value in session.get_inputs()}
-
-    def run(batch, seq):
+    loaded, largest, most = resident_bytes(), 0, 0
+    for batch, seq in shapes:
         feeds = rooms.feeds(batch, seq)
         session.run(None, {name: feeds[name] for name in names})
-
-    return run
-
-
-def work(side, path, threads, shapes, seed):
-    """What one side's process does: prints its figures as JSON."""
-    rooms = Rooms()
-    before = resident_bytes()
-    run = runner(side, path, threads, rooms)
-    loaded = resident_bytes()
-    run(MOST_BATCH, MOST_SEQ)
-    largest = resident_bytes()
-    most = largest
-    for batch, seq in random_shapes(shapes, seed):
-        run(batch, seq)
         most = max(most, resident_bytes())
-    print(json.dumps({"before": before, "loaded": loaded, "largest": largest, "most": most}))
+        largest = largest or most
+    print(before, loaded, largest, most)
 
 
-def print_side(name, side, path, args):
-    command = [sys.executable, __file__, "--side", side, "--path", str(path), "--threads",
-               str(args.threads), "--shapes", str(args.shapes), "--seed", str(args.seed)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seen = json.loads(out)
-    mib = {key: value / 2**20 for key, value in seen.items()}
-    print(f"  {name:14} {mib['before']:8.1f} {mib['loaded']:8.1f} {mib['largest']:9.1f}"
-          f" {mib['most'] - mib['largest']:+14.2f}", flush=True)
+def print_side(name, command, shapes):
+    text = "".join(f"{batch} {seq}\n" for batch, seq in shapes)
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{name}: {done.stderr}")
+    before, loaded, largest, most = (int(word) / 2**20 for word in done.stdout.split())
+    print(f"  {name:14} {loaded - before:8.1f} {largest - before:9.1f} {most - largest:+14.2f}",
+          flush=True)
 
 
 def median_microseconds(calls, rounds):
@@ -135,21 +122,27 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--shapes", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    parser.add_argument("--path", help=argparse.SUPPRESS)
+    parser.add_argument("--onnxruntime", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.side:
-        return work(args.side, args.path, args.threads, args.shapes, args.seed)
+    if args.onnxruntime:
+        shapes = [tuple(map(int, line.split())) for line in sys.stdin]
+        return onnxruntime_resident(args.onnxruntime, args.threads, shapes)
     from reference import MODELS, Reference
 
     model, library = Reference("minilm").path, MODELS / "minilm.so"
     done = repose_cli.compile_model(args.repose, model, library)
     if not done.ok:
         sys.exit(done.text)
+    program = MODELS / "resident"
+    subprocess.run(["cc", "-O1", "-I", ROOT / "include", ROOT / "bench" / "resident.c", "-o", program],
+                   check=True)
+    shapes = [(MOST_BATCH, MOST_SEQ), *random_shapes(args.shapes, args.seed)]
+    threads = str(args.threads)
     print(f"resident memory in MiB, MiniLM, {args.shapes} random shapes, {args.threads} threads")
-    print(f"  {'':14} {'before':>8} {'loaded':>8} {'largest':>9} {'growth after':>14}")
-    print_side("Repose", "repose", library, args)
-    print_side("ONNX Runtime", "onnxruntime", model, args)
+    print(f"  {'':14} {'loaded':>8} {'largest':>9} {'growth after':>14}")
+    print_side("Repose", [program, library, threads], shapes)
+    ours = [sys.executable, __file__, "--threads", threads, "--onnxruntime", model]
+    print_side("ONNX Runtime", ours, shapes)
     return print_entry(library, args.threads)
 
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <unordered_set>
 
 #include "expr/hypothesis.h"
 #include "expr/interval.h"
@@ -23,6 +24,10 @@ struct Facts::State {
 namespace {
 
 constexpr int max_depth = 8;
+// What a disjunction leaves open is tried, side by side, down to this depth and among so many that
+// bear on each other: beyond, a side goes only where simplifying refutes it.
+constexpr int max_case_depth = 2;
+constexpr std::ptrdiff_t max_cases = 8;
 
 // The atom of a term that is a multiple of one atom.
 const Expr* linear_atom(const Term& t) {
@@ -46,6 +51,57 @@ bool occurs(const Polynomial& p, const Var& v) {
 Polynomial difference_of(const Expr& comparison) {
   return polynomial_of(comparison->args[0]) - polynomial_of(comparison->args[1]);
 }
+
+// What an expression mentions: variables, and the elements of buffers as if they were one.
+void mentions(const Expr& e, std::vector<const ExprNode*>& out) {
+  static const Var elements = make_var("elements", dtypes::index, VarRole::value);
+  std::unordered_set<const ExprNode*> seen;
+  visit(e, [&](const Expr& node) {
+    if (!seen.insert(node.get()).second) return false;
+    if (node->kind == ExprKind::var) out.push_back(node.get());
+    if (node->kind == ExprKind::load) out.push_back(elements.get());
+    return true;
+  });
+}
+
+// What something new about some variables may bear on: the conditions that mention one of them or,
+// again and again, share one with such a condition.
+class Related {
+ public:
+  Related(const Expr& about, const std::vector<Expr>& conditions) : is_reached_(conditions.size()) {
+    std::vector<std::vector<const ExprNode*>> mentioned(conditions.size());
+    for (size_t i = 0; i < conditions.size(); ++i) mentions(conditions[i], mentioned[i]);
+    std::vector<const ExprNode*> seeds;
+    mentions(about, seeds);
+    variables_.insert(seeds.begin(), seeds.end());
+    for (bool grows = true; grows;) {
+      grows = false;
+      for (size_t i = 0; i < conditions.size(); ++i) {
+        if (is_reached_[i] || !any_reached(mentioned[i])) continue;
+        variables_.insert(mentioned[i].begin(), mentioned[i].end());
+        is_reached_[i] = grows = true;
+      }
+    }
+  }
+
+  bool has_condition(size_t index) const { return is_reached_[index]; }
+  bool has(const Polynomial& p) const {
+    std::vector<const ExprNode*> mentioned;
+    for (const Term& t : p.terms) {
+      for (const Expr& f : t.factors) mentions(f, mentioned);
+    }
+    return any_reached(mentioned);
+  }
+
+ private:
+  std::vector<bool> is_reached_;
+  std::unordered_set<const ExprNode*> variables_;
+
+  bool any_reached(const std::vector<const ExprNode*>& mentioned) const {
+    return std::any_of(mentioned.begin(), mentioned.end(),
+                       [this](const ExprNode* v) { return variables_.count(v) > 0; });
+  }
+};
 
 bool compares_index(const Expr& e) {
   return is_compare(e->kind) && e->args[0]->dtype == dtypes::index;
@@ -105,7 +161,7 @@ void Facts::narrow(const Var& v, const Interval& range) {
 void Facts::restrict(const Var& v, const Interval& range) {
   REPOSE_CHECK(range.divisor > 0, "a divisor is positive");
   restrict(v, range, 0);
-  resolve_disjunctions();
+  resolve_disjunctions(simplify(v, *this));
 }
 
 void Facts::restrict(const Var& v, const Interval& range, int depth) {
@@ -142,14 +198,14 @@ void Facts::assume(const Expr& condition) {
   Expr c = simplify(condition, *this);
   if (is_const_int(c, 1)) return;
   learn(c, 0);
-  resolve_disjunctions();
+  resolve_disjunctions(c);
 }
 
 // What was learned may refute a side of what is known of others.
-void Facts::resolve_disjunctions() {
+void Facts::resolve_disjunctions(const Expr& about) {
   bool has_disjunction = std::any_of(conditions().begin(), conditions().end(),
                                      [](const Expr& c) { return c->kind == ExprKind::logical_or; });
-  if (has_disjunction && !is_contradiction()) learn_again(1);
+  if (has_disjunction && !is_contradiction()) learn_again(about, 1);
 }
 
 void Facts::learn(const Expr& condition, int depth) {
@@ -169,7 +225,7 @@ void Facts::learn(const Expr& condition, int depth) {
       break;
   }
   if (compares_index(c)) {
-    if (depth <= 2 && !hypotheses().empty() && prove_directly(c, *this) == Truth::no) {
+    if (depth <= max_case_depth && !hypotheses().empty() && prove_directly(c, *this) == Truth::no) {
       return contradict();
     }
     if (c->kind == ExprKind::le) return learn_at_most_zero(c, depth);
@@ -181,7 +237,7 @@ void Facts::learn(const Expr& condition, int depth) {
 
 // What is refuted drops out; a single possibility that remains holds.
 void Facts::learn_disjunction(const Expr& condition, int depth) {
-  for (int side = 0; side < 2 && depth <= 2; ++side) {
+  for (int side = 0; side < 2 && depth <= max_case_depth; ++side) {
     Facts without = *this;
     without.learn(condition->args[static_cast<size_t>(side)], depth + 1);
     if (without.is_contradiction())
@@ -349,7 +405,7 @@ bool Facts::learn_substitution(const Polynomial& zero, int depth) {
     }
   }
   restrict(v, range, depth + 1);  // now about the replacement
-  learn_again(depth + 1);
+  learn_again(eq(v, replacement), depth + 1);
   return true;
 }
 
@@ -375,20 +431,30 @@ void Facts::learn_not_zero(const Expr& condition) {
   if (!d.failed) s.hypotheses.push_back({Hypothesis::Kind::not_zero, d});
 }
 
-// Conditions once more, now that more is known; disjunctions last, so that the others narrow them.
-void Facts::learn_again(int depth) {
+// The conditions once more that what is known now about the variables of `about` may bear on;
+// disjunctions last, so that the others narrow them.
+void Facts::learn_again(const Expr& about, int depth) {
   State& s = change();
-  std::vector<Expr> conditions = std::move(s.conditions);
+  const std::vector<Expr> before = std::move(s.conditions);
+  const Related related(about, before);
+  std::vector<Expr> renewed;
   s.conditions.clear();
-  s.hypotheses.clear();
-  std::stable_partition(conditions.begin(), conditions.end(),
-                        [](const Expr& c) { return c->kind != ExprKind::logical_or; });
-  for (const Expr& c : conditions) {
+  for (size_t i = 0; i < before.size(); ++i) {
+    (related.has_condition(i) ? renewed : s.conditions).push_back(before[i]);
+  }
+  std::erase_if(s.hypotheses, [&](const Hypothesis& h) { return related.has(h.difference); });
+  const auto disjunctions =
+      std::stable_partition(renewed.begin(), renewed.end(),
+                            [](const Expr& c) { return c->kind != ExprKind::logical_or; });
+  const bool in_cases = renewed.end() - disjunctions <= max_cases;
+  for (auto c = renewed.begin(); c != renewed.end(); ++c) {
     if (depth > max_depth) {  // give up on improving it
-      change().conditions.push_back(c);
-      continue;
+      change().conditions.push_back(*c);
+    } else if (c < disjunctions || in_cases) {
+      learn(*c, depth + 1);
+    } else {
+      learn(*c, std::max(depth, max_case_depth) + 1);
     }
-    learn(c, depth + 1);
   }
 }
 

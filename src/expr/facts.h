@@ -66,8 +66,8 @@ class Facts {
   void learn_not_zero(const Expr& condition);
   void learn_ranges(const Polynomial& at_most_zero);
   bool learn_substitution(const Polynomial& zero, int depth);
-  void learn_again(int depth);
-  void resolve_disjunctions();
+  void learn_again(const Expr& about, int depth);
+  void resolve_disjunctions(const Expr& about);
   void narrow(const Var& v, const Interval& range);
   void contradict();
 

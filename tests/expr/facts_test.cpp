@@ -97,6 +97,20 @@ TEST_F(FactsTest, DisjunctionsShrink) {
   EXPECT_EQ(prove_equal(n, m, facts), Truth::yes);
 }
 
+// Each is looked at again only for what it has to do with: in time even for thousands of them.
+TEST_F(FactsTest, ThousandsOfUnrelatedDisjunctions) {
+  std::vector<Var> first, second;
+  for (int i = 0; i < 1000; ++i) {
+    first.push_back(make_var("a"));
+    second.push_back(make_var("b"));
+    facts.assume(logical_or(eq(first.back(), second.back()), eq(first.back(), c(1))));
+  }
+  facts.assume(lt(c(1), first[500]));
+  EXPECT_EQ(prove_equal(first[500], second[500], facts), Truth::yes);
+  EXPECT_EQ(prove_equal(first[501], second[501], facts), Truth::unknown);
+  EXPECT_EQ(facts.conditions().size(), 999u);
+}
+
 // What broadcasting requires, of several pairs of dimensions.
 TEST_F(FactsTest, KnownDisjunctionsAreProvenAndLearnedOnce) {
   std::vector<Expr> known;

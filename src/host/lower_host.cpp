@@ -86,7 +86,7 @@ class HostLowering {
   }
 
   // A range that ends at a binding ends with a use; at the ends of branches, bytes may be needed
-  // after the join.
+  // after the join. Of what a branch has opened, nothing is known behind it.
   void fill_dead() {
     if (dead_after_.empty()) return;
     for (int b : dead_after_[static_cast<size_t>(position_)]) {
@@ -431,6 +431,7 @@ class HostLowering {
       Statements inner;
       Statements* outer = std::exchange(out_, &inner);
       const std::vector<Expr> saved = handles_, saved_blocks = block_handles_;
+      const std::vector<OpenRegion> saved_regions = regions_;
       this->body(branch_body);
       ++position_;
       std::vector<Expr> data = places(branch_body->result);
@@ -446,6 +447,7 @@ class HostLowering {
       out_ = outer;
       handles_ = saved;  // names of the branch end with it
       block_handles_ = saved_blocks;
+      regions_ = saved_regions;
       return inner.finish();
     };
     tir::Stmt then_stmt = branch(choice.then_body);

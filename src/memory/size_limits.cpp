@@ -1,30 +1,62 @@
 // Upper bounds of sizes that the data decides.
 #include "memory/size_limits.h"
 
+#include <algorithm>
+
 #include "ir/function_facts.h"
 
 namespace repose {
 
-namespace {
-
-constexpr int max_depth = 4;  // limits of limits: a count of what a count left
-
-}  // namespace
-
 SizeLimits::SizeLimits(const graph::Function& f, const Liveness& live, const Facts& facts)
     : live_(live), facts_(facts) {
-  graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
-    if (const Expr condition = check_condition(b.value)) {
-      add_check(live.positions.at(b.var.get()), canonical(condition));
-    }
-  });
+  add_body(f->body, live.num_positions);
 }
 
-void SizeLimits::add_check(int position, const Expr& condition) {
+void SizeLimits::add_body(const graph::Body& body, int end) {
+  for (const graph::Block& block : body->blocks) {
+    for (const graph::Binding& b : block.bindings) {
+      const int position = live_.positions.at(b.var.get());
+      if (const auto* choice = graph::as<graph::IfNode>(b.value)) add_join(b, *choice);
+      if (const Expr condition = check_condition(b.value)) {
+        add_relation(position, end, canonical(condition));
+      }
+      if (b.cast) add_equal_dims(position, end, b.cast, b.value->type);
+    }
+  }
+}
+
+void SizeLimits::add_join(const graph::Binding& b, const graph::IfNode& choice) {
+  const int position = live_.positions.at(b.var.get());
+  const auto join = std::find_if(live_.joins.begin(), live_.joins.end(),
+                                 [&](const BranchJoin& j) { return j.join == position; });
+  REPOSE_CHECK(join != live_.joins.end(), "an `if` has a join");
+  const graph::Body bodies[] = {choice.then_body, choice.else_body};
+  const int ends[] = {join->then_end, join->else_end};
+  VarMap values[2];
+  for (int side = 0; side < 2; ++side) {
+    add_body(bodies[side], ends[side]);
+    match_symbols(b.var->type, bodies[side]->result->type, values[side]);
+  }
+  for (const auto& [v, value] : values[0]) {
+    auto other = values[1].find(v);
+    if (other != values[1].end()) joins_[v] = {{value, other->second}, {ends[0], ends[1]}};
+  }
+}
+
+void SizeLimits::add_relation(int begin, int end, const Expr& condition) {
   if (condition->kind == ExprKind::logical_and) {
-    for (const Expr& part : condition->args) add_check(position, part);
-  } else {
-    checks_.push_back({position, condition});
+    for (const Expr& part : condition->args) add_relation(begin, end, part);
+  } else if (condition->kind == ExprKind::le || condition->kind == ExprKind::eq) {
+    relations_.push_back(
+        {begin, end, condition->kind == ExprKind::eq, condition->args[0], condition->args[1]});
+  }
+}
+
+void SizeLimits::add_equal_dims(int begin, int end, const Type& a, const Type& b) {
+  const auto *x = as<TensorTypeNode>(a), *y = as<TensorTypeNode>(b);
+  if (!x || !y || !x->shape || !y->shape || x->shape->size() != y->shape->size()) return;
+  for (size_t i = 0; i < x->shape->size(); ++i) {
+    add_relation(begin, end, canonical(eq((*x->shape)[i], (*y->shape)[i])));
   }
 }
 
@@ -36,42 +68,144 @@ bool SizeLimits::known_at_entry(const Expr& e) const {
   return true;
 }
 
-std::optional<Expr> SizeLimits::limit_of(const Var& v, int position, int depth) const {
-  for (const Check& check : checks_) {
-    const Expr& c = check.condition;
-    if (check.position >= position || c->kind != ExprKind::le) continue;
-    // left <= right says that v <= right - left + v; a limit where v is gone from that.
-    const Expr most = canonical(c->args[1] - c->args[0] + v);
-    if (uses_var(most, v)) continue;
-    if (auto limit = limit_at(most, position, depth + 1)) return limit;
+// One search for a limit: from the form of an expression, and from relations of its symbols.
+class SizeLimits::Query {
+ public:
+  enum class Side { lower, upper };
+
+  Query(const SizeLimits& limits, int position) : limits_(limits), position_(position) {}
+
+  std::optional<Expr> bound(const Expr& e, Side side) {
+    if (limits_.known_at_entry(e)) return e;
+    if (--budget_ < 0) return std::nullopt;
+    if (auto other = bound_of_equal(e)) return other;
+    switch (e->kind) {
+      case ExprKind::var:
+        return bound_of_symbol(Var(as<VarNode>(e)), side);
+      case ExprKind::min:
+      case ExprKind::max:
+        return bound_of_choice(e, side);
+      case ExprKind::select:
+        return combine(max_or_min(side), bound(e->args[1], side), bound(e->args[2], side));
+      case ExprKind::add:
+        return combine(ExprKind::add, bound(e->args[0], side), bound(e->args[1], side));
+      case ExprKind::sub:
+        return combine(ExprKind::sub, bound(e->args[0], side), bound(e->args[1], opposite(side)));
+      case ExprKind::mul:
+        return bound_of_product(e, side);
+      case ExprKind::floor_div:
+        if (!is_positive(e->args[1])) return std::nullopt;
+        return combine(ExprKind::floor_div, bound(e->args[0], side), e->args[1]);
+      case ExprKind::floor_mod:
+        if (!is_positive(e->args[1])) return std::nullopt;
+        return side == Side::lower ? make_int(0) : e->args[1] - make_int(1);
+      default:
+        return std::nullopt;
+    }
   }
-  const Interval range = facts_.range_of(v);
-  if (range.upper == Interval::plus_infinity) return std::nullopt;
-  return make_int(range.upper);
-}
+
+ private:
+  const SizeLimits& limits_;
+  const int position_;
+  int budget_ = 1000;                 // expressions
+  std::vector<const VarNode*> open_;  // symbols that are being bounded
+
+  static Side opposite(Side side) { return side == Side::lower ? Side::upper : Side::lower; }
+  static ExprKind max_or_min(Side side) {
+    return side == Side::upper ? ExprKind::max : ExprKind::min;
+  }
+  static std::optional<Expr> combine(ExprKind kind, const std::optional<Expr>& a,
+                                     const std::optional<Expr>& b) {
+    if (!a || !b) return std::nullopt;
+    return canonical(make_binary(kind, *a, *b));
+  }
+
+  bool is_positive(const Expr& e) const {
+    return limits_.known_at_entry(e) && prove_le(make_int(1), e, limits_.facts_) == Truth::yes;
+  }
+  bool is_at_least_zero(const std::optional<Expr>& e) const {
+    return e && prove_le(make_int(0), *e, limits_.facts_) == Truth::yes;
+  }
+  bool holds(const Relation& r) const { return r.begin < position_ && position_ <= r.end; }
+
+  // Of the two sides of min and max, one is enough or both are needed.
+  std::optional<Expr> bound_of_choice(const Expr& e, Side side) {
+    const bool one_is_enough = (e->kind == ExprKind::min) == (side == Side::upper);
+    const auto a = bound(e->args[0], side), b = bound(e->args[1], side);
+    if (!one_is_enough || (a && b)) return combine(e->kind, a, b);
+    return a ? a : b;
+  }
+
+  std::optional<Expr> bound_of_product(const Expr& e, Side side) {
+    const Expr &a = e->args[0], &b = e->args[1];
+    int64_t factor;
+    for (const auto& [constant, other] : {std::pair(a, b), std::pair(b, a)}) {
+      if (!as_const_int(constant, &factor)) continue;
+      return combine(ExprKind::mul, bound(other, factor < 0 ? opposite(side) : side), constant);
+    }
+    const auto low_a = bound(a, Side::lower), low_b = bound(b, Side::lower);
+    if (!is_at_least_zero(low_a) || !is_at_least_zero(low_b)) return std::nullopt;
+    if (side == Side::lower) return combine(ExprKind::mul, low_a, low_b);
+    return combine(ExprKind::mul, bound(a, side), bound(b, side));
+  }
+
+  // An expression that is one side of an equation, as a whole.
+  std::optional<Expr> bound_of_equal(const Expr& e) {
+    for (const Relation& r : limits_.relations_) {
+      if (!r.is_equality || !holds(r)) continue;
+      for (const auto& [same, other] : {std::pair(r.left, r.right), std::pair(r.right, r.left)}) {
+        if (limits_.known_at_entry(other) && structural_equal(same, e)) return other;
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Expr> bound_of_symbol(const Var& v, Side side) {
+    if (std::find(open_.begin(), open_.end(), v.get()) != open_.end()) return std::nullopt;
+    open_.push_back(v.get());
+    auto found = bound_by_relations(v, side);
+    if (!found) found = bound_by_branches(v, side);
+    open_.pop_back();
+    if (found) return found;
+    const Interval range = limits_.facts_.range_of(v);
+    const int64_t end = side == Side::upper ? range.upper : range.lower;
+    if (end == Interval::plus_infinity || end == Interval::minus_infinity) return std::nullopt;
+    return make_int(end);
+  }
+
+  // left <= right says that v <= right - left + v, and that left - right + v <= v: something where
+  // v is gone from that.
+  std::optional<Expr> bound_by_relations(const Var& v, Side side) {
+    for (const Relation& r : limits_.relations_) {
+      if (!holds(r)) continue;
+      const Expr above = canonical(r.right - r.left + v), below = canonical(r.left - r.right + v);
+      for (const Expr& other :
+           {side == Side::upper ? above : below, side == Side::upper ? below : above}) {
+        if (!uses_var(other, v)) {
+          if (auto found = bound(other, side)) return found;
+        }
+        if (!r.is_equality) break;
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Expr> bound_by_branches(const Var& v, Side side) {
+    auto it = limits_.joins_.find(v.get());
+    if (it == limits_.joins_.end()) return std::nullopt;
+    std::optional<Expr> ends[2];
+    for (int branch = 0; branch < 2; ++branch) {
+      Query inside(limits_, it->second.ends[branch]);
+      inside.budget_ = budget_ / 2;
+      inside.open_ = open_;
+      ends[branch] = inside.bound(it->second.values[branch], side);
+    }
+    return combine(max_or_min(side), ends[0], ends[1]);
+  }
+};
 
 std::optional<Expr> SizeLimits::limit(const Expr& bytes, int position) const {
-  return limit_at(bytes, position, 0);
-}
-
-std::optional<Expr> SizeLimits::limit_at(const Expr& e, int position, int depth) const {
-  if (known_at_entry(e)) return e;
-  if (depth > max_depth) return std::nullopt;
-  VarMap limits;
-  for (const Var& v : free_vars(e)) {
-    if (known_at_entry(v)) continue;
-    const std::optional<Expr> most = limit_of(v, position, depth);
-    if (!most) return std::nullopt;
-    limits.emplace(v.get(), *most);
-  }
-  // It need not grow with each of its symbols: that is proven, not assumed.
-  Expr larger = canonical(substitute(e, limits));
-  Facts facts = facts_;
-  for (const Check& check : checks_) {
-    if (check.position < position) facts.assume(check.condition);
-  }
-  if (prove_le(e, larger, facts) != Truth::yes) return std::nullopt;
-  return larger;
+  return Query(*this, position).bound(canonical(bytes), Query::Side::upper);
 }
 
 }  // namespace repose

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <unordered_map>
 
 #include "memory/liveness.h"
 
@@ -9,27 +10,39 @@ namespace repose {
 
 class SizeLimits {
  public:
-  // `facts`: what is known at entry. Limits come from the ranges of symbols, and from checks of `f`
-  // that always run (`k <= n`).
+  // `facts`: what is known at entry. Limits come from the ranges of symbols, from what operators
+  // and checks say of them (`k <= n`, `a + b == n`), from match_casts, and from both branches of an
+  // `if`; and from the form of a size (`min(n, k)` is at most n).
   SizeLimits(const graph::Function& f, const Liveness& live, const Facts& facts);
 
-  // At least `bytes` for all values, and known at entry; nothing if that cannot be shown. Only
-  // checks before `position` count.
+  // At least `bytes` for all values, and known at entry; nothing if none was found. Only what is
+  // known before `position` counts.
   std::optional<Expr> limit(const Expr& bytes, int position) const;
 
  private:
-  struct Check {
-    int position;
-    Expr condition;
+  // `left <= right`, or equal, at the positions after `begin` up to `end`.
+  struct Relation {
+    int begin, end;
+    bool is_equality;
+    Expr left, right;
   };
-  void add_check(int position, const Expr& condition);
-  std::optional<Expr> limit_of(const Var& v, int position, int depth) const;
-  std::optional<Expr> limit_at(const Expr& e, int position, int depth) const;
+  // What a symbol of an `if` is where each branch ends.
+  struct Join {
+    Expr values[2];
+    int ends[2];
+  };
+  class Query;
+
+  void add_body(const graph::Body& body, int end);
+  void add_join(const graph::Binding& b, const graph::IfNode& choice);
+  void add_relation(int begin, int end, const Expr& condition);
+  void add_equal_dims(int begin, int end, const Type& a, const Type& b);
   bool known_at_entry(const Expr& e) const;
 
   const Liveness& live_;
   const Facts& facts_;
-  std::vector<Check> checks_;
+  std::vector<Relation> relations_;
+  std::unordered_map<const VarNode*, Join> joins_;
 };
 
 }  // namespace repose

@@ -294,6 +294,25 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             self.expect(USAGE, "inspect", path, "--memory", wrong)
             self.assertIn(text, self.err)
 
+    def test_debug_memory_of_a_region_that_one_branch_opens(self):
+        path = self.write("m.relax", """
+@R.function
+def main(p: R.Tensor((), "bool"), x: R.Tensor(("n",), "float32"), t: R.Tensor((1,), "int64")):
+    n, k = T.int64(), T.int64()
+    if p:
+        u = R.match_cast(R.tensor_to_shape(t), R.Shape([k]))
+        y = R.cumsum(R.cumsum(R.full(R.shape([k]), R.const(1.0, "float32")), axis=0), axis=0)
+        z = R.cumsum(y, axis=0)
+    else:
+        z = R.exp(x)
+    w = R.cumsum(R.cumsum(z, axis=0), axis=0)
+    return w
+""")
+        for choice, n in {"ones": 7, "zeros": 5}.items():
+            self.expect(OK, "compare", path, "--dim", "n=5", "--debug-memory", "--input", f"p={choice}",
+                        "--input", "t=rand(7,7)")
+            self.assertIn(f"float32 ({n},)", self.out)
+
     def test_strict_dims_of_text(self):
         path = self.write("m.relax", """
 @R.function

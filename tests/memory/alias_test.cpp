@@ -199,5 +199,68 @@ TEST(SizeLimits, ALimitOfALimit) {
   EXPECT_EQ(chain.peak(), "(n + 1) // 2 * 64 + 64");
 }
 
+// `sum` of `steps` lines over x of (n, 8), two of which hold a tensor whose size they decide.
+Planned planned_from(const std::string& steps, const std::string& symbols = "k = T.int64()") {
+  return Planned(
+      main_of("x: R.Tensor((\"n\", 8), \"float32\"), t: R.Tensor((3,), \"int64\"), p: R.Tensor((), "
+              "\"bool\")",
+              "R.Tensor((8,), \"float32\")",
+              "    n = T.int64()\n" + steps + "    w = R.cumsum(R.cumsum(y, axis=0), axis=0)\n" +
+                  "    z = R.sum(w, axis=[0])\n    return z\n",
+              symbols));
+}
+
+TEST(SizeLimits, FromTheFormOfASize) {
+  const Planned p = planned_from(
+      "    u = R.match_cast(R.tensor_to_shape(t), R.Shape([b, e, s]))\n"
+      "    y = R.strided_slice(x, R.shape([b]), R.shape([e]), R.shape([1]), axes=[0])\n",
+      "b, e, s = T.int64(), T.int64(), T.int64()");
+  ASSERT_EQ(p.plan.regions.size(), 1U);
+  EXPECT_EQ(p.peak(), "(n + 1) // 2 * 128");
+}
+
+TEST(SizeLimits, FromAnEquation) {
+  // The parts of a split: each is what the others leave, and no other is below 0.
+  const Planned split = planned_from(
+      "    u = R.match_cast(R.tensor_to_shape(t), R.Shape([a, b, c]))\n"
+      "    f = R.check(R.prim_value(0 <= b and 0 <= c), message=\"\")\n"
+      "    g = R.check(R.prim_value(n == a + b + c), message=\"\")\n"
+      "    y = R.strided_slice(x, R.shape([0]), R.shape([a]), axes=[0], assume_inbound=True)\n",
+      "a, b, c = T.int64(), T.int64(), T.int64()");
+  EXPECT_EQ(split.plan.regions.size(), 1U);
+  // Another name for a size.
+  const Planned renamed = planned_from(
+      "    q = R.flatten(R.exp(x))\n"
+      "    y = R.match_cast(q, R.Tensor((a,), \"float32\"))\n"
+      "    v = R.cumsum(R.cumsum(y, axis=0), axis=0)\n"
+      "    y = R.reshape(v, R.shape([n, 8]))\n",
+      "a = T.int64()");
+  EXPECT_EQ(renamed.plan.regions.size(), 1U);
+  // Nothing bounds it: it has a region of its own.
+  const Planned open = planned_from(
+      "    u = R.match_cast(R.tensor_to_shape(t), R.Shape([a, b, c]))\n"
+      "    g = R.check(R.prim_value(n == a + b + c), message=\"\")\n"
+      "    y = R.broadcast_to(R.sum(x, axis=[0]), R.shape([T.max(a, 0), 8]))\n",
+      "a, b, c = T.int64(), T.int64(), T.int64()");
+  EXPECT_EQ(open.plan.regions.size(), 2U);
+}
+
+TEST(SizeLimits, OfWhatEitherBranchGives) {
+  auto branches = [](const std::string& check) {
+    return planned_from(
+        "    u = R.match_cast(R.tensor_to_shape(t), R.Shape([a, b, c]))\n"
+        "    if p:\n" +
+            check +
+            "        y = R.broadcast_to(R.sum(x, axis=[0]), R.shape([T.max(a, 0), 8]))\n"
+            "    else:\n"
+            "        y = R.exp(x)\n",
+        "a, b, c = T.int64(), T.int64(), T.int64()");
+  };
+  EXPECT_EQ(
+      branches("        f = R.check(R.prim_value(a <= n), message=\"\")\n").plan.regions.size(),
+      1U);
+  EXPECT_EQ(branches("").plan.regions.size(), 3U);  // in the branch, and behind it
+}
+
 }  // namespace
 }  // namespace repose

@@ -23,6 +23,38 @@ Result<const TensorTypeNode*> shaped_arg(InferContext& context, const graph::Cal
                call.op->name, i);
 }
 
+namespace {
+
+// The dimensions of which `e` is the first that isn't 1, or else the last: select(a == 1, b, a) of
+// a and b, and so on in b.
+void add_choices(Expr e, std::vector<Expr>& out) {
+  while (e->kind == ExprKind::select &&
+         structural_equal(e->args[0], canonical(eq(e->args[2], make_int(1))))) {
+    out.push_back(e->args[2]);
+    e = e->args[1];
+  }
+  out.push_back(std::move(e));
+}
+
+// `x`, or where that is 1 `y`: each dimension is named once, however many operands came before.
+Expr first_not_one(const Expr& x, const Expr& y) {
+  std::vector<Expr> all, distinct;
+  add_choices(x, all);
+  add_choices(y, all);
+  for (Expr& e : all) {
+    const bool is_new = std::none_of(distinct.begin(), distinct.end(),
+                                     [&](const Expr& d) { return structural_equal(d, e); });
+    if (is_new) distinct.push_back(std::move(e));
+  }
+  Expr result = distinct.back();
+  for (size_t i = distinct.size() - 1; i-- > 0;) {
+    result = canonical(make_select(eq(distinct[i], make_int(1)), result, distinct[i]));
+  }
+  return result;
+}
+
+}  // namespace
+
 Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const Dims& a,
                               const Dims& b) {
   const size_t rank = std::max(a.size(), b.size());
@@ -72,8 +104,7 @@ Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const 
       if (prove_equal(x, y, x_one) == Truth::yes && prove_equal(x, y, y_one) == Truth::yes) {
         ok = result(eq(x, y), x);
       } else {
-        ok = result(logical_or(eq(x, y), logical_or(eq(x, one), eq(y, one))),
-                    canonical(make_select(eq(x, one), y, x)));
+        ok = result(logical_or(eq(x, y), logical_or(eq(x, one), eq(y, one))), first_not_one(x, y));
       }
     }
     if (!ok.ok()) return ok.errors();

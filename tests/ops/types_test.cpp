@@ -54,6 +54,22 @@ TEST(types, reshape_teaches_divisors) {
   EXPECT_EQ(g.checks(), std::vector<std::string>{"k % 8 == 0"});
 }
 
+// A chain of undecided broadcasts is the first dimension that isn't 1: each is named once.
+TEST(types, broadcast_of_undecided_dimensions_in_a_chain) {
+  Symbols s;
+  auto vector_of = [](const Expr& dim) { return graph::make_variable("v", f32({dim})); };
+  Variable a = vector_of(s.m), b = vector_of(s.n), c = vector_of(s.k);
+  Graph g({a, b, c});
+  const Value ab = g.emit(op_add(), {a, b});
+  const Value abc = g.emit(op_add(), {ab, c});
+  const std::string expected =
+      "R.Tensor((\"T.Select(m == 1, T.Select(n == 1, k, n), m)\",), dtype=\"float32\")";
+  EXPECT_EQ(to_string(abc->type), expected);
+  EXPECT_EQ(g.type(op_add(), {abc, a}), expected);
+  EXPECT_EQ(g.type(op_multiply(), {abc, ab}), expected);
+  EXPECT_EQ(g.type(op_add(), {ab, g.emit(op_add(), {b, c})}), expected);
+}
+
 TEST(types, squeeze_C2) {
   Symbols s;
   Variable x = graph::make_variable("x", f32({s.m, n_(1), n_(3)}));

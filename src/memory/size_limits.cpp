@@ -205,7 +205,12 @@ class SizeLimits::Query {
 };
 
 std::optional<Expr> SizeLimits::limit(const Expr& bytes, int position) const {
-  return Query(*this, position).bound(canonical(bytes), Query::Side::upper);
+  auto found = Query(*this, position).bound(canonical(bytes), Query::Side::upper);
+  // Below 0 a check will fail, once the memory is there.
+  if (found && prove_le(make_int(0), *found, facts_) != Truth::yes) {
+    found = canonical(max(*found, make_int(0)));
+  }
+  return found;
 }
 
 }  // namespace repose

@@ -269,6 +269,28 @@ TEST(Memory, AnUpperBoundOfASizeThatTheDataDecides) {
   EXPECT_EQ(hook.live_bytes, call.memory_needed());
 }
 
+// A limit of a size may be below 0: then what says so fails, not the memory for it.
+TEST(Memory, ALimitBelowZero) {
+  const Compiled compiled(R"(
+@R.function
+def main(x: R.Tensor(("n", 8), "float32"), count: R.Tensor((1,), "int64")):
+    n, k = T.int64(), T.int64()
+    s = R.match_cast(R.tensor_to_shape(count), R.Shape([k]))
+    c = R.check(R.prim_value(0 <= k and k <= n - 5), message="too many rows")
+    y = R.broadcast_to(R.sum(x, axis=[0]), R.shape([k, 8]))
+    z = R.sum(R.cumsum(R.cumsum(y, axis=0), axis=0), axis=[0])
+    return z
+)");
+  const Opened model = compiled.open();
+  Call call(model.get(), {{"n", 9}});
+  EXPECT_EQ(call.into_given_outputs(), REPOSE_OK) << repose_last_error(model.get());
+  for (const int64_t n : {0, 2}) {
+    call.set_symbols({{"n", n}});
+    EXPECT_EQ(call.into_given_outputs(), REPOSE_REFUSED);
+    EXPECT_NE(std::string(repose_last_error(model.get())).find("too many rows"), std::string::npos);
+  }
+}
+
 TEST(Memory, NoAllocationsOnceTheArenaIsLargeEnough) {
   if (!can_count_allocations()) GTEST_SKIP() << "the sanitizer has an allocator of its own";
   const std::vector<Call::Symbols> shapes = random_shapes(200);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The arena of compiled models beside what the memory planner of Apache TVM plans for them.
 
-    tvm_memory.py --models FOLDER [--repose PATH] [MODEL…]
+    tvm_memory.py --models FOLDER [--repose PATH] [--save FILE] [MODEL…]
 
 Runs in an environment with `apache-tvm` (bench/requirements-tvm.txt; `./dev bench tvm` makes it),
 over models that models/make.py wrote. TVM imports a model with its dimensions as symbols, and runs
@@ -12,8 +12,8 @@ of the planned storages at a shape, of three plans:
     bounded  `tir_var_upper_bound` as large as the shapes of the model below: one plan for them
     exact    `tir_var_upper_bound` equal to the shape: planned anew for each shape
 
-Neither side counts the buffers of results, nor what kernels need inside. Nothing is timed. Fails
-where Repose needs more than any of the three, or saves less than 60 % of `free` or `bounded` on the
+Neither side counts the buffers of results, nor what kernels need inside. Nothing is timed. `--save`
+writes TVM's bytes, which memory.py compares with (tvm_planned.json). Fails where Repose needs more than any of the three, or saves less than 60 % of `free` or `bounded` on the
 geometric mean.
 """
 import argparse
@@ -97,21 +97,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", required=True, help="folder of the models")
     parser.add_argument("--repose", default=str(ROOT / "build/release/bin/repose"))
+    parser.add_argument("--save", type=Path, help="where TVM's bytes go, as JSON")
     parser.add_argument("names", nargs="*", metavar="MODEL", help=", ".join(MODELS))
     options = parser.parse_args()
     print("MB at a shape, and Repose's part of each plan of TVM\n")
     print(f"{'model':<14}{'shape':<28}{'Repose':>8}" +
           "".join(f"{plan:>9}" for plan in PLANS) + "   " + "".join(f"{p:>9}" for p in PLANS))
-    ratios = []
+    ratios, saved = [], {}
     for name in options.names or MODELS:
         path = Path(options.models) / f"{name}.onnx"
         own = repose_bytes(options.repose, path, MODELS[name])
         peer = tvm_bytes(path, MODELS[name])
         for shape, ours, theirs in zip(MODELS[name], own, peer):
             ratios.append([ours / other for other in theirs])
+            saved.setdefault(name, {})[text_of(shape)] = dict(zip(PLANS, theirs))
             print(f"{name:<14}{text_of(shape):<28}{ours / 1e6:>8.2f}" +
                   "".join(f"{other / 1e6:>9.2f}" for other in theirs) + "   " +
                   "".join(f"{ratio:>9.3f}" for ratio in ratios[-1]), flush=True)
+    if options.save:
+        options.save.write_text(json.dumps({"tvm": tvm.__version__, "models": saved}, indent=1) + "\n")
     savings = [1 - geometric_mean(column) for column in zip(*ratios)]
     print("\nsaved on the geometric mean: " +
           ", ".join(f"{100 * s:.1f} % of `{plan}`" for plan, s in zip(PLANS, savings)))

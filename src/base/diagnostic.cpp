@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace repose {
 
 const char* kind_name(DiagnosticKind kind) {
@@ -32,6 +34,16 @@ namespace {
 // The part of a long line that is shown around its caret.
 constexpr size_t max_line_bytes = 200;
 
+// As wide as `text`. Tabs are kept, so that the caret stands under its character whatever a tab's
+// width.
+std::string blank(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) out += c == '\t' ? '\t' : ' ';
+  }
+  return out;
+}
+
 void append_place(std::string& out, const Span& span) {
   if (!span.source || span.source->kind != Source::Kind::text || span.line <= 0) return;
   std::string_view line = span.source->line(span.line);
@@ -51,17 +63,16 @@ void append_place(std::string& out, const Span& span) {
     line = line.substr(begin, end - begin);
     column -= std::min(begin, column);
   }
-  out += fmt::format("  {}{}{}\n  {}", before, line, after, std::string(before.size(), ' '));
-  // Tabs are kept, so that the caret stands under its character whatever a tab's width.
-  for (size_t i = 0; i < column; ++i) out += line[i] == '\t' ? '\t' : ' ';
-  out += "^\n";
+  out += fmt::format("  {}{}{}\n  {}", before, escape_controls(line), after,
+                     std::string(before.size(), ' '));
+  out += blank(escape_controls(line.substr(0, column))) + "^\n";
 }
 
 void append_message(std::string& out, const Span& span, const char* severity,
                     const std::string& text) {
   std::string place = span.to_string();
-  if (!place.empty()) out += place + ": ";
-  out += fmt::format("{}: {}", severity, text);
+  if (!place.empty()) out += escape_controls(place) + ": ";
+  out += fmt::format("{}: {}", severity, escape_controls(text));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace repose::onnx {
 namespace {
 
 std::string unnamed(std::string_view input, size_t axis) {
-  return fmt::format("{}_{}", printable(input), axis);
+  return fmt::format("{}_{}", printable_name(input), axis);
 }
 
 // The name of a dimension that is no number.
@@ -19,7 +19,7 @@ std::string dimension_name(const Value& input, size_t axis) {
   const Dimension& d = (*input.type.shape)[axis];
   // `?` says that nothing is known: each is a symbol of its own.
   const bool has_name = d.kind == Dimension::Kind::param && !d.param.empty() && d.param != "?";
-  return has_name ? printable(d.param) : unnamed(input.name, axis);
+  return has_name ? printable_name(d.param) : unnamed(input.name, axis);
 }
 
 // Could the text be a formula, and not only a name?
@@ -59,7 +59,7 @@ Expr InputSymbols::symbol(const std::string& name, const SymbolAliases& aliases,
 }
 
 Expr InputSymbols::meaning(std::string_view text) const {
-  if (auto it = by_name_.find(printable(text)); it != by_name_.end()) return it->second;
+  if (auto it = by_name_.find(printable_name(text)); it != by_name_.end()) return it->second;
   return parse_formula(text, [this](std::string_view name) -> Expr {
     auto it = by_name_.find(name);
     return it == by_name_.end() ? nullptr : it->second;

@@ -3,37 +3,20 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace repose::onnx {
 namespace {
 
-// The length of the valid UTF-8 sequence at the start of `text`, or 0.
-size_t utf8_length(std::string_view text) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char first = byte(0);
-  size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  if (first > 0xf4 || length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (length < 3) return length;
-  // Overlong forms, surrogates, and what lies beyond U+10FFFF.
-  unsigned char second = byte(1);
-  bool is_valid = !(first == 0xe0 && second < 0xa0) && !(first == 0xed && second > 0x9f) &&
-                  !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second > 0x8f);
-  return is_valid ? length : 0;
-}
-
-}  // namespace
-
-std::string printable(std::string_view text) {
-  constexpr size_t limit_bytes = 200;
+// At most about `limit_bytes` of it.
+std::string shown(std::string_view text, size_t limit_bytes) {
   std::string out;
   while (!text.empty()) {
     if (out.size() >= limit_bytes) return out + "…";
-    size_t length = utf8_length(text);
+    const size_t length = utf8_length(text);
     if (length == 0) {
       out += "\uFFFD";
-    } else if (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) {
+    } else if (length == 1 && is_control(text.substr(0, 1))) {
       out += ' ';
     } else {
       out += text.substr(0, length);
@@ -41,6 +24,16 @@ std::string printable(std::string_view text) {
     text.remove_prefix(std::max<size_t>(length, 1));
   }
   return out;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  return shown(text, 200);
+}
+
+std::string printable_name(std::string_view name) {
+  return shown(name, std::string_view::npos);
 }
 
 const char* attribute_kind_name(Attribute::Kind kind) {

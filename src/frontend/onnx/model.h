@@ -226,4 +226,7 @@ struct Model {
 // become spaces, and what exceeds 200 bytes becomes "…".
 std::string printable(std::string_view text);
 
+// The same, whole: the name by which a compiled model knows an input, an output or a dimension.
+std::string printable_name(std::string_view name);
+
 }  // namespace repose::onnx

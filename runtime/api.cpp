@@ -272,7 +272,7 @@ int32_t api_get_usage(repose_model* opaque, repose_usage* usage) {
 
 int32_t api_find_function(const repose_model* opaque, const char* name) {
   const repose_rt_model& code = *static_cast<const Model*>(opaque)->code;
-  for (int32_t i = 0; i < code.num_functions; ++i) {
+  for (int32_t i = 0; name != nullptr && i < code.num_functions; ++i) {
     if (strcmp(code.functions[i].name, name) == 0) return i;
   }
   return -1;

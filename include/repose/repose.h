@@ -300,6 +300,7 @@ typedef struct repose_api {
 #ifndef REPOSE_NO_LOADER
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #ifdef __cplusplus
@@ -345,13 +346,53 @@ static inline int32_t repose_open(const repose_api* api, const repose_options* o
   return api->create(options, model, repose_loader_error, sizeof repose_loader_error);
 }
 
+// Internal: whether the ELF file `path` lacks what its headers say that it holds. dlopen maps a
+// file without a look at its length, and touching what lies behind the end of one that was cut off
+// ends the process. 0 also for files that are something else: dlopen says what.
+static inline int repose_is_cut_off(const char* path) {
+  FILE* file = fopen(path, "rbe");
+  unsigned char head[64], entry[56];
+  uint64_t bytes, segments, sections;
+  uint16_t num_segments, segment_bytes, num_sections, section_bytes;
+  int cut = 0, i;
+  if (file == NULL) return 0;
+  if (fread(head, 1, sizeof head, file) != sizeof head ||
+      memcmp(head, "\177ELF\2\1", 6) != 0 /* 64 bits, little-endian */ ||
+      fseek(file, 0, SEEK_END) != 0) {
+    fclose(file);
+    return 0;
+  }
+  bytes = (uint64_t)ftell(file);
+  memcpy(&segments, head + 32, 8);
+  memcpy(&sections, head + 40, 8);
+  memcpy(&segment_bytes, head + 54, 2);
+  memcpy(&num_segments, head + 56, 2);
+  memcpy(&section_bytes, head + 58, 2);
+  memcpy(&num_sections, head + 60, 2);
+  cut = sections > bytes || bytes - sections < (uint64_t)num_sections * section_bytes;
+  for (i = 0; i < num_segments && !cut; ++i) {
+    const uint64_t at = segments + (uint64_t)i * segment_bytes;
+    uint64_t begin, length;
+    cut = segments > bytes || at > bytes || fseek(file, (long)at, SEEK_SET) != 0 ||
+          fread(entry, 1, sizeof entry, file) != sizeof entry;
+    if (cut) break;
+    memcpy(&begin, entry + 8, 8);
+    memcpy(&length, entry + 32, 8);
+    cut = begin > bytes || length > bytes - begin;
+  }
+  fclose(file);
+  return cut;
+}
+
 // Internal: opens the library `path` as dlopen takes it. Takes over `file` (-1: none) on success.
 static inline int32_t repose_load_library(const char* path, int file, const repose_options* options,
                                           repose_model** model) {
   int32_t status;
   const repose_api* api;
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  void* library;
   *model = NULL;
+  if (repose_is_cut_off(path)) return repose_loader_fail(path, ": the file was cut off");
+  library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) {
     const char* reason = dlerror();
     return repose_loader_fail("cannot load the model: ", reason == NULL ? path : reason);
@@ -438,7 +479,7 @@ static inline int32_t repose_get_usage(repose_model* model, repose_usage* usage)
   return model->api->get_usage(model, usage);
 }
 
-// The number of the function `name`, or -1.
+// The number of the function `name`, or -1 where there is none (or name is null).
 static inline int32_t repose_find_function(const repose_model* model, const char* name) {
   return model->api->find_function(model, name);
 }
@@ -472,7 +513,7 @@ static inline int32_t repose_get_symbol(repose_model* model, int32_t function, i
 // threads; and the dimensions of all outputs, one output after another (as many as their ranks
 // together; output_dims may be null). Where data decides a size, an upper bound; -1 where there is
 // none: then the text of repose_last_error names what the data decides. Fails where a value is
-// outside its range or a size overflows.
+// outside its range, a call would refuse these values at entry, or a size overflows.
 static inline int32_t repose_memory_needed(repose_model* model, int32_t function,
                                            const int64_t* symbols, int32_t num_symbols,
                                            int64_t* arena_bytes, int64_t* output_dims) {

@@ -40,6 +40,7 @@ TEST(Queries, Functions) {
   const Model model = open_model();
   EXPECT_EQ(repose_find_function(model.get(), "pair"), kPair);
   EXPECT_EQ(repose_find_function(model.get(), "none"), -1);
+  EXPECT_EQ(repose_find_function(model.get(), nullptr), -1);
   repose_function function;
   ASSERT_EQ(repose_get_function(model.get(), kPair, &function), REPOSE_OK);
   EXPECT_STREQ(function.name, "pair");

@@ -104,6 +104,33 @@ TEST(Load, NotAModel) {
   EXPECT_EQ(repose_load(info.dli_fname, nullptr, &model), REPOSE_CANNOT_LOAD);
 }
 
+// Mapping what a cut file lacks would end the process.
+TEST(Load, CutOff) {
+  std::ifstream file(REPOSE_FAKE_MODEL, std::ios::binary);
+  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), {});
+  const std::string path = testing::TempDir() + "repose_cut_off.so";
+  for (const size_t length : {size_t{64}, size_t{100}, size_t{4096}, bytes.size() / 2,
+                              bytes.size() * 9 / 10, bytes.size() - 1}) {
+    SCOPED_TRACE(length);
+    std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<int64_t>(length));
+    repose_model* model = nullptr;
+    EXPECT_EQ(repose_load(path.c_str(), nullptr, &model), REPOSE_CANNOT_LOAD);
+    EXPECT_NE(strstr(repose_last_error(nullptr), "cut off"), nullptr) << repose_last_error(nullptr);
+    EXPECT_EQ(repose_load_memory(bytes.data(), length, nullptr, &model), REPOSE_CANNOT_LOAD);
+    EXPECT_EQ(model, nullptr);
+  }
+  // Without its table of sections, which nobody loads, a file is cut off where a segment ends.
+  std::vector<char> bare = bytes;
+  std::fill_n(bare.begin() + 40, 8, 0);  // e_shoff
+  std::fill_n(bare.begin() + 60, 2, 0);  // e_shnum
+  repose_model* model = nullptr;
+  EXPECT_EQ(repose_load_memory(bare.data(), bare.size() / 2, nullptr, &model), REPOSE_CANNOT_LOAD);
+  EXPECT_NE(strstr(repose_last_error(nullptr), "cut off"), nullptr) << repose_last_error(nullptr);
+  ASSERT_EQ(repose_load_memory(bare.data(), bare.size(), nullptr, &model), REPOSE_OK);
+  repose_unload(model);
+  unlink(path.c_str());
+}
+
 TEST(Load, MissingCpuFeatureIsNamed) {
   repose_model* model = nullptr;
   EXPECT_EQ(repose_load(REPOSE_STRANGE_MODEL, nullptr, &model), REPOSE_UNSUPPORTED_CPU);

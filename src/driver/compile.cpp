@@ -13,6 +13,8 @@
 
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/link.h"
+#include "codegen/llvm/link_output.h"
+#include "host/check_inputs.h"
 #include "ir/function_facts.h"
 #include "ir/op.h"
 
@@ -92,6 +94,25 @@ void count_operators(const Module& module, const std::string& name, std::set<std
   for (const std::string& next : mentioned) count_operators(module, next, seen, counts);
 }
 
+Json describe_conditions(const CompiledFunction& f) {
+  Json list = Json::array();
+  for (const Expr& c : f.conditions) list.push_back(dim_text(c, f.host.interface.symbols));
+  return list;
+}
+
+// Other names of a symbol: an operator needs dimensions of these names equal.
+std::vector<std::string> other_names(const graph::Function& f, const std::string& symbol) {
+  std::vector<std::string> names;
+  const Attr* aliases = f->attrs.find("symbol_aliases");
+  if (!aliases || !aliases->as_dict()) return names;
+  for (const auto& [name, entry] : *aliases->as_dict()) {
+    const AttrList* pair = entry.as_list();
+    const std::string* stays = pair && !pair->empty() ? (*pair)[0].as_string() : nullptr;
+    if (stays && *stays == symbol && name.as_string()) names.push_back(*name.as_string());
+  }
+  return names;
+}
+
 std::string make_metadata(const CompiledModel& model) {
   Json root;
   root["format"] = 1;
@@ -102,6 +123,7 @@ std::string make_metadata(const CompiledModel& model) {
   root["functions"] = Json::array();
   for (const CompiledFunction& f : model.functions) {
     const FunctionInterface& interface = f.host.interface;
+    const graph::Function function = model.module.graph_function(interface.name);
     Json symbols = Json::array();
     for (const SymbolInfo& s : interface.symbols) {
       Json symbol{{"name", s.name},
@@ -110,6 +132,7 @@ std::string make_metadata(const CompiledModel& model) {
                   {"lower", std::max<int64_t>(0, s.range.lower)}};
       if (s.range.upper != Interval::plus_infinity) symbol["upper"] = s.range.upper;
       if (s.range.divisor != 1) symbol["divisor"] = s.range.divisor;
+      if (auto names = other_names(function, s.name); !names.empty()) symbol["other_names"] = names;
       symbols.push_back(std::move(symbol));
     }
     Json memory = Json::array();
@@ -119,6 +142,7 @@ std::string make_metadata(const CompiledModel& model) {
              {"inputs", describe_values(interface.inputs, interface.symbols)},
              {"outputs", describe_values(interface.outputs, interface.symbols)},
              {"symbols", symbols},
+             {"conditions", describe_conditions(f)},
              {"operators", f.operators},
              {"arena_bytes", memory},
              {"kernels", kernel_calls(f.host.run)}});
@@ -263,7 +287,12 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
       std::map<std::string, int> operators;
       std::set<std::string> seen;
       count_operators(module, name, seen, operators);
-      model.functions.push_back({std::move(*host), std::move(plan), std::move(operators)});
+      std::vector<Expr> conditions;
+      for (const graph::Binding& b : entry_checks(*interface, f)) {
+        conditions.push_back(check_condition(b.value));
+      }
+      model.functions.push_back(
+          {std::move(*host), std::move(plan), std::move(operators), std::move(conditions)});
     }
   }
   if (!problems.empty()) return problems;
@@ -276,7 +305,8 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
   return model;
 }
 
-Result<void> write_file(const std::string& path, std::string_view contents) {
+Result<void> write_file(const std::string& given_path, std::string_view contents) {
+  REPOSE_TRY(path, output_target(given_path));
   const std::string aside = path + ".tmp." + std::to_string(getpid());
   auto fail = [&](const char* what) -> Diagnostic {
     const std::string reason = std::strerror(errno);

@@ -23,6 +23,7 @@ struct CompiledFunction {
   HostFunction host;
   MemoryPlan plan;
   std::map<std::string, int> operators;  // how often each is called, before the pipeline
+  std::vector<Expr> conditions;          // of the symbols, besides ranges: else a call is refused
 };
 
 // Where the data decides how much memory a call takes: a text that names the symbols that have no
@@ -44,10 +45,11 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
                               const CompileOptions& options);
 
 enum class Emit { shared, object, llvm, assembly };
-// Writes the artifact. It is written aside and renamed: a failure leaves no half-written file.
+// Writes the artifact. It is written aside and renamed: a failure leaves no half-written file. What
+// is there and no regular file stays as it is: an error. A link stays, its target is replaced.
 Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& path);
 
-// The whole contents written aside, then renamed.
+// The whole contents, in the same way.
 Result<void> write_file(const std::string& path, std::string_view contents);
 
 }  // namespace repose

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 #include "expr/polynomial.h"
 
@@ -124,6 +125,14 @@ Interval interval_of_dtype(DType dtype) {
     return {-half, half - 1};
   }
   return {};
+}
+
+std::string range_text(const Interval& range) {
+  std::string out = range.lower == minus_infinity ? "" : std::to_string(range.lower);
+  out += "..";
+  if (range.upper != plus_infinity) out += std::to_string(range.upper);
+  if (range.divisor != 1) out += "%" + std::to_string(range.divisor);
+  return out;
 }
 
 bool is_empty(const Interval& a) {

@@ -10,6 +10,9 @@ Interval interval_between(int64_t lower, int64_t upper);
 // Every value that an integer of the dtype has (uint64 ends at infinity).
 Interval interval_of_dtype(DType dtype);
 
+// "1..512%8", as declarations write it; no limit where there is none.
+std::string range_text(const Interval& range);
+
 bool is_empty(const Interval& a);
 bool is_bounded(const Interval& a);  // both limits are finite
 // Moves the limits to members; the stride of a point is 1.

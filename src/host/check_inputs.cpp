@@ -1,7 +1,11 @@
 // What a host function does first.
 #include "host/check_inputs.h"
 
+#include <algorithm>
+
+#include "expr/interval.h"
 #include "host/messages.h"
+#include "ir/function_facts.h"
 
 namespace repose {
 
@@ -56,6 +60,22 @@ void check_strides(Statements& out, const FunctionInterface& interface, size_t i
   }
 }
 
+const SymbolInfo* find_symbol(const FunctionInterface& interface, const Var& v) {
+  for (const SymbolInfo& s : interface.symbols) {
+    if (s.symbol == v) return &s;
+  }
+  return nullptr;
+}
+
+// The condition that a check requires, and behind it the values of its message.
+std::vector<Expr> operands(const graph::Binding& check) {
+  std::vector<Expr> list;
+  for (const graph::Value& v : graph::as<graph::CallNode>(check.value)->args) {
+    list.push_back(graph::as<graph::PrimValueNode>(v)->value);
+  }
+  return list;
+}
+
 }  // namespace
 
 void check_range(Statements& out, const SymbolInfo& s, const std::string& what) {
@@ -77,6 +97,41 @@ void check_inputs(Statements& out, const FunctionInterface& interface) {
     }
   }
   for (size_t i = 0; i < interface.inputs.size(); ++i) check_strides(out, interface, i);
+}
+
+std::vector<graph::Binding> entry_checks(const FunctionInterface& interface,
+                                         const graph::Function& f) {
+  auto is_known = [&](const Expr& e) {
+    const std::vector<Var> symbols = free_vars(e);
+    return std::all_of(symbols.begin(), symbols.end(),
+                       [&](const Var& v) { return find_symbol(interface, v) != nullptr; });
+  };
+  std::vector<graph::Binding> checks;
+  for (const graph::Block& block : f->body->blocks) {
+    for (const graph::Binding& b : block.bindings) {
+      if (!is_check(b.value)) return checks;
+      const std::vector<Expr> mentioned = operands(b);
+      if (std::all_of(mentioned.begin(), mentioned.end(), is_known)) checks.push_back(b);
+    }
+  }
+  return checks;
+}
+
+void add_check(Statements& out, const FunctionInterface& interface, const graph::Binding& b) {
+  std::vector<Expr> values = operands(b);
+  const Expr condition = values[0];
+  values.erase(values.begin());
+  std::string place = b.span ? "in " + escaped(place_text(b.span)) : "";
+  std::string message = graph::as<graph::CallNode>(b.value)->attrs.get_string("message");
+  for (const Var& v : free_vars(condition)) {
+    const SymbolInfo* s = find_symbol(interface, v);
+    if (!s) continue;
+    place +=
+        fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s->name), values.size());
+    values.push_back(v);
+  }
+  if (!place.empty()) message += " (" + place + ")";
+  out.check(condition, message, std::move(values), b.span);
 }
 
 }  // namespace repose

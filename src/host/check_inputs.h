@@ -14,4 +14,13 @@ void check_inputs(Statements& out, const FunctionInterface& interface);
 // Checks the declared range of a symbol that is bound; `what` names it in the message.
 void check_range(Statements& out, const SymbolInfo& s, const std::string& what);
 
+// The checks at the head of a function that its symbols alone decide: declared ranges of sums, and
+// what operators need of dimensions.
+std::vector<graph::Binding> entry_checks(const FunctionInterface& interface,
+                                         const graph::Function& f);
+
+// Makes the check that `b` binds. The message says which node it is about, and what the dimensions
+// are that decide it.
+void add_check(Statements& out, const FunctionInterface& interface, const graph::Binding& b);
+
 }  // namespace repose

@@ -240,7 +240,7 @@ class HostLowering {
                               : std::string("a call of a closure"));
     }
     if (c.op->name == "call_tir") return lower_call_tir(b, c);
-    if (c.op->name == "check") return lower_check(b, c);
+    if (c.op->name == "check") return add_check(*out_, interface_, b);
     if (c.op->name == "tensor_to_shape") return lower_tensor_to_shape(b, c);
     if (is_view(c) || c.op->name == "shape_of" || c.op->name == "null_value") return;
     refuse(b.span, fmt::format("`{}`", c.op->name));
@@ -315,26 +315,6 @@ class HostLowering {
                     {have[d], want}, b.span);
       }
     }
-  }
-
-  // The message says which node it is about, and what the dimensions are that decide it.
-  void lower_check(const graph::Binding& b, const graph::CallNode& c) {
-    const Expr condition = graph::as<graph::PrimValueNode>(c.args[0])->value;
-    std::vector<Expr> values;
-    for (size_t i = 1; i < c.args.size(); ++i) {
-      values.push_back(graph::as<graph::PrimValueNode>(c.args[i])->value);
-    }
-    std::string place = b.span ? "in " + escaped(place_text(b.span)) : "";
-    std::string message = c.attrs.get_string("message");
-    for (const Var& v : free_vars(condition)) {
-      const SymbolInfo* s = parameter_symbol(v.get());
-      if (!s) continue;
-      place +=
-          fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s->name), values.size());
-      values.push_back(v);
-    }
-    if (!place.empty()) message += " (" + place + ")";
-    out_->check(condition, message, std::move(values), b.span);
   }
 
   // Reads the members of a shape from memory.
@@ -556,7 +536,7 @@ Result<HostFunction> lower_to_host(const Module& module, const std::string& name
   if (!lowering.problems.empty()) return lowering.problems;
   result.run = tir::make_prim_func({tir::scalar_param(plan.num_threads)}, std::move(body), false,
                                    {}, f->span);
-  result.sizes = make_sizes(result.interface, plan);
+  result.sizes = make_sizes(result.interface, f, plan);
   return result;
 }
 

@@ -7,7 +7,8 @@
 
 namespace repose {
 
-tir::PrimFunc make_sizes(const FunctionInterface& interface, const MemoryPlan& plan) {
+tir::PrimFunc make_sizes(const FunctionInterface& interface, const graph::Function& f,
+                         const MemoryPlan& plan) {
   Statements out;
   int64_t num_dims = 0;
   for (const ValueInfo& o : interface.outputs) num_dims += static_cast<int64_t>(o.dims.size());
@@ -21,6 +22,7 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const MemoryPlan& p
               fmt::format("{} is {{0}}, which is negative", quoted(s.name)), {s.symbol}, {});
     check_range(out, s, quoted(s.name));
   }
+  for (const graph::Binding& b : entry_checks(interface, f)) add_check(out, interface, b);
   auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
   const bool data_decides = plan.regions.size() > 1;
   const Expr arena = data_decides ? make_int(-1, dtypes::int64)

@@ -23,11 +23,4 @@ std::string place_text(const Span& span) {
   return bare.to_string();
 }
 
-std::string range_text(const Interval& r) {
-  std::string out = r.lower == Interval::minus_infinity ? ".." : std::to_string(r.lower) + "..";
-  if (r.upper != Interval::plus_infinity) out += std::to_string(r.upper);
-  if (r.divisor != 1) out += fmt::format("%{}", r.divisor);
-  return out;
-}
-
 }  // namespace repose

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "base/source.h"
-#include "expr/interval.h"
 
 namespace repose {
 
@@ -17,8 +16,5 @@ std::string quoted(const std::string& name);
 // Where something comes from, without the folder that its file lies in: an artifact's bytes don't
 // depend on that.
 std::string place_text(const Span& span);
-
-// "1..512%8"
-std::string range_text(const Interval& range);
 
 }  // namespace repose

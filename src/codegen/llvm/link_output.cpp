@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 namespace repose {
@@ -29,11 +30,31 @@ std::string new_aside_path(const std::string& path) {
 
 }  // namespace
 
-Result<OutputFile> OutputFile::create(const std::string& path) {
+Result<std::string> output_target(const std::string& path) {
+  constexpr int max_links = 40;  // as the system follows
+  std::filesystem::path target = path;
   struct stat status;
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    return cannot_write_diagnostic(path, EISDIR);
+  for (int i = 0; i < max_links; ++i) {
+    if (::lstat(target.c_str(), &status) != 0) {
+      if (errno == ENOENT) return target.string();
+      return cannot_write_diagnostic(path, errno);
+    }
+    if (S_ISREG(status.st_mode)) return target.string();
+    if (S_ISDIR(status.st_mode)) return cannot_write_diagnostic(path, EISDIR);
+    if (!S_ISLNK(status.st_mode)) {
+      return error(DiagnosticKind::cannot_write, {}, "cannot write `{}`: it is no regular file",
+                   path);
+    }
+    std::error_code failure;
+    const std::filesystem::path next = std::filesystem::read_symlink(target, failure);
+    if (failure) return cannot_write_diagnostic(path, failure.value());
+    target = target.parent_path() / next;
   }
+  return cannot_write_diagnostic(path, ELOOP);
+}
+
+Result<OutputFile> OutputFile::create(const std::string& given_path) {
+  REPOSE_TRY(path, output_target(given_path));
   for (;;) {
     const std::string aside_path = new_aside_path(path);
     const int descriptor = ::open(aside_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -9,6 +9,10 @@
 
 namespace repose {
 
+// The file that writing `path` makes or replaces: `path`, or what it links to. A cannot_write where
+// something is there that is no regular file: renaming would put a file in its place.
+Result<std::string> output_target(const std::string& path);
+
 // Written under another name in the same folder, and renamed by commit(). Without commit() it goes
 // away with this object. Every error is a cannot_write that names the final path.
 class OutputFile {
@@ -18,7 +22,7 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
 
-  const std::string& path() const { return path_; }              // the final one
+  const std::string& path() const { return path_; }              // the final one, no link
   const std::string& aside_path() const { return aside_path_; }  // the one it has until commit()
 
   // Others may replace the file under aside_path() (a linker does); then it is opened again.

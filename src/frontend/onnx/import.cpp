@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "expr/interval.h"
 #include "frontend/onnx/input_symbols.h"
 #include "frontend/onnx/node_order.h"
 #include "frontend/onnx/operator_table.h"
@@ -182,10 +183,11 @@ Result<void> Importer::open_function() {
                           model_.span());
   builder_.begin_dataflow();
   for (const DeclaredBound& b : symbols_.bounds()) {
-    auto stated = builder_.require(
-        in_range(b.value, b.range),
-        fmt::format("`{}` is {{0}}, which is outside of its declared range", b.text), {b.value},
-        model_.span());
+    auto stated =
+        builder_.require(in_range(b.value, b.range),
+                         fmt::format("`{}` is {{0}}, which is outside of its declared range {}",
+                                     b.text, range_text(b.range)),
+                         {b.value}, model_.span());
     if (!stated.ok()) return stated;
   }
   return {};
@@ -194,10 +196,10 @@ Result<void> Importer::open_function() {
 Result<Module> Importer::close_function() {
   std::vector<Operand> results;
   std::vector<std::string> input_names, output_names;
-  for (const Value* input : inputs_) input_names.push_back(printable(input->name));
+  for (const Value* input : inputs_) input_names.push_back(printable_name(input->name));
   for (const Value& output : model_.graph.outputs) {
     REPOSE_TRY(value, find_value(output.name, main_));
-    output_names.push_back(printable(output.name));
+    output_names.push_back(printable_name(output.name));
     const auto* variable = graph::as<graph::VariableNode>(value);
     if (variable && variable->is_dataflow) {
       value = builder_.emit_output(value, identifier(output.name), model_.span());

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a folder of their own, and `repose` run in it."""
+"""What the tests of the command line share: a folder of their own, `repose` run in it, models."""
 import os
 import shutil
 import subprocess
@@ -6,9 +6,25 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import onnx
+
 ROOT = Path(__file__).resolve().parents[2]
-REPOSE = os.environ.get("REPOSE", str(ROOT / "build/release/bin/repose"))
+REPOSE = str(Path(os.environ.get("REPOSE", ROOT / "build/release/bin/repose")).resolve())
 OK, MISMATCH, USAGE, UNSUPPORTED, MALFORMED, INTERNAL, IO, REFUSED = range(8)
+
+TEXT = """
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor((4,), "float32")) -> R.Tensor(("n", 4), "float32"):
+    n = T.int64()
+    z = R.add(x, y)
+    w = R.nn.relu(z)
+    return w
+"""
+
+
+def model_of(text, opset=17):
+    head = f'<ir_version: 8, opset_import: ["" : {opset}]> '
+    return onnx.parser.parse_model(head + text).SerializeToString()
 
 
 class CommandLine(unittest.TestCase):
@@ -44,3 +60,10 @@ class CommandLine(unittest.TestCase):
         before = sorted(os.listdir(self.folder))
         self.expect(code, "compile", path, "-o", self.folder / "out.so", says=says, **options)
         self.assertEqual(sorted(os.listdir(self.folder)), before, "no file stays")
+
+
+class Command(CommandLine):
+    def compiled(self, text=TEXT, *options):
+        path = self.write("model.relax", text)
+        self.expect(OK, "compile", path, "-o", "model.so", *options)
+        return str(self.folder / "model.so")

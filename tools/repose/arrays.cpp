@@ -2,13 +2,13 @@
 #include "arrays.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <functional>
 #include <map>
 #include <random>
 
-#include "driver/compile.h"
+#include "command.h"
 
 namespace repose::cli {
 
@@ -61,12 +61,7 @@ Diagnostic bad_file(const std::string& path, const std::string& why) {
 }  // namespace
 
 Result<Array> read_npy(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path,
-                 std::strerror(errno));
-  }
-  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  REPOSE_TRY(bytes, read_file(path));
   if (bytes.size() < 10 || bytes.compare(0, 6, "\x93NUMPY") != 0) {
     return bad_file(path, "it does not begin as .npy files do");
   }
@@ -123,37 +118,96 @@ Result<void> write_npy(const std::string& path, const ArrayNode& array) {
   return write_file(path, out);
 }
 
-Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::string& fill,
-                         uint64_t seed) {
+namespace {
+
+constexpr int64_t max_array_bytes = int64_t{1} << 40;
+
+bool fits_memory(const std::vector<int64_t>& shape, DType dtype) {
   const int64_t bytes = array_bytes(shape, dtype);
-  if (bytes < 0 || bytes > (int64_t{1} << 40)) {
-    return error(DiagnosticKind::too_large, {}, "an input of that shape does not fit in memory");
-  }
-  double low = dtype.is_float() ? -1 : 0, high = 1;
-  if (fill.starts_with("rand(")) {
-    if (std::sscanf(fill.c_str(), "rand(%lf,%lf)", &low, &high) != 2 || fill.back() != ')' ||
-        low > high) {
-      return error(DiagnosticKind::bad_usage, {}, "`{}`: expected rand(low,high)", fill);
+  return bytes >= 0 && bytes <= max_array_bytes;
+}
+
+// "rand(LOW,HIGH)" as two texts.
+std::optional<std::pair<std::string, std::string>> bounds_of(const std::string& fill) {
+  const size_t comma = fill.find(',');
+  if (comma == std::string::npos || fill.back() != ')') return std::nullopt;
+  const size_t begin = std::strlen("rand(");
+  return std::pair(fill.substr(begin, comma - begin),
+                   fill.substr(comma + 1, fill.size() - comma - 2));
+}
+
+template <typename T>
+bool parse_whole(std::string_view text, T* value) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  if (text.starts_with('+')) text.remove_prefix(1);
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return status == std::errc() && end == text.data() + text.size();
+}
+
+// Floats in [low, high), integers from low to high.
+template <typename Distribution>
+Result<std::function<Scalar(std::mt19937_64&)>> drawn(const std::string& fill, DType dtype,
+                                                      typename Distribution::result_type low) {
+  using Number = typename Distribution::result_type;
+  Number high = 1;
+  if (fill != "rand") {
+    auto bounds = bounds_of(fill);
+    bool good = bounds && parse_whole(bounds->first, &low) && parse_whole(bounds->second, &high) &&
+                low <= high;
+    if constexpr (std::is_floating_point_v<Number>) good = good && std::isfinite(high - low);
+    if (!good) {
+      return error(DiagnosticKind::bad_usage, {}, "`{}`: expected rand(low,high) with {} numbers",
+                   fill, std::is_floating_point_v<Number> ? "finite" : "whole");
     }
-  } else if (fill != "rand" && fill != "zeros" && fill != "ones") {
+  }
+  if constexpr (std::is_floating_point_v<Number>) {
+    return {[=](std::mt19937_64& random) {
+      return Scalar::of_float(Distribution(low, high)(random), dtype);
+    }};
+  } else {
+    for (const Number bound : {low, high}) {
+      const Scalar kept = Scalar::of_int(static_cast<int64_t>(bound), dtype);
+      if (static_cast<Number>(kept.i) == bound) continue;
+      return error(DiagnosticKind::bad_usage, {}, "`{}`: {} is no {}", fill, bound,
+                   dtype.to_string());
+    }
+    return {[=](std::mt19937_64& random) {
+      return Scalar::of_int(static_cast<int64_t>(Distribution(low, high)(random)), dtype);
+    }};
+  }
+}
+
+// What gives one element after the other.
+Result<std::function<Scalar(std::mt19937_64&)>> source_of(const std::string& fill, DType dtype) {
+  if (fill == "zeros" || fill == "ones") {
+    const int value = fill == "ones";
+    const Scalar s =
+        dtype.is_float() ? Scalar::of_float(value, dtype) : Scalar::of_int(value, dtype);
+    return {[s](std::mt19937_64&) { return s; }};
+  }
+  if (fill != "rand" && !fill.starts_with("rand(")) {
     return error(DiagnosticKind::bad_usage, {},
                  "`{}`: expected rand, rand(low,high), zeros or ones", fill);
   }
+  if (dtype.is_float()) return drawn<std::uniform_real_distribution<double>>(fill, dtype, -1);
+  if (dtype == dtypes::uint64) {
+    return drawn<std::uniform_int_distribution<uint64_t>>(fill, dtype, 0);
+  }
+  return drawn<std::uniform_int_distribution<int64_t>>(fill, dtype, 0);
+}
+
+}  // namespace
+
+Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::string& fill,
+                         uint64_t seed) {
+  if (!fits_memory(shape, dtype)) {
+    return error(DiagnosticKind::call_refused, {}, "an input of that shape does not fit in memory");
+  }
+  REPOSE_TRY(next, source_of(fill, dtype));
   Ref<ArrayNode> array = make_array(std::move(shape), dtype);
   std::mt19937_64 random(seed);
-  for (int64_t i = 0, n = array->num_elements(); i < n; ++i) {
-    double value = fill == "ones" ? 1 : 0;
-    if (fill.starts_with("rand")) {
-      if (dtype.is_float()) {
-        value = std::uniform_real_distribution<double>(low, high)(random);
-      } else {
-        value = static_cast<double>(std::uniform_int_distribution<int64_t>(
-            static_cast<int64_t>(low), static_cast<int64_t>(high))(random));
-      }
-    }
-    array->store(i, dtype.is_float() ? Scalar::of_float(value, dtype)
-                                     : Scalar::of_int(static_cast<int64_t>(value), dtype));
-  }
+  for (int64_t i = 0, n = array->num_elements(); i < n; ++i) array->store(i, next(random));
   return Array(array);
 }
 
@@ -205,6 +259,9 @@ Result<InputSpec> parse_input(const std::string& text, uint64_t seed) {
   }
   auto dtype = parse_dtype(value);
   if (!dtype) return bad();
+  if (!fits_memory(shape, *dtype)) {
+    return error(DiagnosticKind::bad_usage, {}, "--input `{}`: that does not fit in memory", text);
+  }
   REPOSE_TRY(array, fill_array(std::move(shape), *dtype, fill, seed));
   spec.array = array;
   return spec;

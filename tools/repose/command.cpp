@@ -6,12 +6,11 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
 #include "codegen/llvm/target_llvm.h"
 #include "declare_dims.h"
+#include "expr/interval.h"
 #include "frontend/onnx/reader.h"
 #include "ir/function_facts.h"
 #include "ir/verifier.h"
@@ -25,7 +24,8 @@ namespace repose::cli {
 namespace fs = std::filesystem;
 
 int report(const Diagnostics& diagnostics) {
-  std::fputs(to_string(diagnostics).c_str(), stderr);
+  const std::string text = to_string(diagnostics);
+  std::fwrite(text.data(), 1, text.size(), stderr);
   for (const Diagnostic& d : diagnostics) {
     if (d.severity == Diagnostic::Severity::error) return static_cast<int>(kind_failure(d.kind));
   }
@@ -33,24 +33,64 @@ int report(const Diagnostics& diagnostics) {
 }
 
 void warn(const Diagnostics& warnings) {
-  std::fputs(to_string(warnings).c_str(), stderr);
+  const std::string text = to_string(warnings);
+  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
-void add_model_options(CLI::App& app, ModelOptions& o) {
-  app.add_option("model", o.path, "An .onnx file or IR text")->required();
-  app.add_option("--cpu", o.cpu, "host, x86-64-v2, x86-64-v3 or x86-64-v4")->capture_default_str();
-  app.add_option(
-      "--dim", o.dims,
-      "Ranges of dimensions: seq=1..512%8,batch=1..,past+new=..4096 (%8: a multiple of 8)");
-  app.add_flag("--strict-dims", o.strict_dims,
-               "An error where two differently named dimensions must be equal");
-  app.add_option("--disable", o.disabled, "Skip a pass (see --help of opt for the names)");
-  app.add_option("--print-after", o.print_after, "Print the module after this pass");
-  app.add_option("--dump-ir", o.dump_folder, "Write the module after every pass into this folder");
-  app.add_flag("--time-passes", o.time_passes, "Print the time of every pass");
-  app.add_flag("--verify", o.verify, "Verify the module after every pass");
-  app.add_flag("--debug-memory", o.debug_memory,
-               "Fill memory with NaN patterns where its last use is over");
+void print_out(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void add_model_options(CLI::App& app, ModelOptions& o, Uses uses, const std::string& model) {
+  app.add_option("model", o.path, model)->required();
+  o.of_reading = {
+      app.add_option(
+          "--dim", o.dims,
+          "Ranges of dimensions: seq=1..512%8,batch=1..,past+new=..4096 (%8: a multiple of 8)"),
+      app.add_flag("--strict-dims", o.strict_dims,
+                   "An error where two differently named dimensions must be equal")};
+  if (uses == Uses::reading) return;
+  o.of_compiling = {
+      app.add_option("--cpu", o.cpu, "host, x86-64-v2, x86-64-v3 or x86-64-v4")
+          ->capture_default_str(),
+      app.add_option("--print-after", o.print_after, "Print the module after this pass"),
+      app.add_option("--dump-ir", o.dump_folder,
+                     "Write the module after every pass into this folder")
+          ->check(not_empty()),
+      app.add_flag("--time-passes", o.time_passes,
+                   "Print the time of every pass, and of the steps that follow them")};
+  if (uses == Uses::passes) return;
+  o.of_compiling.insert(
+      o.of_compiling.end(),
+      {app.add_option("--disable", o.disabled, "Skip a pass (see --help of opt for the names)"),
+       app.add_flag("--verify", o.verify, "Verify the module after every pass"),
+       app.add_flag("--debug-memory", o.debug_memory,
+                    "Fill memory with NaN patterns where its last use is over")});
+}
+
+Result<void> refuse_given(const std::vector<const CLI::Option*>& options,
+                          const std::string& because) {
+  std::string given;
+  for (const CLI::Option* o : options) {
+    if (o->count() > 0) given += (given.empty() ? "" : ", ") + o->get_name();
+  }
+  if (given.empty()) return {};
+  return error(DiagnosticKind::bad_usage, {}, "{}: no effect here, as {}", given, because);
+}
+
+Result<void> refuse_for_artifact(const ModelOptions& o, bool has_model) {
+  std::vector<const CLI::Option*> options = o.of_compiling;
+  if (!has_model) options.insert(options.end(), o.of_reading.begin(), o.of_reading.end());
+  return refuse_given(options, "the artifact is compiled already");
+}
+
+CLI::Validator not_empty() {
+  return {[](std::string& text) { return std::string(text.empty() ? "expected some text" : ""); },
+          "", "not empty"};
+}
+
+CLI::Validator thread_count() {
+  return CLI::Range(0, 4096);
 }
 
 namespace {
@@ -105,8 +145,8 @@ Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string
         if (!low.empty() && !parse_number(low, &interval.lower)) return bad();
         if (!high.empty() && !parse_number(high, &interval.upper)) return bad();
       }
-      if (interval.lower < 0 || interval.lower > interval.upper) {
-        return error(DiagnosticKind::bad_range, {}, "--dim `{}`: no size lies in that range", item);
+      if (interval.lower < 0 || is_empty(tightened(interval))) {
+        return error(DiagnosticKind::bad_usage, {}, "--dim `{}`: no size lies in that range", item);
       }
       if (!result.emplace(item.substr(0, equal), interval).second) {
         return error(DiagnosticKind::bad_usage, {}, "--dim: `{}` is given twice",
@@ -117,20 +157,41 @@ Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string
   return result;
 }
 
-namespace {
-
-Result<std::string> read_start(const std::string& path, size_t count) {
-  std::ifstream file(path, std::ios::binary);
+Result<std::string> read_file(const std::string& path, size_t most) {
+  auto cannot_read = [&](const std::string& why) {
+    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path, why);
+  };
   std::error_code ec;
-  if (!file || fs::is_directory(path, ec)) {
-    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path,
-                 fs::is_directory(path, ec) ? "it is a folder" : std::strerror(errno));
+  if (fs::is_directory(path, ec)) return cannot_read("it is a folder");
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) return cannot_read(std::strerror(errno));
+  std::string contents;
+  char chunk[1 << 16];
+  while (contents.size() < most) {
+    const size_t wanted = std::min(sizeof chunk, most - contents.size());
+    const size_t got = std::fread(chunk, 1, wanted, file);
+    contents.append(chunk, got);
+    if (got < wanted) break;
   }
-  std::string start(count, '\0');
-  file.read(start.data(), static_cast<std::streamsize>(count));
-  start.resize(static_cast<size_t>(file.gcount()));
-  return start;
+  const int failure = std::ferror(file) ? errno : 0;
+  std::fclose(file);
+  if (failure) return cannot_read(std::strerror(failure));
+  return contents;
 }
+
+Result<void> require_other_file(const std::string& output, const std::string& path) {
+  std::error_code ec;
+  fs::path weights = path;
+  weights.replace_extension(".safetensors");
+  for (const fs::path& read : {fs::path(path), weights}) {
+    if (!fs::equivalent(output, read, ec) || ec) continue;
+    return error(DiagnosticKind::bad_usage, {},
+                 "`{}` holds the model that is read: name another file to write", output);
+  }
+  return {};
+}
+
+namespace {
 
 // Text if the name or the first bytes say so; protobuf has control characters early.
 bool looks_like_text(const std::string& path, const std::string& start) {
@@ -157,8 +218,7 @@ Result<void> require_one_name(const Module& module) {
 }
 
 Result<Module> read_text(const ModelOptions& o) {
-  std::ifstream file(o.path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  REPOSE_TRY(text, read_file(o.path));
   ParseOptions options;
   fs::path weights = o.path;
   weights.replace_extension(".safetensors");
@@ -179,14 +239,19 @@ Result<Module> read_text(const ModelOptions& o) {
 }  // namespace
 
 bool is_artifact(const std::string& path) {
-  auto start = read_start(path, 4);
-  return start.ok() && *start == std::string(
-                                     "\x7f"
-                                     "ELF");
+  auto start = read_file(path, 4);
+  return start.ok() && *start == "\177ELF";
+}
+
+Result<void> refuse_artifact(const std::string& path) {
+  if (!is_artifact(path)) return {};
+  return error(DiagnosticKind::bad_usage, {},
+               "`{}` is an artifact: give the model that it was made from", path);
 }
 
 Result<Module> read_model(const ModelOptions& o) {
-  REPOSE_TRY(start, read_start(o.path, 512));
+  REPOSE_TRY(start, read_file(o.path, 512));
+  if (auto model = refuse_artifact(o.path); !model.ok()) return model.errors();
   if (looks_like_text(o.path, start)) return read_text(o);
   REPOSE_TRY(model, onnx::read_model_file(o.path));
   ImportOptions options;
@@ -197,6 +262,29 @@ Result<Module> read_model(const ModelOptions& o) {
   auto module = import_onnx(model, standard_ops(), options, &warnings);
   warn(warnings);
   return module;
+}
+
+Result<void> watch_passes(const ModelOptions& o, PipelineOptions& pipeline, Diagnostics& problems) {
+  for (const std::string& name : o.print_after) {
+    const auto& all = pipeline_passes();
+    if (std::none_of(all.begin(), all.end(), [&](const PassInfo& p) { return p.name == name; })) {
+      return error(DiagnosticKind::bad_usage, {}, "--print-after: no pass is called `{}`", name);
+    }
+  }
+  if (!o.dump_folder.empty()) {
+    std::error_code ec;
+    fs::create_directories(o.dump_folder, ec);
+  }
+  pipeline.after_pass = [&o, &problems, position = 0](const std::string& pass,
+                                                      const Module& module) mutable {
+    if (std::count(o.print_after.begin(), o.print_after.end(), pass)) print_out(print(module));
+    if (o.dump_folder.empty()) return;
+    const std::string file = fmt::format("{}/{:02}_{}.relax", o.dump_folder, position++, pass);
+    auto written = write_file(file, print(module));
+    if (!written.ok())
+      problems.insert(problems.end(), written.errors().begin(), written.errors().end());
+  };
+  return {};
 }
 
 Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& name_prefix) {
@@ -210,33 +298,15 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
   options.source = fs::path(o.path).filename().string();
   options.name_prefix = name_prefix;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  int position = 0;
   Diagnostics problems;
-  for (const std::string& name : o.print_after) {
-    const auto& all = pipeline_passes();
-    if (std::none_of(all.begin(), all.end(), [&](const PassInfo& p) { return p.name == name; })) {
-      return error(DiagnosticKind::bad_usage, {}, "--print-after: no pass is called `{}`", name);
-    }
-  }
-  if (!o.dump_folder.empty()) {
-    std::error_code ec;
-    fs::create_directories(o.dump_folder, ec);
-  }
-  options.pipeline.after_pass = [&](const std::string& pass, const Module& module) {
-    if (std::count(o.print_after.begin(), o.print_after.end(), pass)) {
-      std::fputs(print(module).c_str(), stdout);
-    }
-    if (o.dump_folder.empty()) return;
-    const std::string file = fmt::format("{}/{:02}_{}.relax", o.dump_folder, position++, pass);
-    auto written = write_file(file, print(module));
-    if (!written.ok())
-      problems.insert(problems.end(), written.errors().begin(), written.errors().end());
-  };
+  if (auto watched = watch_passes(o, options.pipeline, problems); !watched.ok())
+    return watched.errors();
   REPOSE_TRY(module, read_model(o));
-  problems = verify(module, standard_ops());
-  if (!problems.empty()) return problems;
+  Diagnostics malformed = verify(module, standard_ops());
+  if (!malformed.empty()) return malformed;
   auto compiled = compile(module, standard_ops(), options);
   if (!problems.empty()) return problems;
+  if (compiled.ok()) compiled->options.pipeline.after_pass = nullptr;  // it holds what ends here
   return compiled;
 }
 

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "driver/compile.h"
@@ -11,13 +12,17 @@
 
 namespace repose::cli {
 
+inline constexpr const char* version = "repose " REPOSE_VERSION;
+
 // Prints diagnostics to stderr; the exit code is that of the worst (docs: 0 ok, 1 mismatch, 2
 // usage, 3 unsupported, 4 malformed, 5 internal, 6 a file cannot be read or written, 7 the model
 // refused the call).
 int report(const Diagnostics& diagnostics);
 void warn(const Diagnostics& warnings);
+// Text with any bytes.
+void print_out(std::string_view text);
 
-// Options of every command that compiles.
+// Options of every command that reads a model.
 struct ModelOptions {
   std::string path;
   std::string cpu = "host";
@@ -30,15 +35,36 @@ struct ModelOptions {
   bool time_passes = false;
   bool verify = false;
   bool debug_memory = false;
+
+  std::vector<const CLI::Option*> of_reading, of_compiling;  // as they were offered
 };
-void add_model_options(CLI::App& app, ModelOptions& options);
+// What the options are for: `MODEL` and its dimensions; running passes too; compiling too.
+enum class Uses { reading, passes, compiling };
+void add_model_options(CLI::App& app, ModelOptions& options, Uses uses, const std::string& model);
+// An error that names the options that were given and have no effect, `because`.
+Result<void> refuse_given(const std::vector<const CLI::Option*>& options,
+                          const std::string& because);
+// Options that were given for an artifact, which is compiled already.
+Result<void> refuse_for_artifact(const ModelOptions& options, bool has_model = false);
+
+// Checks of options: no empty text; a number of threads, 0 for the default.
+CLI::Validator not_empty();
+CLI::Validator thread_count();
 
 // "batch=1..,seq=1..512%8,past+new=..4096" -> ranges by name or sum.
 Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string>& specs);
 
+// The contents of a file, or the first `most` bytes.
+Result<std::string> read_file(const std::string& path, size_t most = std::string::npos);
 bool is_artifact(const std::string& path);  // a shared library, by its contents
+Result<void> refuse_artifact(const std::string& path);  // where only its model will do
+// An error where writing `output` would replace the model `path` that is read, or its weights.
+Result<void> require_other_file(const std::string& output, const std::string& path);
 // Reads an .onnx file or IR text (by contents: text that parses as neither is reported as text).
 Result<Module> read_model(const ModelOptions& options);
+// What passes leave behind: prints and writes modules as `options` say. Errors go to `problems`.
+Result<void> watch_passes(const ModelOptions& options, PipelineOptions& pipeline,
+                          Diagnostics& problems);
 // Reads and compiles.
 Result<CompiledModel> compile_model(const ModelOptions& options,
                                     const std::string& name_prefix = "");

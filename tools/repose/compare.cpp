@@ -66,14 +66,18 @@ Result<std::vector<Sizes>> choose_sizes(const std::vector<SymbolInfo>& symbols) 
 // What --input says about each input: how to fill it.
 Result<std::vector<std::string>> fills(const FunctionInterface& interface,
                                        const std::vector<std::string>& specs) {
-  std::vector<std::string> result(interface.inputs.size(), "rand");
+  std::vector<std::string> result(interface.inputs.size());
   for (const std::string& spec : specs) {
     const size_t equal = spec.rfind('=');
     bool found = false;
     for (size_t i = 0; i < result.size() && equal != std::string::npos; ++i) {
       if (interface.inputs[i].name != spec.substr(0, equal)) continue;
+      if (!result[i].empty()) {
+        return error(DiagnosticKind::bad_usage, {}, "input `{}` is given twice",
+                     interface.inputs[i].name);
+      }
       result[i] = spec.substr(equal + 1);
-      found = true;
+      found = !result[i].empty();
     }
     if (found) continue;
     return error(DiagnosticKind::bad_usage, {},
@@ -81,6 +85,7 @@ Result<std::vector<std::string>> fills(const FunctionInterface& interface,
                  "where NAME is an input of the model",
                  spec);
   }
+  std::replace(result.begin(), result.end(), std::string(), std::string("rand"));
   return result;
 }
 
@@ -145,6 +150,11 @@ Result<Inputs> make_inputs(const FunctionInterface& interface, const Sizes& size
                    input.name);
     }
     REPOSE_TRY(array, fill_array(std::move(shape), input.dtype, fills[i], seed + i));
+    if (!fits_memory(*array, inputs.strides.back())) {
+      return error(DiagnosticKind::call_refused, {},
+                   "input `{}`: no memory for its elements with the strides ({})", input.name,
+                   fmt::join(inputs.strides.back(), ", "));
+    }
     inputs.arrays.push_back(array);
   }
   return inputs;
@@ -275,9 +285,9 @@ Diagnostics compare_call(const LoadedModel& model, int index, const Module& modu
 }
 
 Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
-  if (!o.artifact.empty()) return LoadedModel::load(o.artifact, o.threads);
-  REPOSE_TRY(compiled, compile_model(o.model));
-  return LoadedModel::load(compiled, o.threads);
+  if (o.artifact.empty()) return LoadedModel::load(o.model, o.threads);
+  if (auto none = refuse_for_artifact(o.model, true); !none.ok()) return none.errors();
+  return LoadedModel::load(o.artifact, o.threads);
 }
 
 // The function's interface, as its source module says it.
@@ -352,10 +362,11 @@ void add_compare(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "compare", "Compare a model, compiled, with the interpreter at small shapes");
-  add_model_options(*command, options->model);
+  add_model_options(*command, options->model, Uses::compiling, "An .onnx file or IR text");
   command->add_option("artifact", options->artifact,
                       "The model, compiled before; default: it is compiled now");
-  command->add_option("--function", options->function, "The graph function; default: main");
+  command->add_option("--function", options->function, "The graph function; default: main")
+      ->check(not_empty());
   command->add_option("-i,--input", options->inputs,
                       "NAME=rand, NAME=rand(lo,hi), NAME=zeros or NAME=ones; default: rand");
   command
@@ -363,8 +374,11 @@ void add_compare(CLI::App& app, int& exit_code) {
                    "Allowed difference, as a part of the output's largest magnitude")
       ->capture_default_str();
   command->add_option("--atol", options->atol, "Allowed difference besides")->capture_default_str();
-  command->add_option("--threads", options->threads, "Threads; default: as the machine allows");
-  command->add_option("--seed", options->seed, "Of the random inputs")->capture_default_str();
+  command->add_option("--threads", options->threads, "Threads; default: as the machine allows")
+      ->check(thread_count());
+  command->add_option("--seed", options->seed, "Of the random inputs")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->callback([options, &exit_code] {
     auto done = compare(*options);
     exit_code = done.ok() ? 0 : report(done.errors());

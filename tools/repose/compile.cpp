@@ -16,24 +16,27 @@ struct Options {
   std::string emit = "so";
 };
 
+// The file to write.
+std::string output_of(const Options& o) {
+  static const std::map<std::string, const char*> extensions = {
+      {"so", ".so"}, {"o", ".o"}, {"llvm", ".ll"}, {"asm", ".s"}};
+  if (!o.output.empty()) return o.output;
+  return std::filesystem::path(o.model.path).stem().string() + extensions.at(o.emit);
+}
+
 int run(const Options& o) {
   static const std::map<std::string, Emit> kinds = {
       {"so", Emit::shared}, {"o", Emit::object}, {"llvm", Emit::llvm}, {"asm", Emit::assembly}};
-  const Emit kind = kinds.at(o.emit);
+  if (auto model = refuse_artifact(o.model.path); !model.ok()) return report(model.errors());
+  const std::string output = output_of(o);
+  if (auto other = require_other_file(output, o.model.path); !other.ok())
+    return report(other.errors());
   const bool progress = isatty(STDERR_FILENO) && !o.model.time_passes;
   if (progress) std::fprintf(stderr, "compiling %s …\r", o.model.path.c_str());
   auto compiled = compile_model(o.model, o.model.name);
   if (progress) std::fputs("\x1b[K", stderr);
   if (!compiled.ok()) return report(compiled.errors());
-  std::string output = o.output;
-  if (output.empty()) {
-    const char* extension = kind == Emit::llvm       ? ".ll"
-                            : kind == Emit::assembly ? ".s"
-                            : kind == Emit::object   ? ".o"
-                                                     : ".so";
-    output = std::filesystem::path(o.model.path).stem().string() + extension;
-  }
-  auto written = write_artifact(*compiled, kind, output);
+  auto written = write_artifact(*compiled, kinds.at(o.emit), output);
   if (!written.ok()) return report(written.errors());
   if (o.model.time_passes) print_times(compiled->reports);
   return 0;
@@ -44,14 +47,18 @@ int run(const Options& o) {
 void add_compile(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("compile", "Compile a model into a native library");
-  add_model_options(*command, options->model);
-  command->add_option("-o,--output", options->output,
-                      "The artifact; default: the model's name with .so");
+  add_model_options(*command, options->model, Uses::compiling, "An .onnx file or IR text");
+  command
+      ->add_option("-o,--output", options->output,
+                   "The artifact; default: the model's name with the extension of its kind")
+      ->check(not_empty());
   command->add_option("--emit", options->emit, "so, o, llvm or asm")
       ->check(CLI::IsMember({"so", "o", "llvm", "asm"}))
       ->capture_default_str();
-  command->add_option("--name", options->model.name,
-                      "Name of the model, and prefix of its symbols for static linking");
+  command
+      ->add_option("--name", options->model.name,
+                   "Name of the model, and prefix of its symbols for static linking")
+      ->check(not_empty());
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -45,7 +45,8 @@ void set_entry(Attrs& attrs, const char* key, const std::string& symbol, int64_t
 graph::Function with_check(const graph::Function& f, const std::string& text, const Expr& value,
                            const Interval& range) {
   const Attrs attrs{
-      {"message", fmt::format("`{}` is {{0}}, which is outside of its declared range", text)}};
+      {"message", fmt::format("`{}` is {{0}}, which is outside of its declared range {}", text,
+                              range_text(range))}};
   const graph::Value call = make_ref<graph::CallNode>(
       standard_ops().find("check"), nullptr,
       std::vector<graph::Value>{graph::make_prim(canonical(in_range(value, range))),

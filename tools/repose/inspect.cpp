@@ -65,8 +65,19 @@ void print_text(const Json& root) {
                   s["lower"].get<long long>());
       if (s.contains("upper")) std::printf("%lld", s["upper"].get<long long>());
       if (s.contains("divisor")) std::printf(", a multiple of %lld", s["divisor"].get<long long>());
+      if (s.contains("other_names")) {
+        std::string names;
+        for (const Json& name : s["other_names"]) {
+          names += (names.empty() ? "" : ", ") + name.get<std::string>();
+        }
+        std::printf(", also %s", names.c_str());
+      }
       std::printf("\n");
     }
+    // Artifacts of earlier versions don't list them.
+    const Json conditions = f.value("conditions", Json::array());
+    if (!conditions.empty()) std::printf("  conditions\n");
+    for (const Json& c : conditions) std::printf("    %s\n", c.get<std::string>().c_str());
     std::printf("  arena bytes\n");
     for (const Json& m : f["arena_bytes"]) std::printf("    %s\n", m.get<std::string>().c_str());
     std::printf("  operators\n");
@@ -96,27 +107,55 @@ Result<std::string> choose_function(const Module& module, const std::string& nam
                found.size());
 }
 
+Json as_json(const Derivation& d) {
+  Json from = Json::array();
+  for (const Derivation& part : d.from) from.push_back(as_json(part));
+  return Json{{"text", d.text}, {"from", std::move(from)}};
+}
+
+void print_json(const Json& json) {
+  print_out(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 Result<void> print_why(const Options& o) {
   REPOSE_TRY(module, read_model(o.model));
   REPOSE_TRY(function, choose_function(module, o.function));
   REPOSE_TRY(derivation, explain(module, standard_ops(), function, o.why));
-  std::fputs(to_string(derivation).c_str(), stdout);
+  if (o.json) {
+    print_json(as_json(derivation));
+  } else {
+    print_out(to_string(derivation));
+  }
   return {};
 }
 
+Result<CompiledModel> compile_timed(const Options& o) {
+  auto compiled = compile_model(o.model);
+  if (compiled.ok() && o.model.time_passes) print_times(compiled->reports);
+  return compiled;
+}
+
 Result<void> print_checks(const Options& o) {
-  REPOSE_TRY(compiled, compile_model(o.model));
+  REPOSE_TRY(compiled, compile_timed(o));
   REPOSE_TRY(function, choose_function(compiled.module, o.function));
   REPOSE_TRY(checks, run_time_checks(function, compiled.module.graph_function(function)));
+  if (o.json) {
+    Json list = Json::array();
+    for (const RunTimeCheck& c : checks) {
+      list.push_back({{"place", c.place}, {"condition", c.condition}, {"reason", c.reason}});
+    }
+    print_json(list);
+    return {};
+  }
   std::printf("%zu checks at run time\n", checks.size());
   for (const RunTimeCheck& c : checks) {
-    std::printf("  %s\n    %s\n    %s\n", c.place.c_str(), c.condition.c_str(), c.reason.c_str());
+    print_out(fmt::format("  {}\n    {}\n    {}\n", c.place, c.condition, c.reason));
   }
   return {};
 }
 
 Result<void> write_page(const Options& o) {
-  REPOSE_TRY(compiled, compile_model(o.model));
+  REPOSE_TRY(compiled, compile_timed(o));
   REPOSE_TRY(function, choose_function(compiled.module, o.function));
   for (const CompiledFunction& f : compiled.functions) {
     if (f.host.interface.name != function) continue;
@@ -140,39 +179,77 @@ int explain_model(const Options& o) {
   return 0;
 }
 
-int run(const Options& o) {
-  if (asks_model(o) && is_artifact(o.model.path)) {
-    return report({error(DiagnosticKind::bad_usage, {},
-                         "`{}` is an artifact; --why, --checks and --html take the model that it "
-                         "was made from",
-                         o.model.path)});
+// Refuses what would have no effect.
+Result<void> check_options(const Options& o) {
+  const int views = o.memory + !o.why.empty() + o.checks;
+  if (o.json && views > 1) {
+    return error(DiagnosticKind::bad_usage, {},
+                 "--json prints one document: give one of --memory, --why and --checks");
   }
-  if (asks_model(o) && !o.memory) return explain_model(o);
-  std::string metadata;
+  if (o.json && views == 0 && !o.html.empty()) {
+    return error(DiagnosticKind::bad_usage, {},
+                 "--html writes a page: --json has no effect beside it");
+  }
+  if (!o.html.empty()) {
+    if (auto other = require_other_file(o.html, o.model.path); !other.ok()) return other;
+  }
   if (is_artifact(o.model.path)) {
-    auto model = LoadedModel::load(o.model.path, 1);
-    if (!model.ok()) return report(model.errors());
-    if (o.memory) return print_memory(**model, o.at, o.json);
-    repose_info info{};
-    info.struct_size = sizeof info;
-    (*model)->handle()->api->get_info((*model)->handle(), &info);
-    metadata.assign(info.metadata_json, static_cast<size_t>(info.metadata_bytes));
-  } else {
-    auto compiled = compile_model(o.model);
-    if (!compiled.ok()) return report(compiled.errors());
-    if (o.memory) {
-      const int code = print_memory(*compiled, o.at, o.json);
-      return code == 0 && asks_model(o) ? explain_model(o) : code;
-    }
-    metadata = compiled->metadata;
+    if (!asks_model(o)) return refuse_for_artifact(o.model);
+    return error(DiagnosticKind::bad_usage, {},
+                 "`{}` is an artifact; --why, --checks and --html take the model that it was made "
+                 "from",
+                 o.model.path);
   }
-  const Json root = Json::parse(metadata);
+  const bool compiles = o.memory || o.checks || !o.html.empty() || o.why.empty();
+  return compiles ? Result<void>()
+                  : refuse_given(o.model.of_compiling, "--why reads the model as it is");
+}
+
+// The functions that were asked for: the one that is named, or all.
+Result<void> choose_functions(Json& root, const std::string& name) {
+  if (name.empty()) return {};
+  Json chosen = Json::array();
+  for (Json& f : root["functions"]) {
+    if (f["name"] == name) chosen.push_back(std::move(f));
+  }
+  if (chosen.empty()) {
+    return error(DiagnosticKind::bad_usage, {}, "the model has no function `{}`", name);
+  }
+  root["functions"] = std::move(chosen);
+  return {};
+}
+
+int print_metadata(const std::string& metadata, const Options& o) {
+  Json root = Json::parse(metadata);
+  if (auto chosen = choose_functions(root, o.function); !chosen.ok())
+    return report(chosen.errors());
   if (o.json) {
-    std::printf("%s\n", root.dump(2).c_str());
+    print_json(root);
   } else {
     print_text(root);
   }
   return 0;
+}
+
+int inspect_artifact(const Options& o) {
+  auto model = LoadedModel::load(o.model.path, 1);
+  if (!model.ok()) return report(model.errors());
+  if (o.memory) return print_memory(**model, {o.at, o.function, o.json});
+  repose_info info{};
+  repose_get_info((*model)->handle(), &info);
+  return print_metadata(std::string(info.metadata_json, static_cast<size_t>(info.metadata_bytes)),
+                        o);
+}
+
+int run(const Options& o) {
+  if (auto good = check_options(o); !good.ok()) return report(good.errors());
+  if (is_artifact(o.model.path)) return inspect_artifact(o);
+  if (asks_model(o) && !o.memory) return explain_model(o);
+  auto compiled = compile_timed(o);
+  if (!compiled.ok()) return report(compiled.errors());
+  if (!o.memory) return print_metadata(compiled->metadata, o);
+  const int code = print_memory(*compiled, {o.at, o.function, o.json});
+  return code == 0 && asks_model(o) ? explain_model(o) : code;
 }
 
 }  // namespace
@@ -181,7 +258,9 @@ void add_inspect(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
-  add_model_options(*command, options->model);
+  add_model_options(*command, options->model, Uses::compiling,
+                    "An artifact, an .onnx file or IR text; other options that concern compiling "
+                    "are of the latter two");
   command->add_flag("--json", options->json, "As JSON");
   CLI::Option* memory =
       command
@@ -190,15 +269,20 @@ void add_inspect(CLI::App& app, int& exit_code) {
               "Only the memory: the bytes of the arena as an expression, and their value at "
               "each of batch=8,seq=512 …")
           ->expected(0, -1);
-  command->add_option("--html", options->html,
-                      "Write the arena over time into this file, as a page to look at; it opens "
-                      "at the first dimensions of --memory");
-  command->add_option("--why", options->why,
-                      "How a dimension (OUTPUT:AXIS) or a symbol came to be");
+  command
+      ->add_option("--html", options->html,
+                   "Write the arena over time into this file, as a page to look at; it opens at "
+                   "the first dimensions of --memory")
+      ->check(not_empty());
+  command->add_option("--why", options->why, "How a dimension (OUTPUT:AXIS) or a symbol came to be")
+      ->check(not_empty());
   command->add_flag("--checks", options->checks,
                     "The checks that stay for run time, and why they could not be proven");
-  command->add_option("--function", options->function,
-                      "Of --why, --checks and --html; default: the only function, or main");
+  command
+      ->add_option("--function", options->function,
+                   "Only this one; default: all, and of --why, --checks and --html the only one, "
+                   "or main")
+      ->check(not_empty());
   command->callback([options, memory, &exit_code] {
     options->memory = memory->count() > 0;
     std::erase(options->at, "");  // --memory alone

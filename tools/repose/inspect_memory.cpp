@@ -24,11 +24,12 @@ struct Symbol {
   std::string name;
   int64_t lower = 0, upper = 0, divisor = 1;
   int64_t otherwise = -1;  // the value where none is given; -1: one has to be
+  std::vector<std::string> other_names;
 };
 
 // The number of threads, which is the last symbol of each function.
 Symbol threads_symbol() {
-  return {threads_name, 1, max_threads, 1, rt::default_num_threads()};
+  return {threads_name, 1, max_threads, 1, rt::default_num_threads(), {}};
 }
 
 Diagnostic bad_dimension(const std::string& what) {
@@ -54,10 +55,11 @@ Result<void> set_value(const std::string& item, const std::vector<Symbol>& symbo
   const auto& [name, value] = parsed;
   for (size_t i = 0; i < symbols.size(); ++i) {
     const Symbol& s = symbols[i];
-    if (s.name != name) continue;
+    if (s.name != name && !std::count(s.other_names.begin(), s.other_names.end(), name)) continue;
     if (value < s.lower || value > s.upper || value % s.divisor != 0) {
       return bad_dimension(fmt::format("`{}` is {}, which its range does not allow", name, value));
     }
+    if (given[i]) return bad_dimension(fmt::format("`{}` is given twice", name));
     values[i] = value;
     given[i] = true;
     return {};
@@ -129,31 +131,73 @@ std::string shown(const std::string& text, const Function& f, const Values& valu
   return matters ? fmt::format("{},{}{}", text, item, values.back()) : text;
 }
 
-int print(const std::vector<Function>& functions, const std::vector<std::string>& at, bool json) {
+// Prints one function at all points, into `root` with --json.
+Result<void> print(const Function& f, const MemoryQuery& query, Json& root) {
+  Json points = Json::array();
+  if (!query.json) {
+    print_out(fmt::format("function {}\n", f.name));
+    for (const std::string& peak : f.peaks) print_out(fmt::format("  arena bytes: {}\n", peak));
+  }
+  for (const std::string& text : query.at) {
+    REPOSE_TRY(values, parse_values(text, f.symbols));
+    REPOSE_TRY(point, f.at(values));
+    if (!query.json) print_point(shown(text, f, values), point);
+    Json entry{{"at", text},
+               {threads_name, values.back()},
+               {"arena_bytes", point.arena_bytes},
+               {"lower_bound", point.lower_bound}};
+    if (!point.undecided.empty()) entry["undecided"] = point.undecided;
+    points.push_back(std::move(entry));
+  }
+  root.push_back(Json{{"name", f.name}, {"arena_bytes", f.peaks}, {"points", points}});
+  return {};
+}
+
+int print(const std::vector<Function>& functions, const MemoryQuery& query) {
   Json root = Json::array();
   for (const Function& f : functions) {
-    Json points = Json::array();
-    if (!json) {
-      std::printf("function %s\n", f.name.c_str());
-      for (const std::string& peak : f.peaks) std::printf("  arena bytes: %s\n", peak.c_str());
+    if (!query.function.empty() && f.name != query.function) continue;
+    auto printed = print(f, query, root);
+    if (printed.ok()) continue;
+    Diagnostics errors = printed.errors();
+    if (functions.size() > 1) {
+      errors.back().notes.push_back(
+          {{}, fmt::format("this is of function `{}`; --function asks one only", f.name)});
     }
-    for (const std::string& text : at) {
-      auto values = parse_values(text, f.symbols);
-      if (!values.ok()) return report(values.errors());
-      auto point = f.at(*values);
-      if (!point.ok()) return report(point.errors());
-      if (!json) print_point(shown(text, f, *values), *point);
-      Json entry{{"at", text},
-                 {threads_name, values->back()},
-                 {"arena_bytes", point->arena_bytes},
-                 {"lower_bound", point->lower_bound}};
-      if (!point->undecided.empty()) entry["undecided"] = point->undecided;
-      points.push_back(std::move(entry));
-    }
-    root.push_back(Json{{"name", f.name}, {"arena_bytes", f.peaks}, {"points", points}});
+    return report(errors);
   }
-  if (json) std::printf("%s\n", root.dump(2).c_str());
+  if (root.empty()) {
+    return report(
+        {error(DiagnosticKind::bad_usage, {}, "the model has no function `{}`", query.function)});
+  }
+  if (query.json) print_out(root.dump(2) + "\n");
   return 0;
+}
+
+// The names of dimensions that were made one with another.
+void add_other_names(const Json& metadata, Function& out) {
+  for (const Json& f : metadata["functions"]) {
+    if (f["name"] != out.name) continue;
+    for (size_t i = 0; i < f["symbols"].size(); ++i) {
+      out.symbols[i].other_names = f["symbols"][i].value("other_names", std::vector<std::string>());
+    }
+  }
+}
+
+// Refuses sizes that a call would refuse.
+Result<void> check_conditions(const CompiledFunction& f, const SymbolValues& values) {
+  auto lookup = [&](const Var& v) -> std::optional<Scalar> {
+    auto it = values.find(v.get());
+    if (it == values.end()) return std::nullopt;
+    return Scalar::of_int(it->second, v->dtype);
+  };
+  for (const Expr& condition : f.conditions) {
+    const std::optional<Scalar> holds = evaluate(condition, lookup);
+    if (holds && holds->i != 0) continue;
+    return bad_dimension(fmt::format("the model needs `{}`, which does not hold here",
+                                     dim_text(condition, f.host.interface.symbols)));
+  }
+  return {};
 }
 
 // Asks the artifact, opened with that number of threads.
@@ -177,7 +221,7 @@ Result<Point> memory_at(const repose_model& loaded, int32_t function, const Valu
 
 }  // namespace
 
-int print_memory(const CompiledModel& model, const std::vector<std::string>& at, bool json) {
+int print_memory(const CompiledModel& model, const MemoryQuery& query) {
   std::vector<Function> functions;
   for (const CompiledFunction& f : model.functions) {
     const std::vector<SymbolInfo>& symbols = f.host.interface.symbols;
@@ -185,8 +229,9 @@ int print_memory(const CompiledModel& model, const std::vector<std::string>& at,
     out.name = f.host.interface.name;
     for (const SymbolInfo& s : symbols) {
       out.symbols.push_back(
-          {s.name, std::max<int64_t>(0, s.range.lower), s.range.upper, s.range.divisor});
+          {s.name, std::max<int64_t>(0, s.range.lower), s.range.upper, s.range.divisor, -1, {}});
     }
+    add_other_names(Json::parse(model.metadata), out);
     out.symbols.push_back(threads_symbol());
     for (const Region& r : f.plan.regions) out.peaks.push_back(dim_text(r.bytes, symbols));
     out.at = [&f, &symbols](const Values& values) -> Result<Point> {
@@ -194,6 +239,7 @@ int print_memory(const CompiledModel& model, const std::vector<std::string>& at,
       for (size_t i = 0; i < symbols.size(); ++i) {
         by_symbol.emplace(symbols[i].symbol.get(), values[i]);
       }
+      if (auto good = check_conditions(f, by_symbol); !good.ok()) return good.errors();
       by_symbol.emplace(f.plan.num_threads.get(), values.back());
       const std::optional<PlanAt> plan = plan_at(f.plan, by_symbol);
       if (!plan) return Point{-1, -1, undecided_text(f)};
@@ -201,10 +247,10 @@ int print_memory(const CompiledModel& model, const std::vector<std::string>& at,
     };
     functions.push_back(std::move(out));
   }
-  return print(functions, at, json);
+  return print(functions, query);
 }
 
-int print_memory(const LoadedModel& model, const std::vector<std::string>& at, bool json) {
+int print_memory(const LoadedModel& model, const MemoryQuery& query) {
   repose_model* handle = model.handle();
   repose_info info{};
   repose_get_info(handle, &info);
@@ -219,8 +265,9 @@ int print_memory(const LoadedModel& model, const std::vector<std::string>& at, b
     for (int32_t s = 0; s < function.num_symbols; ++s) {
       repose_symbol symbol{};
       repose_get_symbol(handle, i, s, &symbol);
-      out.symbols.push_back({symbol.name, symbol.lower, symbol.upper, symbol.divisor});
+      out.symbols.push_back({symbol.name, symbol.lower, symbol.upper, symbol.divisor, -1, {}});
     }
+    add_other_names(metadata, out);
     out.symbols.push_back(threads_symbol());
     for (const Json& f : metadata["functions"]) {
       if (f["name"] == out.name) out.peaks = f["arena_bytes"].get<std::vector<std::string>>();
@@ -228,7 +275,7 @@ int print_memory(const LoadedModel& model, const std::vector<std::string>& at, b
     out.at = [handle, i](const Values& values) { return memory_at(*handle, i, values); };
     functions.push_back(std::move(out));
   }
-  return print(functions, at, json);
+  return print(functions, query);
 }
 
 std::map<std::string, int64_t> sizes_of(const std::string& at) {

@@ -9,12 +9,16 @@
 
 namespace repose::cli {
 
-// `at`: lists of dimensions ("batch=8,seq=512"). Return an exit code. Of a model also the lower
-// bound: the largest sum of bytes that are live at one time.
-//
-// Both refuse text that is no such list.
-int print_memory(const CompiledModel& model, const std::vector<std::string>& at, bool json);
-int print_memory(const LoadedModel& model, const std::vector<std::string>& at, bool json);
+struct MemoryQuery {
+  std::vector<std::string> at;  // lists of dimensions ("batch=8,seq=512")
+  std::string function;         // empty: all
+  bool json = false;
+};
+
+// Return an exit code: text that is no such list is refused, and so are sizes that the model
+// refuses. Of a model also the lower bound: the largest sum of bytes that are live at one time.
+int print_memory(const CompiledModel& model, const MemoryQuery& query);
+int print_memory(const LoadedModel& model, const MemoryQuery& query);
 
 // The sizes of such a list by name, as far as it is one.
 std::map<std::string, int64_t> sizes_of(const std::string& at);

@@ -1,7 +1,6 @@
 // A compiled model that the command line runs.
 #include "loaded_model.h"
 
-#include <elf.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 namespace repose::cli {
@@ -43,29 +41,7 @@ DType from_dl(DLDataType t) {
 
 }  // namespace
 
-namespace {
-
-// The system's loader maps a library without a look at its length, and reading behind the end of a
-// file that was cut ends the process. The table of sections is the last thing in an artifact.
-Result<void> check_length(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  const std::streamoff length = file.tellg();
-  Elf64_Ehdr header{};
-  file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(&header), sizeof header) ||
-      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
-    return {};  // the loader says what is wrong
-  }
-  const auto bytes = static_cast<uint64_t>(length);
-  const uint64_t table = uint64_t{header.e_shnum} * header.e_shentsize;
-  if (table <= bytes && header.e_shoff <= bytes - table) return {};
-  return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: the file was cut off", path);
-}
-
-}  // namespace
-
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, int threads) {
-  if (auto whole = check_length(path); !whole.ok()) return whole.errors();
   auto loaded = std::make_unique<LoadedModel>();
   repose_options options = repose_default_options();
   options.num_threads = threads;
@@ -88,6 +64,13 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled, 
       Diagnostics(written.ok() ? Diagnostics{} : written.errors());
   if (written.ok()) model = load(path, threads);
   std::filesystem::remove_all(folder, ec);
+  return model;
+}
+
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const ModelOptions& options, int threads) {
+  REPOSE_TRY(compiled, compile_model(options));
+  auto model = load(compiled, threads);
+  if (options.time_passes) print_times(compiled.reports);
   return model;
 }
 
@@ -142,12 +125,16 @@ std::optional<size_t> spread_bytes(const ArrayNode& array, const std::vector<int
   return static_cast<size_t>(elements) * static_cast<size_t>(array.dtype.size_bytes());
 }
 
+// Zeros for it, or null. Pages that no element lies in are never touched.
+Memory spread_memory(const ArrayNode& array, const std::vector<int64_t>& strides) {
+  const std::optional<size_t> bytes = spread_bytes(array, strides);
+  return Memory(bytes ? static_cast<std::byte*>(std::calloc(*bytes, 1)) : nullptr);
+}
+
 // The elements of an array at their places under the given strides.
 Result<Memory> spread(const ArrayNode& array, const std::vector<int64_t>& strides,
                       const char* name) {
-  // Pages that no element lies in are never touched.
-  const std::optional<size_t> bytes = spread_bytes(array, strides);
-  Memory memory(bytes ? static_cast<std::byte*>(std::calloc(*bytes, 1)) : nullptr);
+  Memory memory = spread_memory(array, strides);
   if (!memory) {
     return error(DiagnosticKind::call_refused, {},
                  "input `{}`: no memory for its elements with the strides ({})", name,
@@ -165,6 +152,10 @@ Result<Memory> spread(const ArrayNode& array, const std::vector<int64_t>& stride
 }
 
 }  // namespace
+
+bool fits_memory(const ArrayNode& array, const std::vector<int64_t>& strides) {
+  return strides.empty() || spread_memory(array, strides) != nullptr;
+}
 
 Result<std::vector<Array>> LoadedModel::call(
     int function, const std::vector<Array>& inputs,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "command.h"
 #include "driver/compile.h"
 #include "ir/array.h"
 #include "repose/repose.h"
@@ -17,6 +18,8 @@ class LoadedModel {
   static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, int threads);
   // By way of a temporary file that is gone afterwards.
   static Result<std::unique_ptr<LoadedModel>> load(CompiledModel& compiled, int threads);
+  // Compiles it first.
+  static Result<std::unique_ptr<LoadedModel>> load(const ModelOptions& options, int threads);
   ~LoadedModel();
 
   repose_model* handle() const { return model_; }
@@ -30,5 +33,8 @@ class LoadedModel {
  private:
   repose_model* model_ = nullptr;
 };
+
+// Whether there is memory for the array under the given strides (none: compact).
+bool fits_memory(const ArrayNode& array, const std::vector<int64_t>& strides);
 
 }  // namespace repose::cli

@@ -1,5 +1,5 @@
 // repose opt: reads IR text, applies passes, prints.
-#include <cstdio>
+#include <chrono>
 
 #include "codegen/llvm/target_llvm.h"
 #include "command.h"
@@ -16,23 +16,36 @@ struct Options {
   std::vector<std::string> passes;
 };
 
+Result<Module> apply(const Options& o, const Module& module, std::vector<PassReport>& reports) {
+  REPOSE_TRY(target, find_target(o.model.cpu));
+  PipelineOptions pipeline;
+  pipeline.target = target;
+  pipeline.verify = true;
+  Diagnostics problems;
+  if (auto watched = watch_passes(o.model, pipeline, problems); !watched.ok())
+    return watched.errors();
+  Module current = module;
+  for (const std::string& name : o.passes) {
+    const auto start = std::chrono::steady_clock::now();
+    REPOSE_TRY(next, run_pass(name, current, standard_ops(), pipeline));
+    current = std::move(next);
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+    reports.push_back({name, spent.count()});
+  }
+  if (!problems.empty()) return problems;
+  return current;
+}
+
 int run(const Options& o) {
   auto module = read_model(o.model);
   if (!module.ok()) return report(module.errors());
   Diagnostics problems = verify(*module, standard_ops());
   if (!problems.empty()) return report(problems);
-  auto target = find_target(o.model.cpu);
-  if (!target.ok()) return report(target.errors());
-  PipelineOptions pipeline;
-  pipeline.target = *target;
-  pipeline.verify = true;
-  Module current = *module;
-  for (const std::string& name : o.passes) {
-    auto next = run_pass(name, current, standard_ops(), pipeline);
-    if (!next.ok()) return report(next.errors());
-    current = *next;
-  }
-  std::fputs(print(current).c_str(), stdout);
+  std::vector<PassReport> reports;
+  auto result = apply(o, *module, reports);
+  if (!result.ok()) return report(result.errors());
+  print_out(print(*result));
+  if (o.model.time_passes) print_times(reports);
   return 0;
 }
 
@@ -40,10 +53,11 @@ int run(const Options& o) {
 
 void add_opt(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("opt", "Apply passes to IR text and print the result");
+  CLI::App* command =
+      app.add_subcommand("opt", "Apply passes to a model or IR text and print the result");
   std::string names = "Passes, in order:";
   for (const PassInfo& p : pipeline_passes()) names += fmt::format("\n  {}: {}", p.name, p.summary);
-  add_model_options(*command, options->model);
+  add_model_options(*command, options->model, Uses::passes, "An .onnx file or IR text");
   command->add_option("--passes", options->passes, names)->delimiter(',');
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -1,10 +1,12 @@
 // repose run: calls an artifact, or a model that is compiled first.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include "arrays.h"
+#include "base/printable.h"
 #include "command.h"
 #include "loaded_model.h"
 
@@ -55,7 +57,12 @@ Result<std::vector<Array>> order_inputs(const LoadedModel& model, int function,
           error(DiagnosticKind::bad_usage, {}, "the model has no input `{}`", spec->name));
       continue;
     }
-    arrays[static_cast<size_t>(it - names.begin())] = spec->array;
+    Array& place = arrays[static_cast<size_t>(it - names.begin())];
+    if (place) {
+      problems.push_back(
+          error(DiagnosticKind::bad_usage, {}, "input `{}` is given twice", spec->name));
+    }
+    place = spec->array;
   }
   for (size_t i = 0; i < arrays.size(); ++i) {
     if (!arrays[i] && problems.empty()) {
@@ -67,38 +74,77 @@ Result<std::vector<Array>> order_inputs(const LoadedModel& model, int function,
   return arrays;
 }
 
-Result<void> print_results(const LoadedModel& model, int function,
-                           const std::vector<Array>& results, const std::string& folder) {
-  for (size_t i = 0; i < results.size(); ++i) {
+std::vector<std::string> output_names(const LoadedModel& model, int function) {
+  repose_function info{};
+  repose_get_function(model.handle(), function, &info);
+  std::vector<std::string> names;
+  for (int i = 0; i < info.num_outputs; ++i) {
     repose_value value{};
-    value.struct_size = sizeof value;
-    model.handle()->api->get_output(model.handle(), function, static_cast<int>(i), &value);
-    std::printf("%s: %s %s", value.name, results[i]->dtype.to_string().c_str(),
-                shape_text(results[i]->shape).c_str());
-    const int64_t shown = std::min<int64_t>(results[i]->num_elements(), 6);
-    for (int64_t k = 0; k < shown; ++k) {
-      const Scalar s = results[i]->load(k);
-      if (s.dtype.is_float()) {
-        std::printf("%s%.6g", k ? ", " : " [", s.f);
-      } else {
-        std::printf("%s%lld", k ? ", " : " [", static_cast<long long>(s.i));
-      }
+    repose_get_output(model.handle(), function, i, &value);
+    names.emplace_back(value.name);
+  }
+  return names;
+}
+
+// A file for each name, in a folder: its text, as far as a file's name may have it, and a number
+// where another result has taken that.
+std::vector<std::string> file_names(const std::vector<std::string>& names) {
+  constexpr size_t max_stem_bytes = 200;
+  std::vector<std::string> files;
+  for (const std::string& name : names) {
+    std::string stem = name;
+    std::replace(stem.begin(), stem.end(), '/', '_');
+    if (stem.size() > max_stem_bytes) {
+      size_t end = max_stem_bytes;
+      while (end > 0 && (static_cast<unsigned char>(stem[end]) & 0xc0) == 0x80) --end;  // of UTF-8
+      stem.resize(end);
     }
-    if (shown) std::printf("%s]", shown < results[i]->num_elements() ? ", …" : "");
-    std::printf("\n");
+    std::string file = stem + ".npy";
+    for (int k = 1; std::count(files.begin(), files.end(), file); ++k) {
+      file = fmt::format("{}_{}.npy", stem, k);
+    }
+    files.push_back(file);
+  }
+  return files;
+}
+
+std::string element_text(const Scalar& s) {
+  if (s.dtype.is_float()) return fmt::format("{:.6g}", s.f);
+  if (s.dtype == dtypes::uint64) return fmt::format("{}", static_cast<uint64_t>(s.i));
+  return fmt::format("{}", s.i);
+}
+
+// The first elements: "[1, 2, …]".
+std::string elements_text(const ArrayNode& array) {
+  constexpr int64_t max_shown = 6;
+  std::string text;
+  for (int64_t k = 0; k < std::min(array.num_elements(), max_shown); ++k) {
+    text += (k ? ", " : " [") + element_text(array.load(k));
+  }
+  if (text.empty()) return text;
+  return text + (max_shown < array.num_elements() ? ", …]" : "]");
+}
+
+// And writes them, where there is a folder.
+Result<void> print_results(const std::vector<std::string>& names, const std::vector<Array>& results,
+                           const std::string& folder) {
+  const std::vector<std::string> files = file_names(names);
+  for (size_t i = 0; i < results.size(); ++i) {
+    std::string line = fmt::format("{}: {} {}{}", names[i], results[i]->dtype.to_string(),
+                                   shape_text(results[i]->shape), elements_text(*results[i]));
+    if (!folder.empty() && files[i] != names[i] + ".npy") line += " in " + files[i];
+    print_out(escape_controls(line) + "\n");
     if (folder.empty()) continue;
-    std::string name = value.name;
-    std::replace(name.begin(), name.end(), '/', '_');
-    auto written = write_npy(fmt::format("{}/{}.npy", folder, name), *results[i]);
+    auto written = write_npy(fmt::format("{}/{}", folder, files[i]), *results[i]);
     if (!written.ok()) return written;
   }
   return {};
 }
 
 Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
-  if (is_artifact(o.model.path)) return LoadedModel::load(o.model.path, o.threads);
-  REPOSE_TRY(compiled, compile_model(o.model));
-  return LoadedModel::load(compiled, o.threads);
+  if (!is_artifact(o.model.path)) return LoadedModel::load(o.model, o.threads);
+  if (auto none = refuse_for_artifact(o.model); !none.ok()) return none.errors();
+  return LoadedModel::load(o.model.path, o.threads);
 }
 
 int run(const Options& o) {
@@ -114,7 +160,7 @@ int run(const Options& o) {
     std::error_code ec;
     std::filesystem::create_directories(o.output, ec);
   }
-  auto printed = print_results(**model, *function, *results, o.output);
+  auto printed = print_results(output_names(**model, *function), *results, o.output);
   if (!printed.ok()) return report(printed.errors());
   if (o.repeat > 0) {
     std::vector<double> times;
@@ -138,14 +184,19 @@ int run(const Options& o) {
 void add_run(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run", "Run an artifact, a model or IR text");
-  add_model_options(*command, options->model);
-  command->add_option("--function", options->function, "The graph function; default: main");
+  add_model_options(*command, options->model, Uses::compiling,
+                    "An artifact, an .onnx file or IR text; other options that concern compiling "
+                    "are of the latter two");
+  command->add_option("--function", options->function, "The graph function; default: main")
+      ->check(not_empty());
   command->add_option("-i,--input", options->inputs,
                       "NAME=@x.npy, or NAME=4x16xi64:rand (rand, rand(lo,hi), zeros, ones)");
-  command->add_option("--threads", options->threads, "Threads; default: as the machine allows");
-  command->add_option("--output", options->output,
-                      "Write each result into this folder as NAME.npy");
-  command->add_option("--repeat", options->repeat, "Call again so many times and print the time");
+  command->add_option("--threads", options->threads, "Threads; default: as the machine allows")
+      ->check(thread_count());
+  command->add_option("--output", options->output, "Write each result into this folder as NAME.npy")
+      ->check(not_empty());
+  command->add_option("--repeat", options->repeat, "Call again so many times and print the time")
+      ->check(CLI::NonNegativeNumber);
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""The command line: its options, what they refuse, and that none is ignored.
+
+    REPOSE=build/release/bin/repose python tests/cli/options_test.py
+"""
+import json
+import sys
+import unittest
+
+import numpy as np
+
+from command_line import OK, REFUSED, TEXT, USAGE, Command, model_of
+
+TWO = """
+@I.ir_module
+class Module:
+    @R.function
+    def f(x: R.Tensor(("n", 4), "float32")):
+        n = T.int64()
+        y = R.cumsum(R.nn.softmax(x), axis=0)
+        return R.sum(y)
+    @R.function
+    def g(x: R.Tensor(("m", 8), "float32")):
+        m = T.int64()
+        y = R.cumsum(R.nn.softmax(x), axis=0)
+        return R.sum(y)
+"""
+
+
+class Usage(Command):
+    def test_no_command_and_unknown_ones(self):
+        self.expect(USAGE)
+        self.expect(USAGE, "translate", says=["no command `translate`", "`compile`", "[bad-usage]"])
+        self.assertNotIn("compile-many", self.err)
+        self.expect(USAGE, "compile")
+        self.expect(USAGE, "compile", "x.relax", "--no-such-option")
+        self.expect(USAGE, "compile", "x.relax", "--emit", "pdf")
+        self.expect(OK, "--help")
+        self.assertIn("compile", self.out)
+        self.expect(OK, "version")
+        self.assertRegex(self.out, r"\d+\.\d+")
+        printed = self.out
+        self.expect(OK, "--version")
+        self.assertEqual(self.out, printed)
+
+    def test_unknown_names(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--disable", "no_such_pass",
+                    says=["no_such_pass", "fold_constants", "[bad-usage]"])
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--disable", "legalize",
+                    says="cannot be disabled")
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--print-after", "no_such_pass",
+                    says="no_such_pass")
+        self.expect(USAGE, "opt", path, "--passes", "legalize,no_such_pass", says="no_such_pass")
+        self.assertNotEqual(self.repose("compile", path, "-o", "m.so", "--cpu", "z80"), OK)
+        self.assertIn("z80", self.err)
+        self.assertFalse((self.folder / "m.so").exists())
+
+    def test_bad_dims(self):
+        path = self.write("m.relax", TEXT)
+        for dim in ("n", "n=", "=3", "n=1..2..3", "n=a..b", "n=1..4%0", "n=1..4%", "n=4..1",
+                    "n=-3", "n=1,n=2", "n=9..5", "n=5%8", "n=9..15%8"):
+            with self.subTest(dim):
+                self.expect(USAGE, "compile", path, "-o", "m.so", "--dim", dim, says="--dim")
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--dim", "nowhere=1..4", says="nowhere")
+
+    def test_bad_inputs_of_run(self):
+        library = self.compiled()
+        good = ["--input", "x=2x4xf32", "--input", "y=4xf32:ones"]
+        self.expect(OK, "run", library, *good)
+        self.expect(USAGE, "run", library, says="is missing")
+        self.expect(USAGE, "run", library, *good, "--input", "q=4xf32", says="no input `q`")
+        for bad in ("x", "x=", "x=2x4", "x=2x4xf33", "x=2x4xf32:fancy", "x=2x4xf32:rand(1",
+                    "x=2x4xf32:rand(3,1)", "x=-2x4xf32"):
+            with self.subTest(bad):
+                self.expect(USAGE, "run", library, "--input", bad, "--input", "y=4xf32",
+                            says="[bad-usage]")
+        self.expect(USAGE, "run", library, *good, "--function", "other", says="other")
+        for shape in ("1000000000000x1000000000000", "9999999999999999x4"):
+            self.expect(USAGE, "run", library, "--input", f"x={shape}xf32", "--input", "y=4xf32",
+                        says="does not fit in memory")
+        self.expect(USAGE, "run", library, *good, "--input", "x=3x4xf32",
+                    says="input `x` is given twice")
+        self.expect(USAGE, "compare", self.folder / "model.relax", "-i", "x=ones", "-i", "x=zeros",
+                    says="input `x` is given twice")
+
+    def test_numbers(self):
+        library = self.compiled()
+        path = self.folder / "model.relax"
+        good = ["-i", "x=2x4xf32", "-i", "y=4xf32"]
+        for threads in (-1, 4097, 100_000, "many"):
+            self.expect(USAGE, "run", library, *good, "--threads", threads, says="--threads")
+            self.expect(USAGE, "compare", path, "--threads", threads, says="--threads")
+        self.expect(OK, "run", library, *good, "--threads", 0)
+        self.expect(USAGE, "run", library, *good, "--repeat", -3, says="--repeat")
+        self.expect(USAGE, "compare", path, "--seed", -1, says="--seed")
+        self.expect(OK, "compare", path, "--seed", 2**64 - 1)
+
+    def test_empty_texts(self):
+        library = self.compiled()
+        path = self.folder / "model.relax"
+        for command in (("compile", path, "--name", ""), ("compile", path, "-o", ""),
+                        ("compile", path, "--dump-ir", ""), ("inspect", path, "--why", ""),
+                        ("inspect", path, "--html", ""), ("inspect", library, "--function", ""),
+                        ("run", library, "-i", "x=1x4xf32", "-i", "y=4xf32", "--output", "")):
+            with self.subTest(command):
+                self.expect(USAGE, *command, says="expected some text")
+
+    def test_bounds_of_random_numbers(self):
+        library = self.compiled()
+        for bounds in ("nan,5", "-inf,inf", "0,inf", "-1e308,1e308", "1,x", "1"):
+            self.expect(USAGE, "run", library, "-i", f"x=2x4xf32:rand({bounds})", "-i", "y=4xf32",
+                        says="finite numbers")
+        self.expect(OK, "run", library, "-i", "x=2x4xf32:rand(-1e3, 2.5)", "-i", "y=4xf32")
+
+    def drawn(self, dtype, bounds, code=OK, **options):
+        """What `rand` with these bounds gives: as it is, by a model that returns a copy."""
+        path = self.write("copy.relax", f"""
+@R.function
+def main(x: R.Tensor(("n",), "{dtype}")):
+    n = T.int64()
+    y = R.concat((x, x), axis=0)
+    return y
+""")
+        self.expect(code, "run", path, "-i", f"x=64x{dtype}:rand({bounds})", "--output", "r", **options)
+        return np.load(next((self.folder / "r").glob("*.npy"))) if code == OK else None
+
+    def test_integers_are_drawn_as_integers(self):
+        for low, high in ((2**53 + 1, 2**53 + 1), (2**63 - 3, 2**63 - 1), (-2**63, -2**63 + 1)):
+            values = self.drawn("int64", f"{low},{high}")
+            self.assertTrue(np.all((low <= values) & (values <= high)), values)
+        values = self.drawn("uint64", f"{2**64 - 2},{2**64 - 1}")
+        self.assertEqual(set(map(int, values)), {2**64 - 2, 2**64 - 1})
+        self.assertIn("uint64 128 [184467440737095516", self.out)
+        self.assertNotIn("-", self.out.split("[")[1])
+        for dtype, bounds in (("int64", "0,0.5"), ("int64", f"0,{2**63}"), ("uint64", "-1,1")):
+            self.drawn(dtype, bounds, USAGE, says="whole numbers")
+        for dtype, bounds in (("uint8", "0,256"), ("int8", "-129,0"), ("uint32", "-1,0")):
+            self.drawn(dtype, bounds, USAGE, says=f"is no {dtype}")
+
+
+class Artifacts(Command):
+    """Where an artifact stands for a model."""
+
+    COMPILING = (("--cpu", "x86-64-v3"), ("--dim", "n=1..4"), ("--strict-dims",),
+                 ("--time-passes",), ("--print-after", "legalize"), ("--debug-memory",),
+                 ("--disable", "fuse_programs"), ("--verify",), ("--dump-ir", "d"))
+
+    def test_options_that_come_too_late(self):
+        library = self.compiled()
+        for option in self.COMPILING:
+            for command in (("run", library, "-i", "x=1x4xf32", "-i", "y=4xf32"),
+                            ("inspect", library), ("inspect", library, "--memory")):
+                with self.subTest((command[0], *option)):
+                    self.expect(USAGE, *command, *option,
+                                says=[f"{option[0]}: no effect", "compiled already"])
+        path = self.folder / "model.relax"
+        self.expect(OK, "compare", path, library, "--dim", "n=1..4")
+        self.expect(USAGE, "compare", path, library, "--debug-memory", "--cpu", "host",
+                    says="--cpu, --debug-memory: no effect")
+
+    def test_commands_that_take_none(self):
+        library = self.compiled()
+        for command in ("compile", "opt", "compare"):
+            self.expect(USAGE, command, library, says="is an artifact")
+
+    def test_help(self):
+        for command in ("run", "inspect"):
+            self.expect(OK, command, "--help")
+            self.assertIn("An artifact, an .onnx file or IR text", self.out)
+        self.expect(OK, "opt", "--help")
+        self.assertNotIn("--disable", self.out)
+        self.assertNotIn("--debug-memory", self.out)
+
+
+class Passes(Command):
+    def test_times(self):
+        path = self.write("m.relax", TEXT)
+        for command in (("run", path, "-i", "x=1x4xf32", "-i", "y=4xf32"), ("inspect", path),
+                        ("inspect", path, "--checks"), ("compare", path),
+                        ("opt", path, "--passes", "legalize")):
+            with self.subTest(command[0]):
+                self.expect(OK, *command, "--time-passes", says=["ms  legalize\n", "ms  total\n"])
+
+    def test_opt(self):
+        path = self.write("m.relax", TEXT)
+        passes = ("--passes", "legalize,fuse_programs")
+        self.expect(OK, "opt", path, *passes)
+        result = self.out
+        self.expect(OK, "opt", path, *passes, "--print-after", "legalize", "--dump-ir", "dump")
+        self.assertTrue(self.out.endswith(result))
+        between = self.out[: -len(result)]
+        self.assertIn("R.call_tir", between)
+        self.assertEqual((self.folder / "dump/00_legalize.relax").read_text(), between)
+        self.assertEqual((self.folder / "dump/01_fuse_programs.relax").read_text(), result)
+        self.expect(USAGE, "opt", path, "--print-after", "no_such_pass", says="no_such_pass")
+        self.expect(USAGE, "opt", path, "--disable", "legalize")
+
+
+class Inspect(Command):
+    def test_json(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(OK, "inspect", path, "--why", "n", "--json")
+        derivation = json.loads(self.out)
+        self.assertIn("symbol `n`", derivation["text"])
+        self.assertIn("input `x`", derivation["from"][0]["text"])
+        self.expect(OK, "inspect", path, "--checks", "--json", "--dim", "n=1..4")
+        self.assertIn({"place": "entry, dimension 0 of input `x`", "condition": "1 <= n and n <= 4",
+                       "reason": "a declared range"}, json.loads(self.out))
+        self.expect(USAGE, "inspect", path, "--why", "n", "--checks", "--json", says="one document")
+        self.expect(USAGE, "inspect", path, "--html", "x.html", "--json", says="--json has no effect")
+        self.assertFalse((self.folder / "x.html").exists())
+        self.expect(OK, "inspect", path, "--html", "x.html", "--json", "--memory", "n=1")
+        self.assertTrue((self.folder / "x.html").exists())
+        self.assertEqual(json.loads(self.out)[0]["points"][0]["at"], "n=1")
+        self.expect(USAGE, "inspect", path, "--why", "n", "--debug-memory",
+                    says="--debug-memory: no effect")
+
+    def test_one_function(self):
+        path = self.write("m.relax", TWO)
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for what in (path, "m.so"):
+            for view in ((), ("--json",), ("--memory",), ("--memory", "m=3")):
+                self.expect(USAGE, "inspect", what, "--function", "nope", *view,
+                            says="no function `nope`")
+            self.expect(OK, "inspect", what, "--function", "g", "--json")
+            self.assertEqual([f["name"] for f in json.loads(self.out)["functions"]], ["g"])
+            self.expect(OK, "inspect", what, "--function", "g", "--memory", "m=3")
+            self.assertIn("function g\n", self.out)
+            self.assertNotIn("function f\n", self.out)
+            self.assertIn("at m=3", self.out)
+            self.expect(USAGE, "inspect", what, "--memory", "m=3",
+                        says=["is called `m`", "function `f`; --function"])
+        self.expect(OK, "inspect", path, "--function", "g", "--memory", "m=3", "--html", "g.html")
+        self.assertIn('"initial":3', (self.folder / "g.html").read_text())
+        self.expect(USAGE, "inspect", path, "--function", "g", "--memory", "m=3,m=4",
+                    says="`m` is given twice")
+
+    def test_ranges_of_sums(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")):
+    a = R.concat((x, y), axis=0)
+    return R.cumsum(R.nn.softmax(a), axis=0)
+"""
+        model = model_of("""g (float[past, 4] x, float[new, 4] y) => (float[n, 4] z)
+            { a = Concat<axis = 0>(x, y) z = Softmax(a) }""")
+        for name, contents in (("m.relax", text), ("m.onnx", model)):
+            path = self.write(name, contents)
+            dims = ("--dim", "past+new=2..16%2")
+            self.expect(OK, "compile", path, "-o", "m.so", *dims)
+            self.expect(REFUSED, "run", "m.so", "-i", "x=10x4xf32", "-i", "y=7x4xf32",
+                        says="`past+new` is 17, which is outside of its declared range 2..16%2")
+            for command in (("inspect", path, *dims), ("inspect", "m.so")):
+                with self.subTest(command):
+                    self.expect(OK, *command, "--json")
+                    (function,) = json.loads(self.out)["functions"]
+                    (condition,) = function["conditions"]
+                    self.assertIn("16", condition)
+                    self.expect(OK, *command)
+                    self.assertIn(f"  conditions\n    {condition}\n", self.out)
+                    self.expect(OK, *command, "--memory", "past=10,new=6")
+                    for sizes in ("past=10,new=7", "past=0,new=0", "past=10,new=8"):
+                        self.expect(USAGE, *command, "--memory", sizes, says="[bad-usage]")
+
+    def test_other_names(self):
+        path = self.write("m.onnx", model_of("""g (float[n, k] x, float[k2, 3] y) => (float[n, 3] z)
+            { h = MatMul(x, y) z = Softmax(h) }"""))
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for what in (path, "m.so"):
+            self.expect(OK, "inspect", what)
+            self.assertIn(" k: dimension 1 of x, 0.., also k2\n", self.out)
+            self.expect(OK, "inspect", what, "--memory", "n=3,k2=9")
+            self.expect(USAGE, "inspect", what, "--memory", "n=3,k2=9,k=9", says="is given twice")
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -391,7 +391,8 @@ static inline int32_t repose_load_library(const char* path, int file, const repo
   const repose_api* api;
   void* library;
   *model = NULL;
-  if (repose_is_cut_off(path)) return repose_loader_fail(path, ": the file was cut off");
+  if (repose_is_cut_off(path))
+    return repose_loader_fail("cannot load the model: the file was cut off: ", path);
   library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) {
     const char* reason = dlerror();

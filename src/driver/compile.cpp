@@ -147,7 +147,8 @@ std::string make_metadata(const CompiledModel& model) {
              {"arena_bytes", memory},
              {"kernels", kernel_calls(f.host.run)}});
   }
-  return root.dump();
+  // A file name may be any bytes.
+  return root.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::vector<ValueDescriptor> describe(const std::vector<ValueInfo>& values) {

@@ -141,7 +141,7 @@ Json describe_region(const CompiledFunction& f, const Region& r) {
 // JSON that may stand inside a script element.
 std::string embedded(const Json& json) {
   std::string out;
-  for (char c : json.dump()) {
+  for (char c : json.dump(-1, ' ', false, Json::error_handler_t::replace)) {
     if (c == '<') {
       out += "\\u003c";
     } else {

@@ -183,6 +183,15 @@ class Outputs(Command):
                 self.assertIn(b"[cannot-write]", done.stderr)
 
 
+    def test_file_names_that_are_no_text(self):
+        name = os.fsdecode(b"strange-\xff.relax")
+        Path(self.folder, name).write_text(TEXT)
+        self.expect(OK, "compile", name, "-o", "m.so")
+        self.expect(OK, "inspect", "m.so", "--json")
+        self.assertEqual(json.loads(self.out)["source"], "strange-\ufffd.relax")
+        self.expect(OK, "inspect", name, "--html", "m.html")
+
+
 class Terminal(Command):
     """What a terminal would obey, or not show."""
 

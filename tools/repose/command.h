@@ -56,7 +56,7 @@ Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string
 
 // The contents of a file, or the first `most` bytes.
 Result<std::string> read_file(const std::string& path, size_t most = std::string::npos);
-bool is_artifact(const std::string& path);  // a shared library, by its contents
+bool is_artifact(const std::string& path);              // a shared library, by its contents
 Result<void> refuse_artifact(const std::string& path);  // where only its model will do
 // An error where writing `output` would replace the model `path` that is read, or its weights.
 Result<void> require_other_file(const std::string& output, const std::string& path);

@@ -312,6 +312,46 @@ TEST(expand_math, half_precision_rounds_once_from_float32) {
   }
 }
 
+// The argument's last place is worth more than a period: any value of the range is as good.
+TEST(expand_math, sines_of_large_arguments_stay_in_their_range) {
+  const std::pair<DType, double> largest[] = {
+      {dtypes::float32, std::numeric_limits<float>::max()},
+      {dtypes::float64, std::numeric_limits<double>::max()},
+      {dtypes::float16, 65504},
+      {dtypes::bfloat16, 0x1.fep127},
+  };
+  for (const auto& [dtype, most] : largest) {
+    Var x = make_var("x", dtype, VarRole::let);
+    for (Intrinsic i : {Intrinsic::sin, Intrinsic::cos, Intrinsic::tan}) {
+      Expr e = expanded(i, x);
+      for (bool fused : {true, false}) {
+        auto value_at = [&](double v) {
+          Evaluator evaluator(fused);
+          evaluator.bind(x, Scalar{dtype, 0, v});
+          return evaluator.run(e).f;
+        };
+        auto expect_in_range = [&](double v) {
+          const double got = value_at(v);
+          const double bound = i == Intrinsic::tan ? most : 1;
+          EXPECT_LE(std::abs(got), bound)
+              << intrinsic_name(i) << "(" << v << ") " << dtype.to_string() << " " << fused;
+        };
+        Random random;
+        for (int k = 0; k < 3000; ++k) {
+          const double v = round_to(dtype, random.in({1e3, most, true}));
+          for (double signed_v : {v, -v}) expect_in_range(signed_v);
+        }
+        for (double v : {most, 0x1p50, 0x1.fffffep49, 0x1p51, 0x1p52, 0x1p53, 1e100}) {
+          if (v > most) continue;
+          for (double signed_v : {v, -v}) expect_in_range(signed_v);
+        }
+        for (double v : {double{INFINITY}, -double{INFINITY}, double{NAN}})
+          EXPECT_TRUE(std::isnan(value_at(v)));
+      }
+    }
+  }
+}
+
 TEST(expand_math, vectors_get_the_operations_of_scalars) {
   Buffer a = make_buffer("a", {make_int(8)}, dtypes::float32);
   Expr lanes = make_load(a, {make_ramp(make_int(0), make_int(1), 8)});

@@ -19,7 +19,7 @@
 //   sigmoid                3 (3)      3 (3)
 //   erf                    2 (2)      2 (2)
 //   sin, cos               1 (1)      2 (2)   for |x| <= 1e8; beyond, some value in [-1, 1]
-//   tan                    1 (1)      4 (4)   for |x| <= 1e8
+//   tan                    1 (1)      4 (4)   for |x| <= 1e8; beyond, some finite value
 //   asin, acos, atan       1 (1)      3 (3)
 //   atan2                  1 (1)      3 (3)
 //   sinh, cosh             1 (1)      4 (4)

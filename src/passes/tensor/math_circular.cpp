@@ -24,7 +24,10 @@ struct SinCos {
   Expr sin, cos;  // of the reduced argument
   Expr quadrant;  // integer; its two low bits count
 };
-SinCos reduced_sin_cos(const Expr& x) {
+SinCos reduced_sin_cos(const Expr& given) {
+  // Beyond, the multiple of pi / 2 leaves the integers that `round_product` finds, and what remains
+  // is no angle. 0 stands for such arguments, NaN for infinities.
+  Expr x = make_select(less(magnitude(given), 0x1p50), given, given - given);
   // pi / 2 in pieces of 25 bits: products with integers up to 2^26 are exact, with fma or without.
   // What the differences lose is kept, so that arguments near a multiple of pi / 2 keep their
   // digits.
@@ -38,7 +41,6 @@ SinCos reduced_sin_cos(const Expr& x) {
   low = low - n.value * pieces[3];
   Expr y = r2.high + low;
   Expr tail = (r2.high - y) + low;
-  y = at_most(at_least(y, -0.79), 0.79);
   Expr z = y * y;
   // sin(y + tail) = sin(y) + tail, cos(y + tail) = cos(y) - y * tail, to the last bit
   Expr cubic = z * y * polynomial(z, sin_double);

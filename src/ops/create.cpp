@@ -100,9 +100,8 @@ Result<Type> infer_arange(InferContext& context, const graph::CallNode& call) {
   const Expr zero = make_int(0);
   const bool up = prove(lt(zero, p.step), context.facts()) == Truth::yes;
   if (!up && prove(lt(p.step, zero), context.facts()) != Truth::yes) {
-    return error(DiagnosticKind::bad_argument, context.span(),
-                 "`arange`: the step `{}` must be known to be positive or known to be negative",
-                 to_string(p.step));
+    return sign_error(context.span(), call.op->name, fmt::format("step `{}`", to_string(p.step)),
+                      p.step);
   }
   const Expr extent =
       up ? ceil_div(p.end - p.start, p.step) : ceil_div(p.start - p.end, zero - p.step);  // C3

@@ -4,7 +4,8 @@
 //   C2: a stride is not 0, and its sign is known.
 //   C3: negative bounds count from the end (once); then bounds are clamped as NumPy and ONNX do:
 //       to [0, d] for a positive stride, to [-1, d - 1] for a negative one. A constant bound from
-//       2^31 - 1 on means "all"; where the dimension could reach it, that is checked.
+//       2^31 - 1 on means "all"; where the dimension could reach it, that is checked. Bounds and
+//       strides that data gives may be any number of 64 bits.
 //   C4: the extent is max(0, ceil((end - begin) / stride)).
 //   C5: with `assume_inbound` (positive strides), 0 <= begin <= end <= d is stated, and nothing
 //       is clamped.
@@ -17,7 +18,22 @@ namespace repose {
 
 namespace {
 
-constexpr int64_t all_from = 2147483647;  // the bound that exporters write for "all"
+constexpr int64_t all_from = 2147483647;           // the bound that exporters write for "all"
+constexpr int64_t beyond_dims = int64_t{1} << 55;  // no dimension is as large
+
+// A bound or stride that means the same, of which a few can be summed in 64 bits: data may give
+// any number. Expressions over dimensions alone are as small already.
+Expr tamed(const Expr& number, const Facts& facts) {
+  int64_t value = 0;
+  if (as_const_int(number, &value)) {
+    return make_int(std::clamp(value, -beyond_dims, beyond_dims));
+  }
+  const std::vector<Var> vars = free_vars(number);
+  const bool by_data =
+      std::any_of(vars.begin(), vars.end(), [](const Var& v) { return v->role == VarRole::value; });
+  if (!by_data) return number;
+  return at_most(at_least(number, make_int(-beyond_dims), facts), make_int(beyond_dims), facts);
+}
 
 struct Bound {
   Expr position;         // after counting from the end
@@ -25,18 +41,16 @@ struct Bound {
   int64_t from_end = 0;  // k, for a constant -k that is not resolved
 };
 
-Bound resolve(const Expr& bound, const Expr& dim, const Facts& facts) {
+Bound resolve(const Expr& given, const Expr& dim, const Facts& facts) {
   int64_t value = 0;
-  if (as_const_int(bound, &value) && !is_constant(dim) &&
+  if (as_const_int(given, &value) && !is_constant(dim) &&
       (value >= all_from || value <= -all_from)) {
     return {value > 0 ? dim : make_int(-1), true};
   }
+  const Expr zero = make_int(0), bound = tamed(given, facts);
   if (as_const_int(bound, &value)) {
-    const int64_t huge = int64_t{1} << 62;  // keeps the sums below in range
-    value = std::clamp(value, -huge, huge);
-    return {value < 0 ? canonical(dim + value) : make_int(value), false, value < 0 ? -value : 0};
+    return {value < 0 ? canonical(dim + value) : bound, false, value < 0 ? -value : 0};
   }
-  const Expr zero = make_int(0);
   const Truth negative = prove(lt(bound, zero), facts);
   if (negative == Truth::no) return {bound};
   if (negative == Truth::yes) return {canonical(bound + dim)};
@@ -68,6 +82,7 @@ Expr extent_of(const Bound& begin, const Bound& end, const Expr& dim, const Expr
   return at_least(canonical(ceil_div(last - first, stride)), zero, facts);
 }
 
+// 1 where strides are left out.
 Expr member(const graph::CallNode& call, size_t arg, size_t i) {
   const Dims* dims = shape_arg(call, arg);
   return dims ? (*dims)[i] : make_int(1);
@@ -106,13 +121,13 @@ Result<Type> infer_strided_slice(InferContext& context, const graph::CallNode& c
   for (size_t k = 0; k < given.size(); ++k) {
     const int64_t axis = given[k] < 0 ? given[k] + x->rank : given[k];
     const Expr dim = out[axis], zero = make_int(0);
-    const Expr begin = member(call, 1, k), end = member(call, 2, k), stride = member(call, 3, k);
+    const Expr begin = member(call, 1, k), end = member(call, 2, k);
+    const Expr stride = tamed(member(call, 3, k), context.facts());
     const Truth forward = prove(lt(zero, stride), context.facts());
     if (forward != Truth::yes && prove(lt(stride, zero), context.facts()) != Truth::yes) {
-      return error(DiagnosticKind::bad_argument, context.span(),  // C2
-                   "`strided_slice`: the stride `{}` along axis {} must be known to be positive or "
-                   "known to be negative",
-                   to_string(stride), axis);
+      return sign_error(
+          context.span(), call.op->name,  // C2
+          fmt::format("stride `{}` along axis {}", to_string(member(call, 3, k)), axis), stride);
     }
     const Bound first = resolve(begin, dim, context.facts());
     const Bound last = resolve(end, dim, context.facts());
@@ -148,7 +163,7 @@ std::vector<te::Tensor> strided_slice_rule(const graph::CallNode& call,
         for (size_t k = 0; k < axes.size(); ++k) {
           const size_t axis = static_cast<size_t>(axes[k] < 0 ? axes[k] + in[0].rank() : axes[k]);
           const Expr& dim = in[0].shape()[axis];
-          const Expr stride = member(call, 3, k);
+          const Expr stride = tamed(member(call, 3, k), {});
           // Of a symbolic stride only inference knows the sign: with it, an element exists where
           // both agree.
           int64_t value = 0;

@@ -155,6 +155,17 @@ std::optional<std::vector<int64_t>> optional_ints(const graph::CallNode& call,
   return call.attrs.get_ints(attr);
 }
 
+Diagnostic sign_error(const Span& span, std::string_view op, std::string_view what,
+                      const Expr& step) {
+  if (is_const_int(step, 0)) {
+    return error(DiagnosticKind::bad_argument, span, "`{}`: the {} is 0", op, what);
+  }
+  return error(DiagnosticKind::unsupported_feature, span,
+               "`{}`: the sign of the {} is not known when the model is compiled, which is not "
+               "supported",
+               op, what);
+}
+
 Result<std::vector<int64_t>> ints_per_dim(InferContext& context, const graph::CallNode& call,
                                           std::string_view attr, size_t count, int64_t least) {
   std::vector<int64_t> values = call.attrs.get_ints(attr);

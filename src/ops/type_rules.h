@@ -44,6 +44,9 @@ std::optional<std::vector<int64_t>> optional_ints(const graph::CallNode& call,
 // The same list with one value per dimension (a single value stands for all), or an error.
 Result<std::vector<int64_t>> ints_per_dim(InferContext& context, const graph::CallNode& call,
                                           std::string_view attr, size_t count, int64_t least);
+// Why a step is refused whose sign is not known: it is 0, or only the data tells its sign.
+Diagnostic sign_error(const Span& span, std::string_view op, std::string_view what,
+                      const Expr& step);
 // States that every extent of a result is >= 0 (value symbols are signed).
 Result<void> require_extents(InferContext& context, std::string_view op, const Dims& dims);
 // An error where operand `i` is known to have another rank than `rank`.

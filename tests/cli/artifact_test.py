@@ -468,5 +468,41 @@ def main(x: R.Tensor(("n", 4), "float32"), y: R.Tensor(("n", 4), "float32")):
 {body}""", name="m.relax", says=["`donate`", "[bad-attribute]"])
 
 
+class WhatDataTells(CommandLine):
+    """Bounds, counts and sizes that come as data, at their edges, as NumPy and ONNX define them."""
+
+    LEAST, MOST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+    def compiled(self, text, says=(), code=OK):
+        model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}')
+        path = self.write("m.onnx", model.SerializeToString())
+        self.expect(code, "compile", path, "-o", "m.so", says=says)
+        return Model(self.folder / "m.so") if code == OK else None
+
+    def refused(self, model, *inputs):
+        with self.assertRaises(Refused) as refused:
+            model(list(inputs))
+        return str(refused.exception)
+
+    def test_bounds_of_slices(self):
+        bounds = (self.LEAST, self.LEAST + 1, -6, -4, -1, 0, 1, 3, 7, self.MOST - 1, self.MOST)
+        for step in (1, 2, -1, -3, self.MOST, self.LEAST + 1):
+            model = self.compiled(f"""g (float[n] x, int64[1] a, int64[1] b) => (float[k] y) {{
+                axes = Constant<value = int64[1] {{0}}>()
+                step = Constant<value = int64[1] {{{step}}}>()
+                y = Slice(x, a, b, axes, step) }}""")
+            with model:
+                for n, a, b in itertools.product((0, 1, 4), bounds, bounds):
+                    x = np.arange(n, dtype=np.float32)
+                    (y,) = model([x, np.array([a]), np.array([b])])
+                    np.testing.assert_array_equal(y, x[a:b:step], f"{n} {a}:{b}:{step}")
+
+    def test_a_step_of_a_slice(self):
+        self.compiled("""g (float[n] x, int64[1] a, int64[1] s) => (float[k] y) {
+            axes = Constant<value = int64[1] {0}>()
+            y = Slice(x, a, a, axes, s) }""",
+            code=UNSUPPORTED, says=["(Slice", "[unsupported-feature]", "`steps`"])
+
+
 if __name__ == "__main__":
     sys.exit(unittest.main())

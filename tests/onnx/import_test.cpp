@@ -134,6 +134,14 @@ TEST(OnnxImport, EqualWhereExpand) {
   EXPECT_FLOATS("(m, n)", w);
 }
 
+TEST(OnnxImport, CountsAndDepthsOfDataAreChecked) {
+  ModelWriter steps;
+  steps.input("x", float32, {"n"}).input("s", int64, {1}).output("y").ints("zero", {0});
+  steps.add("Slice", {"x", "zero", "zero", "zero", "s"}, {"y"});
+  EXPECT_NE(errors(steps).find("[unsupported-feature]"), std::string::npos);
+  EXPECT_NE(errors(steps).find("(Slice"), std::string::npos);
+}
+
 TEST(OnnxImport, DataDependentShapesAreBound) {
   ModelWriter w;
   w.input("x", float32, {"n"}).input("shape", int64, {2}).output("y");

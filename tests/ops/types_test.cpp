@@ -138,8 +138,30 @@ TEST(types, strided_slice_extents) {
   EXPECT_EQ(slice_type({s.m}, 0, all), "R.Tensor((m,), dtype=\"float32\")");
   EXPECT_EQ(slice_type({s.m}, -1, std::numeric_limits<int64_t>::min(), -1),
             "R.Tensor((m,), dtype=\"float32\")");
+  // Strides beyond any dimension.
+  const int64_t least = std::numeric_limits<int64_t>::min();
+  EXPECT_EQ(slice_type({n_(10)}, 3, all, all), "R.Tensor((1,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, 12, all, all), "R.Tensor((0,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, all, least, least), "R.Tensor((1,), dtype=\"float32\")");
+  EXPECT_EQ(slice_type({n_(10)}, all, least, least + 1), "R.Tensor((1,), dtype=\"float32\")");
   // The same extent however it is written.
   EXPECT_EQ(slice_type({s.m}, 1, all), slice_type({s.m}, 0, -1));
+}
+
+TEST(types, steps_whose_sign_is_not_known) {
+  const Var step = make_var("step", dtypes::index, VarRole::value);
+  Variable x = graph::make_variable("x", f32({n_(10)}));
+  Graph g({x});
+  EXPECT_EQ(
+      g.type(op_strided_slice(),
+             {x, shape_value({n_(0)}), shape_value({n_(5)}), shape_value({step})}, {{"axes", 0}}),
+      "`strided_slice`: the sign of the stride `step` along axis 0 is not known when the model is "
+      "compiled, which is not supported");
+  EXPECT_EQ(g.type(op_arange(), {index_value(n_(0)), index_value(n_(5)), index_value(step)}),
+            "`arange`: the sign of the step `step` is not known when the model is compiled, which "
+            "is not supported");
+  EXPECT_EQ(g.type(op_arange(), {index_value(n_(0)), index_value(n_(5)), index_value(n_(0))}),
+            "`arange`: the step `0` is 0");
 }
 
 TEST(types, strided_slice_by_symbols) {

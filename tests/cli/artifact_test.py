@@ -503,6 +503,26 @@ class WhatDataTells(CommandLine):
             y = Slice(x, a, a, axes, s) }""",
             code=UNSUPPORTED, says=["(Slice", "[unsupported-feature]", "`steps`"])
 
+    def test_counts_of_float_ranges(self):
+        with self.compiled("g (float a, float b, float d) => (float[k] y) { y = Range(a, b, d) }"
+                           ) as model:
+            for a, b, d in ((0, 0.3, 0.1), (0, 1, 0.1), (1, 0, -0.1), (0, 0.7, 0.1), (2, 1, 1)):
+                a, b, d = (np.float32(v) for v in (a, b, d))
+                count = max(0, int(np.ceil((float(b) - float(a)) / float(d))))
+                (y,) = model([np.array(v) for v in (a, b, d)])
+                np.testing.assert_allclose(y, a + d * np.arange(count, dtype=np.float32), 1e-6)
+
+    def test_integer_ranges_either_way(self):
+        for dtype in ("int64", "int32", "int16"):
+            with self.compiled(f"g ({dtype} a, {dtype} b, {dtype} d) => ({dtype}[k] y) "
+                               "{ y = Range(a, b, d) }") as model:
+                for a, b, d in itertools.product((-3, 0, 5), (-4, 0, 6), (-7, -2, -1, 1, 2, 9)):
+                    (y,) = model([np.array(v, dtype) for v in (a, b, d)])
+                    self.assertEqual(y.dtype, np.dtype(dtype))
+                    np.testing.assert_array_equal(y, np.arange(a, b, d, dtype))
+                self.assertIn("`delta` is 0",
+                              self.refused(model, *(np.array(v, dtype) for v in (0, 1, 0))))
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

@@ -135,6 +135,13 @@ TEST(OnnxImport, EqualWhereExpand) {
 }
 
 TEST(OnnxImport, CountsAndDepthsOfDataAreChecked) {
+  ModelWriter range;
+  for (const char* name : {"a", "b", "d"}) range.input(name, int64, {});
+  range.add("Range", {"a", "b", "d"}, {"y"}).output("y");
+  auto imported = import(range);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(std::ranges::count(operators(*imported), "check"), 1);  // delta is not 0
+
   ModelWriter steps;
   steps.input("x", float32, {"n"}).input("s", int64, {1}).output("y").ints("zero", {0});
   steps.add("Slice", {"x", "zero", "zero", "zero", "s"}, {"y"});

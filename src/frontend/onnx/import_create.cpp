@@ -81,7 +81,27 @@ Result<Expr> number_of(NodeContext& c, size_t i, const char* what) {
                 elements.size());
 }
 
-// start + i * delta for i below ceil((limit - start) / delta), a number that a match_cast binds.
+// ceil(distance / delta) as an int64.
+Result<Operand> count_of_steps(NodeContext& c, const Operand& start, const Operand& limit,
+                               const Operand& delta) {
+  // Floats as the operator `arange` counts constants: the quotient of float32 may lose a step.
+  const bool is_float = c.dtype(start).is_float();
+  const DType wide = is_float ? dtypes::float64 : dtypes::int64;
+  REPOSE_TRY(first, c.cast(start, wide));
+  REPOSE_TRY(last, c.cast(limit, wide));
+  REPOSE_TRY(step, c.cast(delta, wide));
+  if (is_float) {
+    REPOSE_TRY(distance, c.call("subtract", {last, first}));
+    REPOSE_TRY(steps, c.call("divide", {distance, step}));
+    REPOSE_TRY(whole, c.call("ceil", {steps}));
+    return c.cast(whole, dtypes::int64);
+  }
+  REPOSE_TRY(distance, c.call("subtract", {first, last}));
+  REPOSE_TRY(steps, c.call("floor_divide", {distance, step}));
+  return c.call("negative", {steps});
+}
+
+// start + i * delta for i below a number that a match_cast binds.
 Result<Operand> range_of_data(NodeContext& c) {
   Operand numbers[3];
   for (size_t i = 0; i < 3; ++i) {
@@ -90,10 +110,7 @@ Result<Operand> range_of_data(NodeContext& c) {
     numbers[i] = scalar;
   }
   const auto& [start, limit, delta] = numbers;
-  REPOSE_TRY(distance, c.call("subtract", {limit, start}));
-  REPOSE_TRY(steps, c.call("divide", {distance, delta}));
-  REPOSE_TRY(whole, c.call("ceil", {steps}));
-  REPOSE_TRY(count, c.cast(whole, dtypes::int64));
+  REPOSE_TRY(count, count_of_steps(c, start, limit, delta));
   REPOSE_TRY(elements, c.elements(count, "count"));
   REPOSE_TRY(places, c.call("arange", {graph::make_prim(elements[0])}));
   REPOSE_TRY(positions, c.cast(places, c.dtype(start)));
@@ -107,6 +124,15 @@ Result<Operand> range(NodeContext& c) {
   REPOSE_TRY(limit, number_of(c, 1, "limit"));
   REPOSE_TRY(delta, number_of(c, 2, "delta"));
   if (!start || !limit || !delta) return range_of_data(c);
+  const Expr zero = make_int(0);
+  const bool is_data = !delta->dtype.is_float() && !is_constant(delta) &&
+                       prove(lt(zero, delta), c.facts()) != Truth::yes &&
+                       prove(lt(delta, zero), c.facts()) != Truth::yes;
+  if (is_data) {  // up or down
+    auto ok = c.require(ne(delta, zero), "`delta` is {0}", {delta});
+    if (!ok.ok()) return ok.errors();
+    return range_of_data(c);
+  }
   return c.call("arange",
                 {graph::make_prim(start), graph::make_prim(limit), graph::make_prim(delta)},
                 {{"dtype", c.dtype(first)}});

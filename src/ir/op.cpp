@@ -49,9 +49,15 @@ bool is_tensors(const Type& type) {
                               [](const Type& f) { return f && f->kind == TypeKind::tensor; });
 }
 
+bool is_string_or_dtype(const graph::Value& v) {
+  return v->kind == graph::ValueKind::string || v->kind == graph::ValueKind::dtype;
+}
+
 bool accepts(const ArgSpec& spec, const graph::Value& v) {
   // A trailing operand that is left out is given as R.null_value(), which has any type.
-  if (spec.optional && v->type && v->type->kind == TypeKind::any) return true;
+  if (spec.optional && !is_string_or_dtype(v) && v->type && v->type->kind == TypeKind::any) {
+    return true;
+  }
   switch (spec.kind) {
     case ArgKind::tensor:
       return v->type && v->type->kind == TypeKind::tensor;
@@ -185,8 +191,9 @@ void check_args(const OpDef& op, const std::vector<graph::Value>& args, const Sp
   }
   for (size_t i = 0; i < std::min(args.size(), op.args.size()); ++i) {
     if (accepts(op.args[i], args[i])) continue;
-    std::string seen = args[i]->type ? "has type `" + to_string(args[i]->type) + "`"
-                                     : fmt::format("is a {}", graph::kind_name(args[i]->kind));
+    const bool says_type = args[i]->type && !is_string_or_dtype(args[i]);
+    std::string seen = says_type ? "has type `" + to_string(args[i]->type) + "`"
+                                 : fmt::format("is a {}", graph::kind_name(args[i]->kind));
     problems.push_back(error(DiagnosticKind::type_mismatch, span,
                              "`{}`: operand {} (`{}`) {}, expected {}", op.name, i, op.args[i].name,
                              seen, describe(op.args[i].kind)));

@@ -523,6 +523,18 @@ class WhatDataTells(CommandLine):
                 self.assertIn("`delta` is 0",
                               self.refused(model, *(np.array(v, dtype) for v in (0, 1, 0))))
 
+    def test_the_addend_of_a_gemm(self):
+        with self.compiled("g (float[m, 3] a, float[3, n] b, float[r, s] c) => (float[m, n] y) "
+                           "{ y = Gemm(a, b, c) }") as model:
+            for m, n in itertools.product((0, 1, 2), (0, 1, 4)):
+                a, b = np.ones((m, 3), np.float32), np.ones((3, n), np.float32)
+                for r, s in itertools.product((0, 1, 2), (0, 1, 4)):
+                    c = np.arange(r * s, dtype=np.float32).reshape(r, s)
+                    if r in (1, m) and s in (1, n):
+                        np.testing.assert_array_equal(model([a, b, c])[0], a @ b + c)
+                    else:
+                        self.assertIn("where the product has", self.refused(model, a, b, c))
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

@@ -134,6 +134,27 @@ TEST(OnnxImport, EqualWhereExpand) {
   EXPECT_FLOATS("(m, n)", w);
 }
 
+// y = Gemm(a, b, c), c of the shape `addend`.
+ModelWriter gemm_with(const std::vector<Dim>& a, const std::vector<Dim>& b,
+                      const std::vector<Dim>& addend) {
+  ModelWriter w;
+  w.input("a", float32, a).input("b", float32, b).input("c", float32, addend).output("y");
+  w.add("Gemm", {"a", "b", "c"}, {"y"});
+  return w;
+}
+
+TEST(OnnxImport, TheAddendOfAProductBroadcastsOneWay) {
+  for (const std::vector<Dim>& addend : std::initializer_list<std::vector<Dim>>{
+           {}, {1}, {"n"}, {"m", "n"}, {1, "n"}, {"m", 1}, {"p"}, {"p", "q"}}) {
+    EXPECT_FLOATS("(m, n)", gemm_with({"m", 3}, {3, "n"}, addend));
+  }
+  EXPECT_NE(errors(gemm_with({2, 3}, {3, 1}, {4}))
+                .find("`Gemm`: operand 2 has 4 where the product has 1 [shape-mismatch]"),
+            std::string::npos);
+  EXPECT_NE(errors(gemm_with({2, 3}, {3, 4}, {1, 2, 4})).find("operand 2 has rank 3"),
+            std::string::npos);
+}
+
 TEST(OnnxImport, CountsAndDepthsOfDataAreChecked) {
   ModelWriter range;
   for (const char* name : {"a", "b", "d"}) range.input(name, int64, {});

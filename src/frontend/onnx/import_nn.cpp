@@ -16,6 +16,29 @@ Result<Operand> matmul(NodeContext& c) {
   return c.call("matmul", {a, b});
 }
 
+// The addend of a product, one way: its dimensions are those of the product or 1.
+Result<Operand> broadcast_addend(NodeContext& c, const Operand& addend, const Operand& product) {
+  REPOSE_TRY(have, c.shape(addend));
+  REPOSE_TRY(want, c.shape(product));
+  if (have.size() > want.size()) {
+    return c.fail(DiagnosticKind::rank_mismatch, "operand 2 has rank {}, expected at most {}",
+                  have.size(), want.size());
+  }
+  const Expr one = make_int(1);
+  bool is_plain = true;  // the sum has the product's shape
+  for (size_t i = 0; i < have.size(); ++i) {
+    const Expr& d = have[i];
+    const Expr& w = want[i + want.size() - have.size()];
+    is_plain = is_plain && (prove_equal(d, w, c.facts()) == Truth::yes ||
+                            prove_equal(d, one, c.facts()) == Truth::yes);
+    auto ok = c.require(logical_or(eq(d, one), eq(d, w)),
+                        "operand 2 has {0} where the product has {1}", {d, w});
+    if (!ok.ok()) return ok.errors();
+  }
+  if (is_plain) return addend;
+  return c.call("broadcast_to", {addend, graph::make_shape(want)});
+}
+
 // alpha * a * b + beta * c, a and b transposed as asked.
 Result<Operand> gemm(NodeContext& c) {
   Operand factors[2];
@@ -44,7 +67,8 @@ Result<Operand> gemm(NodeContext& c) {
     REPOSE_TRY(scaled, c.call("multiply", {bias, c.scalar_like(bias, beta)}));
     bias = scaled;
   }
-  return c.call("add", {y, bias});
+  REPOSE_TRY(addend, broadcast_addend(c, bias, y));
+  return c.call("add", {y, addend});
 }
 
 // An 8-bit operand minus its zero point, in int32. A zero point of rank 1 has one value for each

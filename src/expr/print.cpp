@@ -141,7 +141,7 @@ class Printer {
 
   void print_call(const Expr& e) {
     const auto* call = as<CallNode>(e);
-    std::string first;
+    std::string first, last;
     switch (call->intrinsic) {
       case Intrinsic::call_extern:
       case Intrinsic::call_packed:
@@ -151,10 +151,13 @@ class Printer {
       case Intrinsic::reinterpret:
         first = print_string(e->dtype.to_string());
         break;
+      case Intrinsic::check_index:
+        if (!call->name.empty()) last = print_string(call->name);
+        break;
       default:
         break;
     }
-    function(intrinsic_name(call->intrinsic), first, e->args, "");
+    function(intrinsic_name(call->intrinsic), first, e->args, last);
   }
 
   void print_operator(const Expr& e, int context) {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "base/message_text.h"
 #include "expr/interval.h"
-#include "host/messages.h"
 #include "ir/function_facts.h"
 
 namespace repose {

@@ -5,9 +5,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/message_text.h"
 #include "host/check_inputs.h"
 #include "host/make_sizes.h"
-#include "host/messages.h"
 #include "host/place_blocks.h"
 #include "ir/function_facts.h"
 #include "ir/op.h"
@@ -16,6 +16,19 @@
 namespace repose {
 
 namespace {
+
+// Do the program's own messages say which call they are about?
+bool says_places(const tir::PrimFuncNode& f) {
+  bool found = false;
+  tir::visit_all_exprs(f.body, [&](const Expr& root) {
+    visit(root, [&](const Expr& e) {
+      const auto* call = as<CallNode>(e);
+      found = found || (call && call->intrinsic == Intrinsic::check_index && !call->name.empty());
+      return !found;
+    });
+  });
+  return found;
+}
 
 using graph::Value;
 using Indices = std::vector<Expr>;
@@ -275,7 +288,7 @@ class HostLowering {
     if (auto it = plan_.workspaces.find(&c); it != plan_.workspaces.end()) {
       operands.push_back(block_handle(it->second, program + "_workspace"));
     }
-    if (b.span) operands.push_back(make_string(place_text(b.span)));
+    if (b.span && !says_places(*f)) operands.push_back(make_string(place_text(b.span)));
     out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 

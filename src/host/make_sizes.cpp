@@ -1,8 +1,8 @@
 // The function that answers how much memory a call would need.
 #include "host/make_sizes.h"
 
+#include "base/message_text.h"
 #include "host/check_inputs.h"
-#include "host/messages.h"
 #include "host/place_blocks.h"
 
 namespace repose {

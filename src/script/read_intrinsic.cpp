@@ -87,17 +87,22 @@ Expr ExprReader::read_reinterpret(const Node& node) {
   return make_call(Intrinsic::reinterpret, *dtype, {value});
 }
 
+// The place of the operator's call may stand last.
 Expr ExprReader::read_check_index(const Node& node) {
-  if (node.kids[3]->kind != NodeKind::string) {
-    return context_.fail(DiagnosticKind::bad_argument, node.kids[3]->at,
-                         "expected the name of an operator");
+  const bool has_place = node.kids.size() == 5;
+  if (!has_place && !takes(node, "check_index", 3)) return nullptr;
+  for (size_t i = 3; i < node.kids.size(); ++i) {
+    if (node.kids[i]->kind == NodeKind::string) continue;
+    return context_.fail(DiagnosticKind::bad_argument, node.kids[i]->at, "expected the {}",
+                         i == 3 ? "name of an operator" : "place of a call as a string");
   }
   Expr index = read(*node.kids[1], dtypes::index);
   Expr extent = read(*node.kids[2], dtypes::index);
   if (!index || !extent) return nullptr;
   const DType dtype = index->dtype;
   return make_call(Intrinsic::check_index, dtype,
-                   {std::move(index), std::move(extent), make_string(node.kids[3]->text)});
+                   {std::move(index), std::move(extent), make_string(node.kids[3]->text)},
+                   has_place ? node.kids[4]->text : "");
 }
 
 Expr ExprReader::read_intrinsic(const Node& node, Intrinsic intrinsic, DType expected) {
@@ -106,11 +111,11 @@ Expr ExprReader::read_intrinsic(const Node& node, Intrinsic intrinsic, DType exp
     return read_named_call(node, intrinsic);
   }
   if (intrinsic == Intrinsic::reinterpret) return read_reinterpret(node);
+  if (intrinsic == Intrinsic::check_index) return read_check_index(node);
   int arity = intrinsic_arity(intrinsic);
   if (arity >= 0 && !takes(node, intrinsic_name(intrinsic), static_cast<size_t>(arity))) {
     return nullptr;
   }
-  if (intrinsic == Intrinsic::check_index) return read_check_index(node);
   size_t count = node.kids.size() - 1;
   bool is_host = is_host_intrinsic(intrinsic);
   bool any_dtype =

@@ -535,6 +535,18 @@ class WhatDataTells(CommandLine):
                     else:
                         self.assertIn("where the product has", self.refused(model, a, b, c))
 
+    def test_failures_name_their_nodes(self):
+        with self.compiled("""g (float[4, 2] t, int64[n] i, int64[n] j) => (float[n, 2] y) {
+            [lookup] a = Gather(t, i)
+            [other] b = Gather(t, j)
+            [sum] c = Add(a, b)
+            [act] y = Relu(c) }""") as model:
+            t, good, bad = np.ones((4, 2), np.float32), np.array([1]), np.array([4])
+            self.assertIn("(in node `lookup` (Gather", self.refused(model, t, bad, good))
+            text = self.refused(model, t, good, bad)
+            self.assertIn("(in node `other` (Gather", text)
+            self.assertEqual(text.count("(in node"), 1)
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

@@ -1,4 +1,5 @@
 // Expressions of a function.
+#include "base/message_text.h"
 #include "codegen/llvm/emitter.h"
 #include "runtime/abi.h"
 
@@ -362,8 +363,9 @@ Value* FunctionEmitter::emit_output(const CallNode& c) {
 // An index that data gives; a negative one is a large unsigned number.
 Value* FunctionEmitter::emit_check_index(const CallNode& c) {
   Value *index = emit(c.args[0]), *extent = emit(c.args[1]);
-  const std::string message = "`" + as<StringImmNode>(c.args[2])->value +
-                              "`: index {0} is out of range for a dimension of {1}";
+  std::string message = "`" + as<StringImmNode>(c.args[2])->value +
+                        "`: index {0} is out of range for a dimension of {1}";
+  if (!c.name.empty()) message += " (in " + escaped(c.name) + ")";
   Value* outside = b_.CreateICmpUGE(index, extent);
   if (c.dtype.is_vector()) {
     // Names the largest as unsigned: that one is outside if any is.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/message_text.h"
 #include "passes/tensor/classify.h"
 
 namespace repose {
@@ -40,6 +41,16 @@ bool overwrites(const Value& v) {
   }
   const auto* call = graph::as<graph::CallNode>(v);
   return call && call->op && call->op->name == "call_tir_inplace";
+}
+
+// Says in each check of an index which call it comes from: the program of a group has several.
+Expr with_place(const Expr& value, const Span& span) {
+  if (!span) return value;
+  return rewrite(value, [&](const Expr& e) -> Expr {
+    const auto* call = as<CallNode>(e);
+    if (!call || call->intrinsic != Intrinsic::check_index || !call->name.empty()) return e;
+    return make_call(Intrinsic::check_index, e->dtype, e->args, place_text(span));
+  });
 }
 
 // The call's program with the caller's symbols and values put in; nothing if it has several results
@@ -107,6 +118,7 @@ std::optional<Group> instantiate(const Module& module, const Binding& b,
   if (!staged) return std::nullopt;
   group.program = std::move(*staged);
   for (Stage& s : group.program.stages) {
+    s.value = with_place(s.value, b.span);
     for (Expr& e : s.extents) e = canonical(e);
     for (Expr& e : s.reduce_extents) e = canonical(e);
   }

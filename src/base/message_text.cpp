@@ -1,7 +1,5 @@
-// Texts of the messages of run-time checks.
-#include "host/messages.h"
-
-#include <fmt/format.h>
+// Places and braces in messages.
+#include "base/message_text.h"
 
 namespace repose {
 
@@ -11,8 +9,8 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-std::string quoted(const std::string& text) {
-  return "`" + escaped(text) + "`";
+std::string quoted(const std::string& name) {
+  return "`" + escaped(name) + "`";
 }
 
 std::string place_text(const Span& span) {

@@ -1,4 +1,4 @@
-// Texts of the messages of run-time checks.
+// Texts in the messages of programs that run.
 #pragma once
 
 #include <string>
@@ -9,7 +9,6 @@ namespace repose {
 
 // With braces that stand for themselves: in messages, {0} is a value.
 std::string escaped(const std::string& text);
-
 // A name in backquotes, escaped.
 std::string quoted(const std::string& name);
 

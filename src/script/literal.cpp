@@ -2,6 +2,7 @@
 #include "script/literal.h"
 
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
@@ -78,6 +79,15 @@ bool is_integer_literal(const Node& node) {
   return literal_of(node, &negative).kind == NodeKind::integer;
 }
 
+Expr make_float_literal(ReadContext& context, const Node& node, DType dtype) {
+  bool negative = false;
+  const Node& n = literal_of(node, &negative);
+  Expr result = make_float(real_value(node), dtype);
+  if (is_special_float(n) || std::isfinite(as<FloatImmNode>(result)->value)) return result;
+  return context.fail(DiagnosticKind::bad_literal, node.at, "`{}{}` doesn't fit `{}`",
+                      negative ? "-" : "", n.text, dtype.to_string());
+}
+
 Expr make_literal(ReadContext& context, const Node& node, DType dtype) {
   dtype = dtype.element();
   bool negative = false;
@@ -90,14 +100,11 @@ Expr make_literal(ReadContext& context, const Node& node, DType dtype) {
       return context.fail(DiagnosticKind::dtype_mismatch, node.at,
                           "a floating-point literal where `{}` is expected", dtype.to_string());
     }
-    return make_float(real_value(node), dtype);
+    return make_float_literal(context, node, dtype);
   }
   int64_t value = 0;
   bool is_unsigned = false;
-  if (dtype.is_float()) {
-    double d = std::strtod(n.text.c_str(), nullptr);
-    return make_float(negative ? -d : d, dtype);
-  }
+  if (dtype.is_float()) return make_float_literal(context, node, dtype);
   if (!integer_value(node, &value, &is_unsigned) || !fits(value, is_unsigned, dtype)) {
     return context.fail(DiagnosticKind::bad_literal, node.at, "`{}{}` doesn't fit `{}`",
                         negative ? "-" : "", n.text, dtype.to_string());

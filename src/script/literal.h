@@ -22,6 +22,9 @@ std::optional<int64_t> constant_integer(const Node& node);  // a literal
 // A literal as a constant of the dtype's element; without one an index or a float32. Null: an error
 // was reported.
 Expr make_literal(ReadContext& context, const Node& node, DType dtype);
+// A literal of any kind as a constant of a float dtype. Null: it is finite, but none of the dtype's
+// values is near it; an error was reported.
+Expr make_float_literal(ReadContext& context, const Node& node, DType dtype);
 
 // The value of a constant expression; nothing: it is another expression.
 std::optional<Scalar> scalar_of(const Expr& e);

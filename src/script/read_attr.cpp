@@ -37,7 +37,11 @@ std::optional<Attr> read_attr(ReadContext& context, ExprReader& reader, const No
       break;
   }
   if (is_literal(node)) {
-    if (!is_integer_literal(node)) return Attr(real_value(node));
+    if (!is_integer_literal(node)) {
+      Expr number = make_float_literal(context, node, dtypes::float64);
+      if (!number) return std::nullopt;
+      return Attr(as<FloatImmNode>(number)->value);
+    }
     auto value = constant_integer(node);
     if (value) return Attr(*value);
     context.fail(DiagnosticKind::bad_literal, node.at, "this integer doesn't fit 64 bits");

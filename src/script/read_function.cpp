@@ -1,4 +1,5 @@
 // Functions of scalar expressions, such as T.min(a, b) and T.Cast("int8", e), by name.
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -67,10 +68,18 @@ Expr ExprReader::read_conversion(const Node& node, DType dtype, const Node& oper
   bool as_index = expected.is_index() && (dtype == dtypes::int32 || dtype == dtypes::int64);
   if (operand.kind == NodeKind::string && dtype.is_float()) {  // T.float32("inf")
     char* end = nullptr;
+    errno = 0;
     double value = std::strtod(operand.text.c_str(), &end);
     if (operand.text.empty() || *end) {
       return context_.fail(DiagnosticKind::bad_literal, operand.at, "`{}` is no number",
                            operand.text);
+    }
+    const bool overflows = std::isinf(value)
+                               ? errno == ERANGE
+                               : !std::isnan(value) && std::isinf(round_to(dtype.element(), value));
+    if (overflows) {
+      return context_.fail(DiagnosticKind::bad_literal, operand.at, "`{}` doesn't fit `{}`",
+                           operand.text, dtype.to_string());
     }
     return make_float(value, dtype);
   }
@@ -81,8 +90,8 @@ Expr ExprReader::read_conversion(const Node& node, DType dtype, const Node& oper
       Expr value = make_literal(context_, operand, target);
       return value && target.is_vector() ? make_broadcast(value, target.lanes) : value;
     }
-    Expr value = make_float(real_value(operand), dtypes::float64);
-    return make_cast(target, value);
+    Expr value = make_float_literal(context_, operand, dtypes::float64);
+    return value ? make_cast(target, value) : nullptr;
   }
   if (operand.kind == NodeKind::boolean && dtype.is_bool()) {
     return make_bool(operand.text == "True");

@@ -523,6 +523,16 @@ class WhatDataTells(CommandLine):
                 self.assertIn("`delta` is 0",
                               self.refused(model, *(np.array(v, dtype) for v in (0, 1, 0))))
 
+    def test_depth_of_one_hot(self):
+        with self.compiled("""g (int64[n] i, int64[1] depth) => (float[n, k] y) {
+            values = Constant<value = float[2] {0, 1}>()
+            y = OneHot(i, depth, values) }""") as model:
+            i = np.array([0, 2, -1])
+            (y,) = model([i, np.array([3])])
+            np.testing.assert_array_equal(y, np.eye(3, dtype=np.float32)[i])
+            self.assertIn("`depth` is -3, expected at least 0",
+                          self.refused(model, i, np.array([-3])))
+
     def test_the_addend_of_a_gemm(self):
         with self.compiled("g (float[m, 3] a, float[3, n] b, float[r, s] c) => (float[m, n] y) "
                            "{ y = Gemm(a, b, c) }") as model:

@@ -163,6 +163,11 @@ TEST(OnnxImport, CountsAndDepthsOfDataAreChecked) {
   ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
   EXPECT_EQ(std::ranges::count(operators(*imported), "check"), 1);  // delta is not 0
 
+  ModelWriter one_hot;
+  one_hot.input("x", int64, {"n"}).output("y").scalar("depth", -1).floats("values", {0, 1});
+  one_hot.add("OneHot", {"x", "depth", "values"}, {"y"});
+  EXPECT_NE(errors(one_hot).find("`depth` is -1, expected at least 0"), std::string::npos);
+
   ModelWriter steps;
   steps.input("x", float32, {"n"}).input("s", int64, {1}).output("y").ints("zero", {0});
   steps.add("Slice", {"x", "zero", "zero", "zero", "s"}, {"y"});

@@ -85,6 +85,9 @@ Result<Operand> one_hot(NodeContext& c) {
     return c.fail(DiagnosticKind::bad_argument, "`depth` has {} elements, expected 1",
                   depths.size());
   }
+  auto ok =
+      c.require(le(make_int(0), depths[0]), "`depth` is {0}, expected at least 0", {depths[0]});
+  if (!ok.ok()) return ok.errors();
   // Rows of the classes 0, 1, … along the new dimension.
   REPOSE_TRY(classes, c.call("arange", {graph::make_prim(depths[0])}));
   Dims row(static_cast<size_t>(rank + 1), make_int(1));

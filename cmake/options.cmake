@@ -12,6 +12,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # False positives of GCC 12 in its own std::string (bug 105651).
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC's cold part of a function may be empty, and lld's table for unwinding then has that in the
+  # place of the function behind it: an exception through that one would end the process.
+  add_compile_options(-fno-reorder-blocks-and-partition)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # g++ is the compiler of record; these clang has in -Wall or -Wextra, and g++ has not.
   add_compile_options(-Wno-mismatched-tags -Wno-missing-designated-field-initializers

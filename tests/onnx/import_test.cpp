@@ -194,7 +194,8 @@ TEST(OnnxImport, NumbersOfResultsAreBounded) {
   w.add("NonZero", {"x"}, {"at"}).add("Transpose", {"at"}, {"y"});
   auto imported = import(w);
   ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
-  EXPECT_EQ(to_string(imported->main()->result_type), "R.Tensor((k, 2), dtype=\"int64\")");
+  EXPECT_EQ(to_string(imported->main()->result_type),
+            "R.Tensor((nonzero_count, 2), dtype=\"int64\")");
 }
 
 TEST(OnnxImport, Windows) {
@@ -444,6 +445,97 @@ TEST(OnnxImport, DeclaredRangesOfSumsSharpenProofs) {
   EXPECT_NE(result_type({}).find("T.min("), std::string::npos);
   EXPECT_EQ(result_type({.dims = {{"past+new", most}}}),
             "R.Tensor((\"new + past\", 3), dtype=\"float32\")");
+}
+
+std::string attr_text(const Imported& imported, const char* key) {
+  const Attr* attr = imported.main()->attrs.find(key);
+  std::string text;
+  if (!attr || !attr->as_dict()) return text;
+  for (const auto& [symbol, value] : *attr->as_dict()) {
+    text += fmt::format("{}={} ", *symbol.as_string(), *value.as_int());
+  }
+  return text;
+}
+
+TEST(OnnxImport, AFormulaBindsTheNameThatStandsAloneNowhere) {
+  ModelWriter w;
+  w.input("a", float32, {"m * 2", "k"}).input("b", float32, {"m * 6", "m"}).output("y");
+  w.output("z").add("Relu", {"a"}, {"y"}).add("Relu", {"b"}, {"z"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  // m stands alone in b: nothing is special about it.
+  EXPECT_EQ(to_string(imported->main()->result_type),
+            "R.Tuple(R.Tensor((\"m * 2\", k), dtype=\"float32\"), R.Tensor((\"m * 6\", m), "
+            "dtype=\"float32\"))");
+
+  ModelWriter v;
+  v.input("a", float32, {"m * 2", "k"}).input("b", float32, {"m * 6", 4}).output("y");
+  v.output("z").add("Relu", {"a"}, {"y"}).add("Relu", {"b"}, {"z"});
+  Interval m;
+  m.lower = 1;
+  m.upper = 4;
+  imported = import(v, {.dims = {{"m", m}}});
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->result_type),
+            "R.Tuple(R.Tensor((m___2, k), dtype=\"float32\"), R.Tensor((\"m___2 * 3\", 4), "
+            "dtype=\"float32\"))");
+  EXPECT_EQ(attr_text(*imported, "tir_var_divisor"), "m___2=2 ");
+  EXPECT_EQ(attr_text(*imported, "tir_var_lower_bound"), "m___2=2 ");
+  EXPECT_EQ(attr_text(*imported, "tir_var_upper_bound"), "m___2=8 ");
+
+  m.upper = m.lower = 3;
+  imported = import(v, {.dims = {{"m", m}}});
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->result_type),
+            "R.Tuple(R.Tensor((6, k), dtype=\"float32\"), R.Tensor((18, 4), dtype=\"float32\"))");
+}
+
+TEST(OnnxImport, AFormulaWithARemainderIsChecked) {
+  ModelWriter w;
+  w.input("a", float32, {"2 * m + 1", "k"}).output("y").add("Relu", {"a"}, {"y"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(attr_text(*imported, "tir_var_divisor"), "");
+  EXPECT_EQ(attr_text(*imported, "tir_var_lower_bound"), "v2___m___1=1 ");
+  EXPECT_EQ(checks(*imported).size(), 1u);
+}
+
+TEST(OnnxImport, NumbersAsNames) {
+  ModelWriter w;
+  w.input("x", float32, {"4", "-1", "n"}).output("y").add("Relu", {"x"}, {"y"});
+  EXPECT_FLOATS("(4, x_1, n)", w);
+}
+
+TEST(OnnxImport, ANameThatAnotherOneIsDeclaredAsWarns) {
+  ModelWriter w;
+  w.input("x", float32, {"n", 4}).input("k", float32, {"k"}).output("y", float32, {"k", 4});
+  w.output("z", float32, {"k"}).add("Relu", {"x"}, {"y"}).add("Relu", {"k"}, {"z"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  ASSERT_EQ(imported->warnings.size(), 1u);
+  EXPECT_NE(imported->warnings[0].text.find("dimension 0 of value `y` is declared as `k`, but is "
+                                            "`n`"),
+            std::string::npos)
+      << to_string(imported->warnings);
+}
+
+TEST(OnnxImport, AReshapeWithoutASizeThatIsLeft) {
+  ModelWriter w;
+  w.input("x", float32, {"n", 4}).input("s", int64, {2}).output("y");
+  w.add("Reshape", {"x", "s"}, {"y"});
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  std::vector<std::string> texts;
+  graph::visit_bindings(imported->main()->body, true, [&](const graph::Binding& b) {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (call && call->op && call->op->name == "check") {
+      texts.push_back(call->attrs.get_string("message"));
+    }
+  });
+  const std::string wanted =
+      "`Reshape`: dimension 1 of the new shape is {0}, but there is no such ";
+  EXPECT_TRUE(std::any_of(texts.begin(), texts.end(),
+                          [&](const std::string& text) { return text.starts_with(wanted); }));
 }
 
 TEST(OnnxImport, EqualNamesAreOneSymbol) {

@@ -439,7 +439,12 @@ void Importer::check_hint(const Value& value, const Operand& found) {
     if (dims[i].kind == Dimension::Kind::value) hint = make_int(dims[i].value);
     if (dims[i].kind == Dimension::Kind::param) hint = symbols_.meaning(dims[i].param);
     const Expr& dim = (*t->shape)[i];
-    if (!hint || prove_equal(hint, dim, builder_.facts()) != Truth::no) continue;
+    const Truth equal = hint ? prove_equal(hint, dim, builder_.facts()) : Truth::yes;
+    // Nothing says that two names of inputs are equal.
+    const bool are_names = hint && as<VarNode>(hint) && as<VarNode>(dim) &&
+                           symbols_.name_of(as<VarNode>(hint)) &&
+                           symbols_.name_of(as<VarNode>(dim));
+    if (equal == Truth::yes || (equal == Truth::unknown && !are_names)) continue;
     warn(fmt::format("dimension {} of value `{}` is declared as `{}`, but is `{}`", i, name,
                      to_string(hint), to_string(dim)));
   }

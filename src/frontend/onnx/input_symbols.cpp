@@ -66,6 +66,62 @@ Expr InputSymbols::meaning(std::string_view text) const {
   });
 }
 
+// The one name that nothing else binds in a formula that is linear in it.
+std::optional<InputSymbols::Linear> InputSymbols::linear(std::string_view text) const {
+  std::map<std::string, Expr, std::less<>> unknown;
+  const Expr e = parse_formula(text, [&](std::string_view name) -> Expr {
+    if (auto it = by_name_.find(name); it != by_name_.end()) return it->second;
+    auto [it, is_new] = unknown.emplace(name, nullptr);
+    if (is_new) it->second = make_var(std::string(name));
+    return it->second;
+  });
+  if (!e || unknown.size() != 1) return std::nullopt;
+  const auto& [name, var] = *unknown.begin();
+  auto at = [&](int64_t value) {
+    return canonical(substitute(e, {{as<VarNode>(var), make_int(value)}}));
+  };
+  int64_t factor = 0, offset = 0;
+  if (!as_const_int(at(0), &offset) || !as_const_int(canonical(at(1) - at(0)), &factor) ||
+      factor < 1 || !is_const_int(canonical(e - var * factor - offset), 0)) {
+    return std::nullopt;
+  }
+  return Linear{name, factor, offset};
+}
+
+Interval InputSymbols::Derived::range_of_symbol(const Interval& range_of_name) const {
+  return interval_scaled(range_of_name, factor) + interval_point(offset);
+}
+
+InputSymbols::Symbol* InputSymbols::find(const ExprNode* var) {
+  auto it = std::find_if(symbols_.begin(), symbols_.end(),
+                         [&](const Symbol& s) { return s.var.get() == var; });
+  return it == symbols_.end() ? nullptr : &*it;
+}
+
+void InputSymbols::bind_by_formula(std::string_view text, const SymbolAliases& aliases,
+                                   Identifiers& identifiers) {
+  const std::optional<Linear> formula = linear(text);
+  if (!formula) return;
+  const Expr dimension = symbol(printable(text), aliases, identifiers);
+  Symbol* s = find(dimension.get());
+  const Derived derived{s->var, formula->factor, formula->offset};
+  s->range =
+      intersection(s->range, derived.range_of_symbol(interval_between(0, Interval::plus_infinity)));
+  by_name_.emplace(formula->name,
+                   canonical(floor_div(dimension - formula->offset, make_int(formula->factor))));
+  derived_.emplace(formula->name, derived);
+}
+
+// Attributes say of what a symbol is a multiple; any other remainder is checked like a sum.
+void InputSymbols::check_remainders() {
+  for (Symbol& s : symbols_) {
+    if (s.range.is_point() || s.range.remainder == 0) continue;
+    bounds_.push_back({s.var, s.range, s.name});
+    s.range.divisor = 1;
+    s.range.remainder = 0;
+  }
+}
+
 const std::string* InputSymbols::name_of(const VarNode* symbol) const {
   auto it = names_.find(symbol);
   return it == names_.end() ? nullptr : &it->second;
@@ -75,6 +131,7 @@ Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
                                    const SymbolAliases& aliases, const Span& span) {
   std::string known;
   for (const Symbol& s : symbols_) known += (known.empty() ? "`" : ", `") + s.name + "`";
+  for (const auto& [name, d] : derived_) known += ", `" + name + "`";
   for (const auto& [name, range] : dims) {
     auto it = by_name_.find(resolved(name, aliases));
     if (it == by_name_.end()) {
@@ -87,13 +144,17 @@ Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
       bounds_.push_back({value, range, name});
       continue;
     }
-    for (Symbol& s : symbols_) {
-      if (s.var.get() != it->second.get()) continue;
-      s.range = intersection(s.range, range);
-      if (is_empty(s.range)) {
-        return error(DiagnosticKind::bad_range, span, "no size of dimension `{}` lies in its range",
-                     s.name);
-      }
+    auto derived = derived_.find(it->first);
+    Symbol* s = find(derived == derived_.end() ? it->second.get() : derived->second.symbol.get());
+    if (!s) {
+      bounds_.push_back({it->second, range, name});
+      continue;
+    }
+    s->range = intersection(
+        s->range, derived == derived_.end() ? range : derived->second.range_of_symbol(range));
+    if (is_empty(s->range)) {
+      return error(DiagnosticKind::bad_range, span, "no size of dimension `{}` lies in its range",
+                   s->name);
     }
   }
   return {};
@@ -113,6 +174,14 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
       if (shape[axis].kind == Dimension::Kind::value || is_formula(shape[axis].param)) continue;
       Expr symbol = result.symbol(dimension_name(*input, axis), aliases, identifiers);
       result.by_name_.emplace(unnamed(input->name, axis), symbol);
+    }
+  }
+  for (const Value* input : inputs) {
+    if (!input->type.shape) continue;
+    for (const Dimension& d : *input->type.shape) {
+      if (d.kind == Dimension::Kind::param) {
+        result.bind_by_formula(d.param, aliases, identifiers);
+      }
     }
   }
   for (const Value* input : inputs) {
@@ -138,6 +207,7 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
     }
   }
   if (auto declared = result.declare(dims, aliases, span); !declared.ok()) return declared.errors();
+  result.check_remainders();
 
   VarMap points;
   for (const Symbol& s : result.symbols_) {
@@ -150,6 +220,9 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
   for (DeclaredBound& b : result.bounds_) b.value = canonical(substitute(b.value, points));
   std::erase_if(result.symbols_, [](const Symbol& s) { return s.range.is_point(); });
   for (const Symbol& s : result.symbols_) result.facts_.restrict(s.var, s.range);
+  for (auto& shape : result.shapes_) {
+    for (Expr& dim : shape) dim = simplify(dim, result.facts_);
+  }
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (auto sized = check_size(result.shapes_[i], dtypes::int8, span); !sized.ok()) {
       return error(DiagnosticKind::too_large, span, "input `{}` is larger than any memory: {}",

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,8 +33,9 @@ struct DeclaredBound {
 class InputSymbols {
  public:
   // `dims`: declared ranges by name, or by expression. A range of one value makes the dimension a
-  // constant. Errors: bad_model (negative), too_large, bad_usage (`dims` names nothing),
-  // bad_range.
+  // constant. A name that stands alone nowhere is bound by a dimension that is linear in it, which
+  // is a symbol of its own then: where a dimension is `m * 2`, that is even, and m half of it.
+  // Errors: bad_model (negative), too_large, bad_usage (`dims` names nothing), bad_range.
   static Result<InputSymbols> make(const std::vector<const Value*>& inputs,
                                    const std::map<std::string, Interval>& dims,
                                    const SymbolAliases& aliases, Identifiers& identifiers,
@@ -58,12 +60,28 @@ class InputSymbols {
     Var var;
     Interval range;
   };
+  // A name that is (symbol - offset) / factor.
+  struct Derived {
+    Var symbol;
+    int64_t factor = 1, offset = 0;
+    Interval range_of_symbol(const Interval& range_of_name) const;
+  };
+  struct Linear {
+    std::string name;
+    int64_t factor, offset;
+  };
+  std::optional<Linear> linear(std::string_view text) const;
+  void bind_by_formula(std::string_view text, const SymbolAliases& aliases,
+                       Identifiers& identifiers);
+  Symbol* find(const ExprNode* var);
   Result<void> declare(const std::map<std::string, Interval>& dims, const SymbolAliases& aliases,
                        const Span& span);
+  void check_remainders();
   Expr symbol(const std::string& name, const SymbolAliases& aliases, Identifiers& identifiers);
 
   std::vector<Symbol> symbols_;
   std::map<std::string, Expr, std::less<>> by_name_;
+  std::map<std::string, Derived, std::less<>> derived_;
   std::unordered_map<const VarNode*, std::string> names_;
   std::vector<std::vector<Expr>> shapes_;
   std::vector<DeclaredBound> bounds_;

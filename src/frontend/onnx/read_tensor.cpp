@@ -1,6 +1,8 @@
 // Tensors, and the values of a graph with their types.
 #include "frontend/onnx/model_reader.h"
 
+#include <algorithm>
+#include <charconv>
 #include <limits>
 
 namespace repose::onnx {
@@ -190,6 +192,22 @@ std::vector<Dimension> ModelReader::read_shape(std::string_view message) {
   return dims;
 }
 
+namespace {
+
+// Some producers write numbers as names; an empty name, or a negative number, is "unknown".
+void read_number(Dimension& dim) {
+  int64_t value = 0;
+  const char* end = dim.param.data() + dim.param.size();
+  auto [stop, ec] = std::from_chars(dim.param.data(), end, value);
+  const bool is_number = ec == std::errc() && stop == end;
+  if (!dim.param.empty() && !is_number) return;
+  dim.kind = is_number && value >= 0 ? Dimension::Kind::value : Dimension::Kind::unknown;
+  dim.value = std::max<int64_t>(value, 0);
+  dim.param = {};
+}
+
+}  // namespace
+
 Dimension ModelReader::read_dimension(std::string_view message) {
   Dimension dim;
   Fields fields(message);
@@ -211,8 +229,7 @@ Dimension ModelReader::read_dimension(std::string_view message) {
         fields.skip();
     }
   }
-  // An empty name is how some producers write "unknown".
-  if (dim.kind == Dimension::Kind::param && dim.param.empty()) dim.kind = Dimension::Kind::unknown;
+  if (dim.kind == Dimension::Kind::param) read_number(dim);
   return dim;
 }
 

@@ -246,7 +246,13 @@ Value ModuleBuilder::match_cast(const Value& value, Shape shape, DType dtype, He
 
 Value ModuleBuilder::match_cast(const Value& value, Type type, Here here) {
   return state_->make(here, {value}, [&](const Span& span) -> Result<Value> {
-    REPOSE_TRY(v, state_->builder.emit_match_cast(value, std::move(type), "", span));
+    REPOSE_TRY(v, state_->builder.emit_match_cast(value, type, "", span));
+    for (const Var& symbol : binding_symbols(type)) {
+      auto it = state_->ranges.find(symbol.get());
+      if (it == state_->ranges.end()) continue;
+      auto required = state_->builder.require_range(symbol, it->second, span);
+      if (!required.ok()) return required.errors();
+    }
     return Value(v);
   });
 }

@@ -295,8 +295,9 @@ std::shared_ptr<const ClosureValue> GraphMachine::instance(const graph::CallNode
       make_ref<graph::CallNode>(&op, nullptr, values, attrs, type_args, nullptr), span));
   const Value lowered = take(op.lower(b, *as<graph::CallNode>(typed)));
   const Value result = take(b.normalize(lowered, span));
-  take(b.end_function(
-      result, {.result_type = nullptr, .is_pure = false, .is_private = false, .attrs = {}}));
+  FunctionOptions options;
+  options.is_pure = false;
+  take(b.end_function(result, std::move(options)));
   auto module = std::make_shared<const Module>(std::move(b.module()));
   auto closure = std::make_shared<const ClosureValue>(
       ClosureValue{module->graph_function("call"), module, {}, nullptr});

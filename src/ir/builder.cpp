@@ -3,7 +3,10 @@
 
 #include <unordered_set>
 
+#include "ir/function_facts.h"
+#include "ir/name_symbols.h"
 #include "ir/structural.h"
+#include "ir/verify_attributes.h"
 
 namespace repose {
 
@@ -46,6 +49,9 @@ struct Builder::FunctionState {
   std::vector<OpenIf> ifs;
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
   std::vector<Value> keep_alive;
+  std::unordered_map<const VarNode*, std::string>
+      symbol_names;        // wanted; of the outermost function
+  std::vector<Var> named;  // keeps these symbols alive
 };
 
 // What a type rule sees of the builder.
@@ -230,8 +236,7 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
     auto required = require_result(type, leaf->type, span);
     if (!required.ok()) problems = required.errors();
   }
-  const bool force_pure = options.attrs.get_bool("relax.force_pure");
-  if (options.is_pure && state.impure && !force_pure) {
+  if (options.is_pure && state.impure && !is_forced_pure(options.attrs)) {
     problems.push_back(error(DiagnosticKind::impure_call, state.impure_span,
                              "`{}` is pure, but calls `{}`, which is not", state.name,
                              state.impure_callee));
@@ -240,8 +245,15 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
   graph::Function f = make_ref<graph::FunctionNode>(state.params, body, type, options.is_pure,
                                                     options.is_private, options.attrs, span);
   std::string name = state.name;
+  for (Diagnostic& d :
+       attribute_problems(name, *f, options.attrs_span ? options.attrs_span : span)) {
+    problems.push_back(std::move(d));
+  }
+  const auto symbol_names = std::move(state.symbol_names);
+  const std::vector<Var> named = std::move(state.named);
   functions_.pop_back();
   if (!problems.empty()) return problems;
+  if (functions_.empty()) f = name_symbols(f, symbol_names);
   if (functions_.empty()) module_.set(name, f);
   return Value(f);
 }
@@ -284,7 +296,7 @@ Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span
   Variable var =
       graph::make_variable(std::move(name), std::move(type), f.in_dataflow && !force_output);
   f.blocks.back().bindings.push_back(
-      Binding{var, std::move(value), std::move(cast), std::move(span)});
+      Binding{var, std::move(value), std::move(cast), span ? std::move(span) : span_});
   return var;
 }
 
@@ -358,16 +370,42 @@ Result<void> Builder::require(const Expr& condition, const std::string& message,
   if (truth == Truth::no && !frame().conditional) {
     return error(DiagnosticKind::shape_mismatch, span, "{}", fill_in(message, values));
   }
+  return place_check(c, Attrs{{"message", message}}, values, std::move(span));
+}
+
+Result<void> Builder::promise(const Expr& condition, const std::string& message,
+                              std::vector<Expr> values, Span span) {
+  const Expr c = simplify(condition, facts());
+  if (prove(c, facts()) == Truth::yes) return {};
+  return place_check(c, Attrs{{"message", message}, {"guaranteed", true}}, values, std::move(span));
+}
+
+Result<void> Builder::place_check(const Expr& condition, Attrs given,
+                                  const std::vector<Expr>& values, Span span) {
   const OpDef* check = ops_.find("check");
   REPOSE_CHECK(check != nullptr, "the operator table has no `check`");
-  std::vector<Value> args{graph::make_prim(c)};
+  std::vector<Value> args{graph::make_prim(condition)};
   for (const Expr& v : values) args.push_back(graph::make_prim(v));
-  Value call =
-      make_ref<graph::CallNode>(check, nullptr, std::move(args), Attrs{{"message", message}},
-                                std::vector<Type>{}, void_type());
-  bind(call, void_type(), nullptr, "check", span, false);
-  assume(c);
+  REPOSE_TRY(attrs, check_call(*check, args, given, span));
+  Value call = make_ref<graph::CallNode>(check, nullptr, std::move(args), std::move(attrs),
+                                         std::vector<Type>{}, void_type());
+  bind(call, void_type(), nullptr, "check", std::move(span), false);
+  assume(condition);
   return {};
+}
+
+Result<void> Builder::require_range(const Var& symbol, const Interval& range, Span span) {
+  const auto& names = functions_.front()->symbol_names;
+  const auto wanted = names.find(symbol.get());
+  return require(in_range(symbol, range),
+                 fmt::format("`{}` is {{0}}, which is outside of its declared range",
+                             wanted == names.end() ? symbol->name : wanted->second),
+                 {symbol}, std::move(span));
+}
+
+void Builder::name_symbol(const Var& symbol, const std::string& name) {
+  FunctionState& outermost = *functions_.front();
+  if (outermost.symbol_names.emplace(symbol.get(), name).second) outermost.named.push_back(symbol);
 }
 
 // ---- Inference

@@ -14,6 +14,7 @@ struct FunctionOptions {
   bool is_pure = true;
   bool is_private = false;
   Attrs attrs;
+  Span attrs_span;  // where they are written; none: that of the function
 };
 
 // How a function is being built: one Builder per module under construction.
@@ -41,8 +42,8 @@ class Builder {
   // Functions nest: a begin inside another makes a closure.
   void begin_function(std::string name, std::vector<graph::Variable> params, Facts facts = {},
                       Span span = {});
-  // Ends the function (checks result type and purity) and adds it to the module; for a closure,
-  // gives the value.
+  // Ends the function (checks attributes, result type and purity), gives its symbols distinct
+  // names, and adds it to the module; for a closure, gives the value.
   Result<graph::Value> end_function(graph::Value result, FunctionOptions options = {});
 
   void begin_dataflow();
@@ -83,6 +84,15 @@ class Builder {
   // Places a run-time check unless `condition` is proven; see InferContext::require.
   Result<void> require(const Expr& condition, const std::string& message,
                        std::vector<Expr> values = {}, Span span = {});
+  // The same for what an operator guarantees of its results: a check that says so.
+  Result<void> promise(const Expr& condition, const std::string& message,
+                       std::vector<Expr> values = {}, Span span = {});
+  // The declared range of a symbol that is bound inside of the function: a check where it is bound.
+  Result<void> require_range(const Var& symbol, const Interval& range, Span span = {});
+  // What a symbol of the function is to be called if no earlier one has that name.
+  void name_symbol(const Var& symbol, const std::string& name);
+  // The place of what is bound without one.
+  void set_span(Span span) { span_ = std::move(span); }
   const std::vector<Expr>* elements_of(const graph::Value& v) const;
   // Says what the elements of a tensor are (importers that know more than the operators do).
   void set_elements(const graph::Variable& v, std::vector<Expr> elements);
@@ -98,8 +108,11 @@ class Builder {
   Module module_;
   std::vector<std::unique_ptr<FunctionState>> functions_;
   Diagnostics warnings_;
+  Span span_;
 
   Frame& frame() const;
+  Result<void> place_check(const Expr& condition, Attrs given, const std::vector<Expr>& values,
+                           Span span);
   graph::Variable bind(graph::Value value, Type type, Type cast, std::string name, Span span,
                        bool force_output);
   Result<graph::Value> infer(const graph::Value& value, Span span);

@@ -34,6 +34,10 @@ Expr check_condition(const graph::Value& v) {
   return type ? type->value : nullptr;
 }
 
+bool is_promise(const graph::Value& v) {
+  return is_check(v) && graph::as<graph::CallNode>(v)->attrs.get_bool("guaranteed");
+}
+
 Facts facts_after_checks(const graph::Function& f) {
   Facts facts = declared_facts(f);
   for (const graph::Block& block : f->body->blocks) {
@@ -80,27 +84,51 @@ std::vector<std::pair<size_t, size_t>> donations(const graph::Function& f) {
   return result;
 }
 
+Interval declared_range(const Attrs& attrs, const std::string& name, VarRole role) {
+  auto number = [&](const char* key) -> const int64_t* {
+    const Attr* a = symbol_attr(attrs, key, name);
+    return a ? a->as_int() : nullptr;
+  };
+  Interval range;
+  if (role == VarRole::dimension) range.lower = 0;
+  if (const int64_t* v = number("tir_var_lower_bound")) range.lower = std::max(range.lower, *v);
+  if (const int64_t* v = number("tir_var_upper_bound")) range.upper = *v;
+  if (const int64_t* v = number("tir_var_divisor"); v && *v > 0) range.divisor = *v;
+  return range;
+}
+
+void erase_range(Attrs& attrs, const std::string& name) {
+  for (const char* key : range_attributes) {
+    const Attr* a = attrs.find(key);
+    if (!a || !a->as_dict()) continue;
+    AttrDict rest = *a->as_dict();
+    std::erase_if(rest, [&](const auto& entry) {
+      return entry.first.as_string() && *entry.first.as_string() == name;
+    });
+    if (rest.empty()) {
+      attrs.erase(key);
+    } else {
+      attrs.set(key, Attr(std::move(rest)));
+    }
+  }
+}
+
 Facts declared_facts(const graph::Function& f) {
   Facts facts;
   std::unordered_set<const VarNode*> seen;
   for (const graph::Variable& p : f->params) {
     for (const Var& v : free_vars(p->type)) {
-      if (!seen.insert(v.get()).second) continue;
-      Interval range;
-      if (v->role == VarRole::dimension) range.lower = 0;
-      if (const Attr* a = symbol_attr(f->attrs, "tir_var_lower_bound", v->name); a && a->as_int()) {
-        range.lower = std::max(range.lower, *a->as_int());
+      if (seen.insert(v.get()).second) {
+        facts.restrict(v, declared_range(f->attrs, v->name, v->role));
       }
-      if (const Attr* a = symbol_attr(f->attrs, "tir_var_upper_bound", v->name); a && a->as_int()) {
-        range.upper = *a->as_int();
-      }
-      if (const Attr* a = symbol_attr(f->attrs, "tir_var_divisor", v->name); a && a->as_int()) {
-        range.divisor = *a->as_int();
-      }
-      facts.restrict(v, range);
     }
   }
   return facts;
+}
+
+bool is_forced_pure(const Attrs& attrs) {
+  const Attr* a = attrs.find("relax.force_pure");
+  return a && ((a->as_bool() && *a->as_bool()) || (a->as_int() && *a->as_int() == 1));
 }
 
 }  // namespace repose

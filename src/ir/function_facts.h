@@ -14,11 +14,23 @@ bool is_pure_call(const graph::CallNode& call);
 // no such call or if its condition is no known expression.
 bool is_check(const graph::Value& v);
 Expr check_condition(const graph::Value& v);
+// Whether it only states what an operator guarantees, so that it never fails.
+bool is_promise(const graph::Value& v);
 
-// The ranges that the attributes declare (tir_var_lower_bound, tir_var_upper_bound,
-// tir_var_divisor: dictionaries from symbol names to integers), for symbols of the parameters, as
-// facts.
+// The attributes that declare ranges: dictionaries from symbol names to integers.
+inline constexpr const char* range_attributes[] = {"tir_var_lower_bound", "tir_var_upper_bound",
+                                                   "tir_var_divisor"};
+
+// The range that they declare of a symbol; a dimension is at least 0. Entries that are no such
+// numbers are left out: attribute_problems reports them.
+Interval declared_range(const Attrs& attrs, const std::string& name, VarRole role);
+void erase_range(Attrs& attrs, const std::string& name);
+
+// These of the symbols of the parameters, as facts.
 Facts declared_facts(const graph::Function& f);
+
+// Whether the attribute relax.force_pure lets a pure function make impure calls.
+bool is_forced_pure(const Attrs& attrs);
 
 // The same, and what the checks at the head of the body say: a declared range of a sum, for
 // example. For what happens after those checks.

@@ -32,6 +32,9 @@
 //     that shares storage with an overwritten one is used later; constants are not overwritten.
 // G14 The attribute `donate` maps results to parameters, both by position, each parameter once; the
 //     two are tensors of one dtype, shape and layout.
+// G15 The attributes that say something of symbols (declared ranges, original names), of the names
+//     of inputs and outputs, and of purity are of their kind; they name symbols of the parameters,
+//     each once, and no declared range is empty (verify_attributes.cpp).
 //
 // Dimensions that may or may not be equal are no violation: a check at run time decides.
 #include "ir/verifier.h"

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ir/verify_attributes.h"
+
 namespace repose {
 
 using namespace graph;
@@ -168,6 +170,7 @@ void FunctionVerifier::check(const FunctionNode& f) {
   bool saved_pure = std::exchange(pure_, f.is_pure && !force_pure_);
   auto saved_local = std::exchange(overwritable_, {});
   ++depth_;
+  for (Diagnostic& d : attribute_problems(name_, f, span_)) problems_.push_back(std::move(d));
   for (const Variable& p : f.params) {
     if (p->type) bind_symbols(p->type);
   }

@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "ir/function_facts.h"
 #include "ir/module.h"
 #include "ir/op.h"
 
@@ -15,7 +16,7 @@ namespace repose {
 // Whether a call of the operator says its results itself: call_tir and its kin.
 bool allocates_results(std::string_view op);
 
-// Adds every violation of the invariants M1 and G1 … G14 by the function `name`. One traversal; its
+// Adds every violation of the invariants M1 and G1 … G15 by the function `name`. One traversal; its
 // state is what is bound and visible where it stands. Defined in verify_function.cpp (scopes,
 // bodies, values) and verify_calls.cpp (calls, storage).
 class FunctionVerifier {
@@ -26,7 +27,7 @@ class FunctionVerifier {
 
   void run(const graph::FunctionNode& f) {
     span_ = f.span;
-    force_pure_ = f.attrs.find("relax.force_pure") && f.attrs.get_bool("relax.force_pure");
+    force_pure_ = is_forced_pure(f.attrs);
     check(f);
     check_donations(f);
   }

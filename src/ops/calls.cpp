@@ -109,12 +109,13 @@ const OpDef& op_check() {
   static const OpDef def{
       .name = "check",
       .args = {{"condition", ArgKind::prim}},
-      .attrs = {{"message", AttrKind::string}},
+      .attrs = {{"message", AttrKind::string}, {"guaranteed", AttrKind::boolean, Attr(false)}},
       .variadic = true,
       .infer = infer_check,
       .doc =
           "fails with the message unless the condition holds; {0}, {1}, … in the message stand "
-          "for the further operands. Never dropped: proofs may rest on it"};
+          "for the further operands. Never dropped: proofs may rest on it. guaranteed: an operator "
+          "makes sure of the condition, which is there for what follows from it"};
   return def;
 }
 

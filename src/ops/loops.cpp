@@ -142,7 +142,7 @@ Result<Expr> bind_count(Builder& b, const graph::Value& count, const std::string
   const Expr k = make_var(op + "_count", dtypes::index, VarRole::value);
   auto cast = b.emit_match_cast(shape, shape_type({k}), op + "_count");
   if (!cast.ok()) return cast.errors();
-  REPOSE_REQUIRE(b.require(logical_and(le(least, k), le(k, most)),
+  REPOSE_REQUIRE(b.promise(logical_and(le(least, k), le(k, most)),
                            fmt::format("`{}`: {{0}} results, at most {{1}} are possible", op),
                            {k, most}));
   return k;

@@ -57,7 +57,7 @@ Result<Type> infer_non_max_suppression(InferContext& context, const graph::CallN
   REPOSE_REQUIRE(
       require_equal(context, op, b[1], "the number of boxes", s[2], "that of the scores"));
   const Expr max_output = prim_arg(call, 2, dtypes::index);
-  const Var k = make_var("k");
+  const Var k = make_var("non_max_suppression_count");
   const Expr most = max_output ? most_per_class(max_output, b[1]) : b[1];
   REPOSE_REQUIRE(context.require(le(k, s[0] * s[1] * most), "", {}));
   return tensor_like(*boxes, {k, make_int(3)}, dtypes::int64);  // C4

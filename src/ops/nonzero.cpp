@@ -18,7 +18,7 @@ Expr is_nonzero(const Expr& value) {
 Result<Type> infer_nonzero(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   if (x->rank < 0) return ranked_like(*x, 2, dtypes::int64);  // C1
-  const Var k = make_var("k");
+  const Var k = make_var("nonzero_count");
   if (x->shape) REPOSE_REQUIRE(context.require(le(k, element_count(*x->shape)), "", {}));
   return tensor_like(*x, {make_int(x->rank), k}, dtypes::int64);  // C2
 }

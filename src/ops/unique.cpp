@@ -29,7 +29,7 @@ Result<Type> infer_unique(InferContext& context, const graph::CallNode& call) {
   }
   const std::optional<size_t> axis = unique_axis(call, x->rank);
   const Expr n = axis ? (*x->shape)[*axis] : element_count(*x->shape);
-  const Var k = make_var("k");
+  const Var k = make_var("unique_count");
   REPOSE_REQUIRE(context.require(le(k, n), "", {}));  // C4
   REPOSE_REQUIRE(context.require(le(min(n, make_int(1)), k), "", {}));
   Dims values = axis ? *x->shape : Dims{n};

@@ -105,7 +105,12 @@ Variable GraphFunctionReader::read_binding(const std::string& name, const Node& 
   Value v = values_.read(is_cast ? *value.kids[1] : value);
   if (!v) return nullptr;
   Type type;
+  std::vector<std::string> fresh;
   if (is_cast) {
+    TypeReader::visit_binding_names(*value.kids[2],
+                                    [&](const Node&, const std::string& symbol, VarRole) {
+                                      if (!scopes_.find(symbol)) fresh.push_back(symbol);
+                                    });
     bind_names(*value.kids[2]);
     type = types_.read(*value.kids[2]);
     if (!type) return nullptr;
@@ -113,6 +118,9 @@ Variable GraphFunctionReader::read_binding(const std::string& name, const Node& 
   auto bound = is_cast ? builder_.emit_match_cast(v, type, name, span(at), is_output)
                        : builder_.emit_binding(v, name, span(at), is_output);
   if (!context_.check(bound)) return nullptr;
+  for (const std::string& symbol : fresh) {
+    if (!heed_range(Var(as<VarNode>(scopes_.find(symbol)->symbol)), symbol, at)) return nullptr;
+  }
   if (annotation && !check_annotation(*annotation, (*bound)->type, at)) return nullptr;
   return *bound;
 }
@@ -120,13 +128,14 @@ Variable GraphFunctionReader::read_binding(const std::string& name, const Node& 
 // ---- Annotations
 
 // Symbols that a type has and the text can't name yet get the annotation's unknown names, in order.
-void GraphFunctionReader::name_fresh_symbols(const Node& annotation, const Type& derived) {
+bool GraphFunctionReader::name_fresh_symbols(const Node& annotation, const Type& derived,
+                                             const Position& at) {
   std::vector<std::string> unknown;
   types_.visit_names(annotation, [&](const Node&, const std::string& name) {
     bool seen = std::find(unknown.begin(), unknown.end(), name) != unknown.end();
     if (!scopes_.find(name) && !seen) unknown.push_back(name);
   });
-  if (unknown.empty()) return;
+  if (unknown.empty()) return true;
   std::set<const ExprNode*> named;
   scopes_.visit([&](const std::string&, const Entry& e) {
     if (e.symbol) named.insert(e.symbol.get());
@@ -137,8 +146,11 @@ void GraphFunctionReader::name_fresh_symbols(const Node& annotation, const Type&
     if (named.count(v.get())) continue;
     auto pending = of_results_.find(unknown[next]);
     if (pending != of_results_.end()) results_map_[pending->second.get()] = v;
-    define_symbol(unknown[next++], v);
+    builder_.name_symbol(v, unknown[next]);
+    define_symbol(unknown[next], v);
+    if (!heed_range(v, unknown[next++], at)) return false;
   }
+  return true;
 }
 
 bool GraphFunctionReader::require_equal_dims(const Type& a, const Type& b, const Position& at) {
@@ -168,7 +180,7 @@ bool GraphFunctionReader::require_equal_dims(const Type& a, const Type& b, const
 
 bool GraphFunctionReader::check_annotation(const Node& annotation, const Type& derived,
                                            const Position& at) {
-  name_fresh_symbols(annotation, derived);
+  if (!name_fresh_symbols(annotation, derived, at)) return false;
   Type stated = types_.read(annotation);
   if (!stated) return false;
   if (structural_equal(stated, derived)) return true;

@@ -1,8 +1,11 @@
 // Graph functions: scopes of variables and symbols, signatures, attributes.
 #include "script/read_graph.h"
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 
+#include "ir/function_facts.h"
 #include "script/read_attr.h"
 
 namespace repose::script {
@@ -174,40 +177,41 @@ bool GraphFunctionReader::read_result_type(const Node& annotation, Signature* ou
   return out->result != nullptr;
 }
 
-bool GraphFunctionReader::read_attrs(const Statement& def, Attrs* attrs) {
+bool GraphFunctionReader::read_attrs(const Statement& def, FunctionOptions* options) {
   for (const Statement* s : def.body) {
     if (s->kind != SyntaxKind::expression || callee_name(s->value) != "R.func_attr") continue;
     if (s->value->kids.size() != 2) {
       context_.fail(DiagnosticKind::wrong_arity, s->at, "`R.func_attr` takes one dictionary");
       return false;
     }
-    if (!read_attr_dict(context_, exprs_, *s->value->kids[1], attrs)) return false;
+    options->attrs_span = span(s->at);
+    if (!read_attr_dict(context_, exprs_, *s->value->kids[1], &options->attrs)) return false;
   }
   return true;
 }
 
-// Declared ranges and divisors of symbols.
+// Declared ranges and divisors of the parameters' symbols.
 Facts GraphFunctionReader::read_facts(const Attrs& attrs) {
   Facts facts;
-  auto each = [&](const char* key, const std::function<void(Interval&, int64_t)>& apply) {
-    const Attr* a = attrs.find(key);
-    const AttrDict* dict = a ? a->as_dict() : nullptr;
-    if (!dict) return;
-    for (const auto& [name, value] : *dict) {
-      const std::string* text = name.as_string();
-      const Entry* e = text ? scopes_.find(*text) : nullptr;
-      const auto* v = e ? as<VarNode>(e->symbol) : nullptr;
-      const int64_t* limit = value.as_int();
-      if (!v || !limit) continue;
-      Interval range;
-      apply(range, *limit);
-      facts.restrict(Var(v), range);
+  scopes_.visit([&](const std::string& name, const Entry& e) {
+    if (const auto* v = as<VarNode>(e.symbol)) {
+      facts.restrict(Var(v), declared_range(attrs, name, v->role));
     }
-  };
-  each("tir_var_lower_bound", [](Interval& r, int64_t v) { r.lower = v; });
-  each("tir_var_upper_bound", [](Interval& r, int64_t v) { r.upper = v; });
-  each("tir_var_divisor", [](Interval& r, int64_t v) { r.divisor = v > 0 ? v : 1; });
+  });
   return facts;
+}
+
+// The range that the function's attributes declare of a symbol that its body binds: a check here.
+bool GraphFunctionReader::heed_range(const Var& symbol, const std::string& name,
+                                     const Position& at) {
+  if (!attrs_) return true;
+  const Interval range = declared_range(*attrs_, name, VarRole::value);
+  const bool is_declared =
+      std::any_of(std::begin(range_attributes), std::end(range_attributes),
+                  [&](const char* key) { return symbol_attr(*attrs_, key, name) != nullptr; });
+  if (!is_declared) return true;
+  heeded_.insert(name);
+  return context_.check(builder_.require_range(symbol, range, span(at)));
 }
 
 // ---- Bodies
@@ -236,7 +240,9 @@ bool GraphFunctionReader::read_function_body(const Statement& def, const Signatu
   if (const Node* is_private = decorator_argument(def, "private")) {
     options.is_private = is_private->text == "True";
   }
-  bool ok = read_attrs(def, &options.attrs);
+  bool ok = read_attrs(def, &options);
+  const Attrs* outer_attrs = std::exchange(attrs_, &options.attrs);
+  auto outer_heeded = std::exchange(heeded_, {});
   builder_.begin_function(def.name, signature.params, read_facts(options.attrs), span(def.name_at));
   scopes_.push();
   for (const Variable& p : signature.params) {
@@ -252,6 +258,10 @@ bool GraphFunctionReader::read_function_body(const Statement& def, const Signatu
   if (options.result_type) options.result_type = substitute(options.result_type, results_map_);
   if (!ok) options.result_type = nullptr;
   scopes_.pop();
+  attrs_ = outer_attrs;
+  for (const std::string& name : std::exchange(heeded_, std::move(outer_heeded))) {
+    erase_range(options.attrs, name);
+  }
   auto done = builder_.end_function(result, options);
   if (!done.ok()) {
     if (ok) context_.report(done.errors());

@@ -50,6 +50,8 @@ class GraphFunctionReader : public GraphScope {
   std::set<std::string> declared_;         // symbols that no type has bound yet
   std::map<std::string, Var> of_results_;  // symbols that only return annotations mention
   VarMap results_map_;                     // of those, what stands for them in the body
+  const Attrs* attrs_ = nullptr;           // of the function that is being read
+  std::set<std::string> heeded_;           // symbols inside of it whose declared ranges are checked
   std::set<std::string> outputs_;  // of the dataflow block: what the statement being read binds
 
   Span span(const Position& at) const { return context_.tree.span(at); }
@@ -68,8 +70,9 @@ class GraphFunctionReader : public GraphScope {
   bool read_signature(const Statement& def, Signature* out);
   bool read_params(const Statement& def, Signature* out);
   bool read_result_type(const Node& annotation, Signature* out);
-  bool read_attrs(const Statement& def, Attrs* attrs);
+  bool read_attrs(const Statement& def, FunctionOptions* options);
   Facts read_facts(const Attrs& attrs);
+  bool heed_range(const Var& symbol, const std::string& name, const Position& at);
   bool read_function_body(const Statement& def, const Signature& signature, graph::Value* closure);
   bool read_result(const Statement& def, graph::Value* result);
 
@@ -80,7 +83,7 @@ class GraphFunctionReader : public GraphScope {
   bool read_items(const Statement& s);
   graph::Variable read_binding(const std::string& name, const Node& value, const Node* annotation,
                                const Position& at);
-  void name_fresh_symbols(const Node& annotation, const Type& derived);
+  bool name_fresh_symbols(const Node& annotation, const Type& derived, const Position& at);
   bool check_annotation(const Node& annotation, const Type& derived, const Position& at);
   bool require_equal_dims(const Type& a, const Type& b, const Position& at);
 

@@ -128,7 +128,7 @@ Value GraphFunctionReader::read_if_condition(const Node& node) {
 // A branch's own type may say more than the common one.
 bool GraphFunctionReader::check_branch_annotation(const Branch& branch, const Type& common) {
   if (!branch.annotation) return true;
-  name_fresh_symbols(*branch.annotation, common);
+  if (!name_fresh_symbols(*branch.annotation, common, branch.annotation->at)) return false;
   Type stated = types_.read(*branch.annotation);
   if (!stated) return false;
   const Type& own = branch.result->type;

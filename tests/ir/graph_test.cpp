@@ -1,6 +1,7 @@
 // Graph IR: values, visitors, substitution.
 #include <gtest/gtest.h>
 
+#include "ir/name_symbols.h"
 #include "ir/programs.h"
 #include "ir/structural.h"
 
@@ -70,6 +71,25 @@ TEST_F(GraphTest, SubstituteReplacesUsesOfVariables) {
   EXPECT_EQ(graph::as<graph::CallNode>(next->blocks[0].bindings[0].value)->args[0], other);
   EXPECT_EQ(next->blocks[0].bindings[0].var, y);
   EXPECT_EQ(graph::as<graph::TupleNode>(next->result)->fields[0], other);
+}
+
+TEST_F(GraphTest, SymbolsGetDistinctNames) {
+  Var a = make_var("m"), b = make_var("k"), c = make_var("k");
+  graph::Variable z = make_variable("z", f32({m, a})), w = make_variable("w", f32({b, c}));
+  graph::Function f = function_of({x},
+                                  body_of({Block{false,
+                                                 {{z, call_op("copy", {x}, f32({m, a})), {}, {}},
+                                                  {w, call_op("copy", {z}, f32({b, c})), {}, {}}}}},
+                                          graph::make_tuple({z, w})),
+                                  tuple_type({f32({m, a}), f32({b, c})}));
+  EXPECT_EQ(to_string(name_symbols(f, {})->result_type),
+            to_string(tuple_type({f32({m, make_var("m_1")}), f32({b, make_var("k_1")})})));
+  // Under a wanted name; the result and the value inside of it agree.
+  const graph::Function named = name_symbols(f, {{a.get(), "seq"}, {c.get(), "m"}});
+  EXPECT_EQ(to_string(named->result_type),
+            to_string(tuple_type({f32({m, make_var("seq")}), f32({b, make_var("m_1")})})));
+  EXPECT_EQ(to_string(named->body->result->type), to_string(named->result_type));
+  EXPECT_EQ(name_symbols(named, {}), named);
 }
 
 TEST_F(GraphTest, ALongChainIsNoProblem) {

@@ -1,4 +1,4 @@
-// The verifier on graph functions: each invariant G1 … G14 and M1, violated and kept.
+// The verifier on graph functions: each invariant G1 … G15 and M1, violated and kept.
 #include <gtest/gtest.h>
 
 #include "ir/programs.h"
@@ -363,6 +363,46 @@ TEST_F(VerifyGraph, G14Donations) {
       problems(function_of({w, x}, body_of({}, x), f32({m}), true, attrs)),
       Texts{"`donate`: result 0 has type `R.Tensor((m,), dtype=\"float32\")`, parameter `w` has "
             "`R.Tensor((\"m + 1\",), dtype=\"float32\")`"});
+}
+
+TEST_F(VerifyGraph, G15Attributes) {
+  auto with = [&](const char* key, Attr value) {
+    Attrs attrs;
+    attrs.set(key, std::move(value));
+    return problems({plain({{y, copy(x), {}, {}}})}, y, true, attrs);
+  };
+  auto of_m = [](Attr value) { return Attr(AttrDict{{Attr("m"), std::move(value)}}); };
+  EXPECT_EQ(with("tir_var_lower_bound", of_m(2)), Texts{});
+  EXPECT_EQ(with("tir_var_divisor", of_m(0)),
+            Texts{"`tir_var_divisor` of `m` is 0, expected at least 1"});
+  EXPECT_EQ(with("tir_var_upper_bound", of_m("4")),
+            Texts{"`tir_var_upper_bound` of `m` is no integer"});
+  EXPECT_EQ(with("tir_var_upper_bound", of_m(-1)),
+            Texts{"no value of `m` lies in its declared range"});
+  EXPECT_EQ(with("tir_var_upper_bound", Attr(4)),
+            Texts{"`tir_var_upper_bound` is no dictionary from symbols to integers"});
+  EXPECT_EQ(with("tir_var_upper_bound", Attr(AttrDict{{Attr(1), Attr(4)}})),
+            Texts{"a key of `tir_var_upper_bound` is no name of a symbol"});
+  EXPECT_EQ(with("tir_var_upper_bound", Attr(AttrDict{{Attr("q"), Attr(4)}})),
+            Texts{"`tir_var_upper_bound` names `q`, which is no symbol here; there are `m`"});
+  EXPECT_EQ(with("tir_var_upper_bound", Attr(AttrDict{{Attr("m"), Attr(4)}, {Attr("m"), Attr(5)}})),
+            Texts{"`tir_var_upper_bound` names `m` twice"});
+  EXPECT_EQ(with("symbol_names", of_m("m.0")), Texts{});
+  EXPECT_EQ(with("symbol_names", of_m(3)), Texts{"`symbol_names` of `m` is no string"});
+  EXPECT_EQ(with("input_names", Attr(AttrList{"a"})), Texts{});
+  EXPECT_EQ(with("input_names", Attr(AttrList{"a", "b"})),
+            Texts{"`input_names` has 2 names for the 1 parameters"});
+  EXPECT_EQ(with("output_names", Attr(AttrList{3})), Texts{"`output_names` is no list of strings"});
+  EXPECT_EQ(with("relax.force_pure", Attr(true)), Texts{});
+  EXPECT_EQ(with("relax.force_pure", Attr(3)), Texts{"`relax.force_pure` is no bool"});
+}
+
+TEST_F(VerifyGraph, G15NamesOfSymbolsAreDistinct) {
+  Variable w = make_variable("w", f32({n}));
+  Attrs attrs;
+  attrs.set("symbol_names", Attr(AttrDict{{Attr("m"), Attr("a")}, {Attr("n"), Attr("a")}}));
+  EXPECT_EQ(problems(function_of({x, w}, body_of({}, x), f32({m}), true, attrs)),
+            Texts{"`symbol_names` calls both `m` and `n` `a`"});
 }
 
 TEST_F(VerifyGraph, EveryViolationHasASpan) {

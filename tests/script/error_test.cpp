@@ -50,6 +50,16 @@ TEST(Errors, HaveTheirKinds) {
   EXPECT_EQ(errors_of(graph("    return t[5]\n")).at(0).kind, DiagnosticKind::bad_argument);
 }
 
+TEST(Errors, FunctionAttributes) {
+  expect_error(graph("    R.func_attr({\"tir_var_divisor\": {\"n\": 0}})\n    return x\n"), 3, 5,
+               "`tir_var_divisor` of `n` is 0, expected at least 1");
+  expect_error(graph("    R.func_attr({\"tir_var_lower_bound\": {\"n\": 9}, "
+                     "\"tir_var_upper_bound\": {\"n\": 3}})\n    return x\n"),
+               3, 5, "no value of `n` lies in its declared range");
+  expect_error(graph("    R.func_attr({\"relax.force_pure\": 3})\n    return x\n"), 3, 5,
+               "`relax.force_pure` is no bool");
+}
+
 TEST(Errors, Files) {
   for (const Case& c : std::initializer_list<Case>{
            {"x = 3\n", 1, 1, "expected a module or a function"},

@@ -31,6 +31,7 @@ class Rebuilder {
   Result<Value> function(const std::string& name, const graph::Function& f) {
     builder_.begin_function(name, f->params, declared_facts(f), f->span);
     REPOSE_TRY(result, body(f->body));
+    builder_.set_span({});
     FunctionOptions options;
     options.result_type = substitute(f->result_type, symbols_);
     options.is_pure = f->is_pure;
@@ -55,6 +56,7 @@ class Rebuilder {
   }
 
   Result<void> binding(const graph::Binding& b) {
+    builder_.set_span(b.span);
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       builder_.begin_if(map(choice->condition), b.span);
       REPOSE_TRY(then_result, body(choice->then_body));
@@ -113,12 +115,13 @@ class Rebuilder {
     return {};
   }
 
-  // Symbols that were fresh in the old function are whatever stands there now.
+  // Symbols that were fresh in the old function are whatever stands there now, under their name.
   void match_symbols(const Type& old, const Type& now) {
     auto match = [&](const Dims& a, const Dims& b) {
       for (size_t i = 0; i < a.size() && i < b.size(); ++i) {
         const auto* v = as<VarNode>(a[i]);
-        if (v && a[i] != b[i]) symbols_.emplace(v, b[i]);
+        if (!v || a[i] == b[i] || !symbols_.emplace(v, b[i]).second) continue;
+        if (const auto* now = as<VarNode>(b[i])) builder_.name_symbol(Var(now), v->name);
       }
     };
     if (const auto *a = as<TensorTypeNode>(old), *b = as<TensorTypeNode>(now); a && b) {

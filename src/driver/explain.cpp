@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "driver/known_facts.h"
 #include "host/interface.h"
 #include "ir/function_facts.h"
 #include "passes/graph/inline_functions.h"
@@ -34,22 +35,8 @@ struct Place {
 struct Knowledge {
   Module module;
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
-  Facts facts;
+  KnownFacts facts;
 };
-
-// Declared ranges, and what the checks and casts outside of branches make sure of.
-Facts facts_at_end(const graph::Function& f) {
-  Facts facts = declared_facts(f);
-  graph::visit_bindings(f->body, false, [&](const graph::Binding& b) {
-    if (const Expr condition = check_condition(b.value)) facts.assume(condition);
-    const auto *want = as<TensorTypeNode>(b.cast), *have = as<TensorTypeNode>(b.value->type);
-    if (!want || !have || !want->shape || !have->shape) return;
-    for (size_t i = 0; i < want->shape->size() && i < have->shape->size(); ++i) {
-      facts.assume(eq((*want->shape)[i], (*have->shape)[i]));
-    }
-  });
-  return facts;
-}
 
 // The module with calls of its functions inlined, and what is known of the values of `function`.
 Result<Knowledge> learn(const Module& module, const OpTable& ops, const std::string& function) {
@@ -65,7 +52,7 @@ Result<Knowledge> learn(const Module& module, const OpTable& ops, const std::str
   };
   REPOSE_TRY(rebuilt, rebuild_functions(flat, ops, visit));
   known.module = std::move(rebuilt);
-  known.facts = facts_at_end(known.module.graph_function(function));
+  known.facts = facts_at_end(known.module.graph_function(function), known.elements, known.module);
   return known;
 }
 
@@ -210,7 +197,8 @@ class Explainer {
 
   // Where a symbol is bound, its range, other names for it, and conditions known of it.
   Derivation about_symbol(const Var& v) {
-    Derivation d{fmt::format("symbol `{}`: {}", text(v), range_text(known_.facts.range_of(v))), {}};
+    Derivation d{
+        fmt::format("symbol `{}`: {}", text(v), range_text(known_.facts.at_end.range_of(v))), {}};
     for (const SymbolInfo& s : interface_.symbols) {
       if (s.symbol.get() != v.get()) continue;
       d.from.push_back({fmt::format("bound by dimension {} of input `{}`", s.axis,
@@ -243,16 +231,50 @@ class Explainer {
     }
   }
 
+  // Which steps narrowed the range, what they and operators make sure of.
   void add_conditions(const Var& v, Derivation& d) const {
     size_t n = 0;
-    for (const Expr& c : known_.facts.conditions()) {
-      if (!uses_var(c, v) || n == max_known_facts) continue;
-      ++n;
-      d.from.push_back({fmt::format("known: {}", text(c)), {}});
+    for (const FactSource& source : known_.facts.sources) {
+      for (const auto& [symbol, range] : source.ranges) {
+        if (symbol != v || n++ >= max_known_facts) continue;
+        d.from.push_back({fmt::format("{}: {} makes sure of {}", range_text(range),
+                                      source_name(*source.binding), text(source.condition)),
+                          {}});
+      }
     }
-    for (const auto& [var, value] : known_.facts.equalities()) {
-      if (var == v.get()) d.from.push_back({fmt::format("known: it equals {}", text(value)), {}});
+    n = 0;
+    for (const Expr& c : known_.facts.at_end.conditions()) {
+      if (!uses_var(c, v) || n++ >= max_known_facts) continue;
+      d.from.push_back({fmt::format("known: {}{}", text(c), from_source(c)), {}});
     }
+    for (const auto& [var, value] : known_.facts.at_end.equalities()) {
+      if (var != v.get()) continue;
+      const std::string source = from_source(eq(v, value));
+      d.from.push_back({fmt::format("known: it equals {}{}", text(value), source), {}});
+    }
+  }
+
+  std::string from_source(const Expr& condition) const {
+    for (const FactSource& source : known_.facts.sources) {
+      for (const Expr& learned : source.learned) {
+        if (structural_equal(learned, condition)) return ", by " + source_name(*source.binding);
+      }
+    }
+    return "";
+  }
+
+  // A check is named by the operator that its message begins with.
+  std::string source_name(const graph::Binding& b) const {
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (!is_check(b.value)) return b.cast ? fmt::format("match_cast{}", place(b)) : step_name(b);
+    const std::string message = call->attrs.get_string("message");
+    const size_t end = message.find('`', 1);
+    const bool names_operator = message.starts_with('`') && end != std::string::npos;
+    return (names_operator ? message.substr(0, end + 1) : "a check") + place(b);
+  }
+
+  static std::string place(const graph::Binding& b) {
+    return b.span ? fmt::format(" ({})", b.span.to_string()) : "";
   }
 
   // The binding whose type introduces a symbol; null for those of parameters.
@@ -294,7 +316,7 @@ class Explainer {
     } else if (b.value->kind == graph::ValueKind::if_) {
       what = "`if`";
     }
-    return b.span ? fmt::format("{} ({})", what, b.span.to_string()) : what;
+    return what + place(b);
   }
 
   void places_of(const Value& v, std::vector<Place>& out) const {
@@ -379,6 +401,8 @@ class Explainer {
       name = "a constant";
     } else if (p.value->kind == graph::ValueKind::shape) {
       name = "a shape";
+    } else if (p.value->kind == graph::ValueKind::prim_value) {
+      return "a scalar";
     }
     switch (p.kind) {
       case Place::Kind::dimension:

@@ -41,7 +41,8 @@ std::vector<int64_t> samples_of(const Interval& range, const std::vector<int64_t
     for (int64_t k = 0; k < near; ++k) add(range.lower, k);
     for (int64_t k = 1; k < 3; ++k) add(range.lower, k, range.divisor);
   }
-  for (int64_t v : {2, 3, 1, 0, 5, 7, 8, 16, 64, -1}) add(range.remainder, v, range.divisor);
+  for (int64_t v : {2, 3, 1, 0, -1, -2, 5, 7, 8, 16, 64, -3})
+    add(range.remainder, v, range.divisor);
   for (int64_t c : constants) {
     for (int64_t step : {-1, 0, 1}) add(c, step);
   }
@@ -207,7 +208,11 @@ class CheckList {
     } else if (b.cast) {
       match_cast(place, b);
     } else if (const Expr condition = check_condition(b.value)) {
-      add(place, condition);
+      if (is_promise(b.value)) {
+        facts_.assume(condition);
+      } else {
+        add(place, condition);
+      }
     }
   }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "driver/pipeline.h"
+#include "ir/function_facts.h"
 #include "ops/ops.h"
 #include "script/parser.h"
 
@@ -189,6 +190,107 @@ def main(x: R.Tensor(("n",), "float32"), y: R.Tensor(("k",), "float32")):
   ASSERT_EQ(checks.size(), 4u);
   EXPECT_EQ(checks[2].reason.substr(0, 16), "fails for n = 2") << checks[2].reason;
   EXPECT_EQ(checks[3].reason, "follows from what is checked before");
+}
+
+TEST(Explain, SaysWhereARangeComesFrom) {
+  const Module module = parse(R"(
+@R.function
+def main(x: R.Tensor(("n",), "float32"), y: R.Tensor(("b", "a"), "float32")):
+    with R.dataflow():
+        z = R.strided_slice(x, R.shape([0]), R.shape([512]), axes=[0])
+        w = R.add(x, z)
+        r = R.reshape(y, R.shape(["b", "a // 8", 8]))
+        R.output(w, r)
+    return (w, r)
+)");
+  const std::string n = why(module, "n");
+  EXPECT_NE(n.find("0..512: `add` (test.relax:6:9) makes sure of n == T.min(n, 512)"),
+            std::string::npos)
+      << n;
+}
+
+TEST(Explain, SaysHowLargeASizeFromDataIs) {
+  const Module module = parse(R"(
+@R.function
+def main(x: R.Tensor(("m", "n"), "float32")):
+    y = R.nonzero(x)
+    return y
+)");
+  const std::string text = why(module, "nonzero_count");
+  EXPECT_NE(text.find("known: nonzero_count <= m * n, by `nonzero` (test.relax:4:5)"),
+            std::string::npos)
+      << text;
+}
+
+TEST(Explain, AScalarOperandIsCalledSo) {
+  const std::string text = why(parse(R"(
+@R.function
+def main(k: R.Prim(value="k"), x: R.Tensor(("n",), "float32")):
+    y = R.zeros(R.shape([k + 1]), dtype="float32")
+    return y
+)"),
+                               "0:0");
+  EXPECT_EQ(text.find("a value"), std::string::npos) << text;
+}
+
+TEST(Explain, TwoSymbolsAreNotCalledTheSame) {
+  const Module module = parse(R"(
+@R.function
+def main(p: R.Tensor((), "bool"), x: R.Tensor(("c", "d"), "float32")):
+    if p:
+        o = R.concat((x, x), axis=0)
+    else:
+        o = R.exp(x)
+    k = T.int64()
+    y: R.Tensor((2, k), "int64") = R.nonzero(x)
+    z = R.nonzero(o)
+    return (o, y, z)
+)");
+  const char* wanted =
+      "R.Tuple(R.Tensor((d_1, d), dtype=\"float32\"), R.Tensor((2, k), dtype=\"int64\"), "
+      "R.Tensor((2, nonzero_count), dtype=\"int64\"))";
+  EXPECT_EQ(to_string(module.graph_function("main")->result_type), wanted);
+  auto lowered = run_pipeline(module, standard_ops(), {});
+  ASSERT_TRUE(lowered.ok()) << to_string(lowered.errors());
+  EXPECT_EQ(to_string(lowered->graph_function("main")->result_type), wanted);
+}
+
+TEST(RunTimeChecks, WhatAnOperatorGuaranteesIsNone) {
+  auto lowered = run_pipeline(parse(R"(
+@R.function
+def main(x: R.Tensor(("m", "n"), "float32")):
+    y = R.nonzero(x)
+    return y
+)"),
+                              standard_ops(), {});
+  ASSERT_TRUE(lowered.ok()) << to_string(lowered.errors());
+  const graph::Function f = lowered->graph_function("main");
+  auto checks = run_time_checks("main", f);
+  ASSERT_TRUE(checks.ok());
+  EXPECT_TRUE(checks->empty());
+  // It is there, with its place, under one name.
+  bool is_there = false;
+  graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
+    if (!is_promise(b.value)) return;
+    is_there = true;
+    EXPECT_EQ(b.span.to_string(), "test.relax:4:5");
+  });
+  EXPECT_TRUE(is_there);
+  EXPECT_EQ(to_string(f->result_type), "R.Tensor((2, nonzero_count), dtype=\"int64\")");
+}
+
+TEST(RunTimeChecks, NegativeValuesAreTried) {
+  const auto checks = checks_of(R"(
+@R.function
+def main(x: R.Tensor((2,), "int64")):
+    k = T.int64()
+    s = R.match_cast(R.tensor_to_shape(x), R.Shape([k, 8]))
+    R.check(R.prim_value(k >= -1), message="")
+    return x
+)");
+  ASSERT_FALSE(checks.empty());
+  EXPECT_EQ(checks.back().condition, "0 <= k + 1");
+  EXPECT_EQ(checks.back().reason, "fails for k = -2");
 }
 
 TEST(Explain, FunctionsThatALoopCallsStay) {

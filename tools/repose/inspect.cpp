@@ -147,7 +147,7 @@ Result<void> print_checks(const Options& o) {
     print_json(list);
     return {};
   }
-  std::printf("%zu checks at run time\n", checks.size());
+  std::printf("%zu %s at run time\n", checks.size(), checks.size() == 1 ? "check" : "checks");
   for (const RunTimeCheck& c : checks) {
     print_out(fmt::format("  {}\n    {}\n    {}\n", c.place, c.condition, c.reason));
   }

@@ -17,9 +17,15 @@ std::string name_at(const Attrs& attrs, const char* key, size_t i, std::string o
 }
 
 Diagnostic not_native(const graph::Function& f, const std::string& what, const Type& type) {
+  const auto* t = as<TensorTypeNode>(type);
+  const char* missing = !t            ? "it is no tensor"
+                        : t->rank < 0 ? "its rank isn't known"
+                        : !t->shape   ? "its dimensions aren't known (`R.match_cast` names them)"
+                                      : "its dtype isn't known";
   return error(DiagnosticKind::unsupported_feature, f->span,
-               "{} has type `{}`; compiled functions take and give tensors of known rank", what,
-               to_string(type));
+               "{} has type `{}`; compiled functions take and give tensors whose dimensions and "
+               "dtype are known: {}",
+               what, to_string(type), missing);
 }
 
 void collect_results(const Type& t, std::vector<Type>& out) {
@@ -41,7 +47,10 @@ Expr range_condition(const SymbolInfo& s) {
 std::string dim_text(const Expr& e, const std::vector<SymbolInfo>& symbols) {
   VarMap names;
   for (const SymbolInfo& s : symbols) {
-    names.emplace(s.symbol.get(), make_var(s.name, s.symbol->dtype, s.symbol->role));
+    // A name that is a formula stays one thing inside of another formula.
+    const bool is_formula = s.name.find_first_of("+-*/% ") != std::string::npos;
+    const std::string name = is_formula && e != s.symbol ? "(" + s.name + ")" : s.name;
+    names.emplace(s.symbol.get(), make_var(name, s.symbol->dtype, s.symbol->role));
   }
   return to_string(substitute(e, names));
 }

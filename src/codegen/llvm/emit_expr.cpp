@@ -16,6 +16,16 @@ bool is_host(Mode mode) {
 constexpr const char* overflow_message = "a size does not fit in 64 bits";
 constexpr const char* zero_message = "a size is divided by zero";
 
+// `what`, and which size it is about.
+std::string size_message(const char* what, const Expr& size) {
+  constexpr size_t most_chars = 200;
+  std::string text = to_string(size);
+  if (text.size() > most_chars) text = text.substr(0, most_chars) + "…";
+  std::string message = fmt::format("{}: `{}`", what, text);
+  std::erase_if(message, [](char c) { return c == '{' || c == '}'; });  // not to be filled in
+  return message;
+}
+
 }  // namespace
 
 // Shared nodes are emitted once for each statement (expressions are graphs: an expanded exp uses
@@ -124,11 +134,13 @@ Value* FunctionEmitter::emit_checked(const Expr& e) {
     case ExprKind::floor_mod: {
       int64_t divisor = 0;
       bool known = as_const_int(e->args[1], &divisor) && divisor != 0;
-      if (!known) fail_if(b_.CreateICmpEQ(b, b_.getInt64(0)), REPOSE_RT_REFUSED, zero_message, {});
+      if (!known)
+        fail_if(b_.CreateICmpEQ(b, b_.getInt64(0)), REPOSE_RT_REFUSED,
+                size_message(zero_message, e), {});
       if (!known || divisor == -1) {
         Value* lowest = b_.CreateICmpEQ(a, b_.getInt64(static_cast<uint64_t>(INT64_MIN)));
         Value* overflows = b_.CreateAnd(lowest, b_.CreateICmpEQ(b, b_.getInt64(~uint64_t{0})));
-        fail_if(overflows, REPOSE_RT_OVERFLOW, overflow_message, {});
+        fail_if(overflows, REPOSE_RT_OVERFLOW, size_message(overflow_message, e), {});
       }
       return arithmetic_.binary(e->kind, e->dtype, a, b);
     }
@@ -136,7 +148,8 @@ Value* FunctionEmitter::emit_checked(const Expr& e) {
       return arithmetic_.binary(e->kind, e->dtype, a, b);
   }
   Value* pair = b_.CreateBinaryIntrinsic(id, a, b);
-  fail_if(b_.CreateExtractValue(pair, 1), REPOSE_RT_OVERFLOW, overflow_message, {});
+  fail_if(b_.CreateExtractValue(pair, 1), REPOSE_RT_OVERFLOW, size_message(overflow_message, e),
+          {});
   return b_.CreateExtractValue(pair, 0);
 }
 

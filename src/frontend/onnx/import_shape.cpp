@@ -68,6 +68,16 @@ Expr exact_quotient(const Dims& total, const Dims& known, const Facts& facts) {
   return simplify(floor_div(a.product(), divisor), facts);
 }
 
+// Dimension `i` of the new shape is what is left, if `asked` is -1: a quotient, whose divisor the
+// other dimensions are (those that don't cancel).
+Result<void> require_divisor(NodeContext& c, size_t i, const Expr& asked, const Expr& divisor) {
+  return c.require(logical_or(ne(asked, make_int(-1)), ne(divisor, make_int(0))),
+                   fmt::format("dimension {} of the new shape is {{0}}, but there is no such size "
+                               "where the other dimensions make {{1}} elements",
+                               i),
+                   {asked, divisor});
+}
+
 // The dimensions that Reshape's operand `shape` asks for. 0 copies a dimension of x (unless
 // `allow_zero`), -1 is what is left. An element that is known to be a dimension is taken as it is,
 // also where it is 0 when the model runs.
@@ -98,18 +108,25 @@ Result<Dims> reshape_target(NodeContext& c, const Dims& x, const std::vector<Exp
   if (open.size() > 1) {
     return c.fail(DiagnosticKind::bad_argument, "`shape` has more than one -1");
   }
+  const Dims given = target;
   auto without = [&](size_t i) {
-    Dims others = target;
+    Dims others = given;
     others.erase(others.begin() + static_cast<int64_t>(i));
     return others;
   };
   if (open.size() == 1) {
-    target[open[0]] = exact_quotient(x, without(open[0]), c.facts());
+    const Expr left = exact_quotient(x, without(open[0]), c.facts());
+    if (left->kind == ExprKind::floor_div) {
+      auto ok = require_divisor(c, open[0], elements[open[0]], left->args[1]);
+      if (!ok.ok()) return ok.errors();
+    }
+    target[open[0]] = left;
   } else {
-    const Dims given = target;
     for (size_t i : maybe) {
-      const Expr left =
-          floor_div(product(x, 0, x.size()), product(without(i), 0, given.size() - 1));
+      const Expr others = product(without(i), 0, given.size() - 1);
+      const Expr left = floor_div(product(x, 0, x.size()), others);
+      auto ok = require_divisor(c, i, elements[i], others);
+      if (!ok.ok()) return ok.errors();
       target[i] = make_select(eq(elements[i], make_int(-1)), left, given[i]);
     }
   }

@@ -192,6 +192,7 @@ void ModuleBuilder::end_function(std::vector<Value> results, std::vector<std::st
     s.errors.push_back(error(DiagnosticKind::wrong_arity, span_of(here),
                              "{} names for the {} results of `{}`", names.size(), num_results,
                              s.function));
+    names.clear();
   }
   complete = complete && result;
   // An incomplete function ends too, so that the next one can begin.

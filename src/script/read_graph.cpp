@@ -129,7 +129,25 @@ bool GraphFunctionReader::read_signature(const Statement& def, Signature* out) {
   }
   if (const Node* pure = decorator_argument(def, "pure")) out->pure = pure->text != "False";
   bool ok = read_params(def, out);
-  return (!def.returns || read_result_type(*def.returns, out)) && ok;
+  return (!def.returns || read_result_type(def, out)) && ok;
+}
+
+// What the names stand for that statements bind: by the first of each.
+void GraphFunctionReader::find_roles(const std::vector<Statement*>& body,
+                                     std::map<std::string, VarRole>& roles) {
+  auto add = [&](const Node& annotation) {
+    TypeReader::visit_binding_names(annotation, [&](const Node&, const std::string& name,
+                                                    VarRole role) { roles.emplace(name, role); });
+  };
+  for (const Statement* s : body) {
+    if (s->kind == SyntaxKind::function) continue;  // its symbols are its own
+    if (s->annotation) add(*s->annotation);
+    if (s->value && callee_name(s->value) == "R.match_cast" && s->value->kids.size() > 2) {
+      add(*s->value->kids[2]);
+    }
+    find_roles(s->body, roles);
+    find_roles(s->orelse, roles);
+  }
 }
 
 bool GraphFunctionReader::read_params(const Statement& def, Signature* out) {
@@ -163,14 +181,19 @@ bool GraphFunctionReader::read_params(const Statement& def, Signature* out) {
 }
 
 // A return type may mention symbols that only a call binds.
-bool GraphFunctionReader::read_result_type(const Node& annotation, Signature* out) {
+bool GraphFunctionReader::read_result_type(const Statement& def, Signature* out) {
+  const Node& annotation = *def.returns;
+  std::map<std::string, VarRole> roles;
+  find_roles(def.body, roles);
   TypeReader::visit_binding_names(annotation,
                                   [&](const Node&, const std::string& name, VarRole role) {
-                                    if (!scopes_.find(name)) result_symbol(name, role);
+                                    if (scopes_.find(name)) return;
+                                    result_symbol(name, roles.emplace(name, role).first->second);
                                   });
   scopes_.push();
   types_.visit_names(annotation, [&](const Node&, const std::string& name) {
-    if (!scopes_.find(name)) define_symbol(name, result_symbol(name, VarRole::dimension));
+    const VarRole role = roles.emplace(name, VarRole::dimension).first->second;
+    if (!scopes_.find(name)) define_symbol(name, result_symbol(name, role));
   });
   out->result = types_.read(annotation);
   scopes_.pop();

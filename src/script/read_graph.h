@@ -69,7 +69,8 @@ class GraphFunctionReader : public GraphScope {
   Var result_symbol(const std::string& name, VarRole role);
   bool read_signature(const Statement& def, Signature* out);
   bool read_params(const Statement& def, Signature* out);
-  bool read_result_type(const Node& annotation, Signature* out);
+  void find_roles(const std::vector<Statement*>& body, std::map<std::string, VarRole>& roles);
+  bool read_result_type(const Statement& def, Signature* out);
   bool read_attrs(const Statement& def, FunctionOptions* options);
   Facts read_facts(const Attrs& attrs);
   bool heed_range(const Var& symbol, const std::string& name, const Position& at);

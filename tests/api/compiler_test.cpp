@@ -204,5 +204,40 @@ TEST(Parse, TellsErrors) {
   EXPECT_EQ(module.errors()[0].span.to_string(), "a:3:12");
 }
 
+// What a symbol of the result stands for is known from where the body binds it.
+TEST(Text, ASignedSymbolInTheResult) {
+  auto module = parse(R"(
+@R.function
+def main(x: R.Tensor(("n",), "float32"), t: R.Tensor((1,), "int64")):
+    n, e = T.int64(), T.int64()
+    u = R.match_cast(R.tensor_to_shape(t), R.Shape([e]))
+    y = R.strided_slice(x, R.shape([0]), R.shape([e]), axes=[0])
+    return y
+)",
+                      "slice");
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  const std::string text = print(*module);
+  EXPECT_NE(text.find("+ 1 <= 0"), std::string::npos) << text;  // counts from the end where e < 0
+  auto again = parse(text, "printed");
+  ASSERT_TRUE(again.ok()) << to_string(again.errors());
+  EXPECT_EQ(print(*again), text);
+}
+
+// The range of a symbol that the body binds is checked there.
+TEST(ModuleBuilder, RangesOfSymbolsInside) {
+  ModuleBuilder b;
+  Var n = b.symbol("n"), k = b.symbol("k", {.lower = 2, .upper = 4, .divisor = 2});
+  b.begin_function("main");
+  Value x = b.input("x", {n}, dtypes::float32);
+  Value y = b.match_cast(x, {k}, dtypes::float32);
+  b.end_function({b.emit("exp", {y})});
+  auto module = b.finish();
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  for (const int64_t size : {2, 3, 4, 6}) {
+    const std::vector<float> ones(static_cast<size_t>(size), 1);
+    EXPECT_EQ(run(*module, {array_of<float>({size}, ones)}).ok(), size == 2 || size == 4) << size;
+  }
+}
+
 }  // namespace
 }  // namespace repose

@@ -9,11 +9,14 @@
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
 #include "script/parser.h"
+#include "support/slow_build.h"
 
 namespace repose {
 namespace {
 
 using graph::Value;
+
+constexpr double slowness = is_slow_build ? 20 : 1;  // of clocks
 
 // Kernels one after another, each a program of its own.
 class Kernels {
@@ -87,8 +90,8 @@ double seconds_to_plan(const graph::Function& f, const Module& module) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// The target is 1 s on an idle machine; the test allows for a busy one.
-TEST(LargePlan, FiveThousandKernelsTakeSeconds) {
+// A fifth of that on an idle machine.
+TEST(LargePlan, FiveThousandKernelsTakeLessThanASecond) {
   const Layers model(625);
   ASSERT_EQ(model.num_kernels, 5000);
   const auto start = std::chrono::steady_clock::now();
@@ -102,7 +105,7 @@ TEST(LargePlan, FiveThousandKernelsTakeSeconds) {
   RecordProperty("order_ms", ms(start, middle));
   RecordProperty("plan_ms", ms(middle, end));
   std::printf("order %d ms, plan %d ms\n", ms(start, middle), ms(middle, end));
-  EXPECT_LT(ms(start, end), 5000);
+  EXPECT_LT(ms(start, end), 1000 * slowness);
   EXPECT_LE(to_string(plan.regions[0].bytes).size(), 400U) << to_string(plan.regions[0].bytes);
 }
 
@@ -116,7 +119,7 @@ TEST(LargePlan, OneBlockOfAllKernels) {
   now = kernels.call({now}, type);
   const double seconds = seconds_to_plan(kernels.function(x, now), kernels.module);
   std::printf("%.2f s\n", seconds);
-  EXPECT_LT(seconds, 10);
+  EXPECT_LT(seconds, 5 * slowness);
 }
 
 // Merges that may cost memory are tried at every sample.
@@ -135,7 +138,7 @@ TEST(LargePlan, ManyConcatenations) {
   }
   const double seconds = seconds_to_plan(kernels.function(x, now), kernels.module);
   std::printf("%.2f s\n", seconds);
-  EXPECT_LT(seconds, 10);
+  EXPECT_LT(seconds, 5 * slowness);
 }
 
 // A thousand choices one after the other, each with two kernels and constants of its own.
@@ -157,7 +160,7 @@ TEST(LargePlan, ManyBranches) {
   const Module module = expose_symbols(*lowered);
   const double seconds = seconds_to_plan(module.graph_function("main"), module);
   std::printf("%.2f s\n", seconds);
-  EXPECT_LT(seconds, 5);
+  EXPECT_LT(seconds, 5 * slowness);
 }
 
 TEST(LargePlan, DepthDoesNotCost) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "expr/interval.h"
 #include "ir/function_facts.h"
@@ -94,7 +95,7 @@ class AttributeVerifier {
     each_symbol(key, "integers", [&](const std::string& symbol, const Attr& value) {
       if (!value.as_int()) {
         report(DiagnosticKind::bad_attribute, "`{}` of `{}` is no integer", key, symbol);
-      } else if (key == range_attributes[2] && *value.as_int() < 1) {
+      } else if (std::string_view(key) == range_attributes[2] && *value.as_int() < 1) {
         report(DiagnosticKind::bad_range, "`{}` of `{}` is {}, expected at least 1", key, symbol,
                *value.as_int());
       }

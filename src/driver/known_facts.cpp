@@ -65,17 +65,9 @@ class FactLog {
     if (const Expr condition = check_condition(b.value)) {
       learn(b, condition);
     } else if (b.cast) {
-      cast(b);
+      for (const Expr& equality : cast_equalities(b)) learn(b, equality);
     } else if (binds) {
       promises(b);
-    }
-  }
-
-  void cast(const graph::Binding& b) {
-    const auto *want = as<TensorTypeNode>(b.cast), *have = as<TensorTypeNode>(b.value->type);
-    if (!want || !have || !want->shape || !have->shape) return;
-    for (size_t i = 0; i < want->shape->size() && i < have->shape->size(); ++i) {
-      learn(b, eq((*want->shape)[i], (*have->shape)[i]));
     }
   }
 

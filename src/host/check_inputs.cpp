@@ -60,13 +60,6 @@ void check_strides(Statements& out, const FunctionInterface& interface, size_t i
   }
 }
 
-const SymbolInfo* find_symbol(const FunctionInterface& interface, const Var& v) {
-  for (const SymbolInfo& s : interface.symbols) {
-    if (s.symbol == v) return &s;
-  }
-  return nullptr;
-}
-
 // The condition that a check requires, and behind it the values of its message.
 std::vector<Expr> operands(const graph::Binding& check) {
   std::vector<Expr> list;
@@ -99,12 +92,19 @@ void check_inputs(Statements& out, const FunctionInterface& interface) {
   for (size_t i = 0; i < interface.inputs.size(); ++i) check_strides(out, interface, i);
 }
 
+const SymbolInfo* find_symbol(const FunctionInterface& interface, const VarNode* v) {
+  for (const SymbolInfo& s : interface.symbols) {
+    if (s.symbol.get() == v) return &s;
+  }
+  return nullptr;
+}
+
 std::vector<graph::Binding> entry_checks(const FunctionInterface& interface,
                                          const graph::Function& f) {
   auto is_known = [&](const Expr& e) {
     const std::vector<Var> symbols = free_vars(e);
     return std::all_of(symbols.begin(), symbols.end(),
-                       [&](const Var& v) { return find_symbol(interface, v) != nullptr; });
+                       [&](const Var& v) { return find_symbol(interface, v.get()) != nullptr; });
   };
   std::vector<graph::Binding> checks;
   for (const graph::Block& block : f->body->blocks) {
@@ -124,7 +124,7 @@ void add_check(Statements& out, const FunctionInterface& interface, const graph:
   std::string place = b.span ? "in " + escaped(place_text(b.span)) : "";
   std::string message = graph::as<graph::CallNode>(b.value)->attrs.get_string("message");
   for (const Var& v : free_vars(condition)) {
-    const SymbolInfo* s = find_symbol(interface, v);
+    const SymbolInfo* s = find_symbol(interface, v.get());
     if (!s) continue;
     place +=
         fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s->name), values.size());

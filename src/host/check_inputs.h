@@ -14,6 +14,9 @@ void check_inputs(Statements& out, const FunctionInterface& interface);
 // Checks the declared range of a symbol that is bound; `what` names it in the message.
 void check_range(Statements& out, const SymbolInfo& s, const std::string& what);
 
+// The symbol of the interface; null where `v` is none of them.
+const SymbolInfo* find_symbol(const FunctionInterface& interface, const VarNode* v);
+
 // The checks at the head of a function that its symbols alone decide: declared ranges of sums, and
 // what operators need of dimensions.
 std::vector<graph::Binding> entry_checks(const FunctionInterface& interface,

@@ -384,13 +384,7 @@ class HostLowering {
     }
   }
 
-  const SymbolInfo* parameter_symbol(const VarNode* v) const {
-    for (const SymbolInfo& s : interface_.symbols) {
-      if (s.symbol.get() == v) return &s;
-    }
-    return nullptr;
-  }
-  bool is_parameter_symbol(const VarNode* v) const { return parameter_symbol(v) != nullptr; }
+  bool is_parameter_symbol(const VarNode* v) const { return find_symbol(interface_, v) != nullptr; }
 
   // Branches leave handles of their results, and dimensions that only they know, in cells.
   void lower_if(const graph::Binding& b, const graph::IfNode& choice) {

@@ -34,6 +34,16 @@ Expr check_condition(const graph::Value& v) {
   return type ? type->value : nullptr;
 }
 
+std::vector<Expr> cast_equalities(const graph::Binding& b) {
+  std::vector<Expr> result;
+  const auto *want = as<TensorTypeNode>(b.cast), *have = as<TensorTypeNode>(b.value->type);
+  if (!want || !have || !want->shape || !have->shape) return result;
+  for (size_t i = 0; i < want->shape->size() && i < have->shape->size(); ++i) {
+    result.push_back(eq((*want->shape)[i], (*have->shape)[i]));
+  }
+  return result;
+}
+
 bool is_promise(const graph::Value& v) {
   return is_check(v) && graph::as<graph::CallNode>(v)->attrs.get_bool("guaranteed");
 }

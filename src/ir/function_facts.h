@@ -14,7 +14,9 @@ bool is_pure_call(const graph::CallNode& call);
 // no such call or if its condition is no known expression.
 bool is_check(const graph::Value& v);
 Expr check_condition(const graph::Value& v);
-// Whether it only states what an operator guarantees, so that it never fails.
+// What a match_cast of tensors says: each dimension equals that of the value. Empty for others.
+std::vector<Expr> cast_equalities(const graph::Binding& b);
+// Whether a check only states what an operator guarantees, so that it never fails.
 bool is_promise(const graph::Value& v);
 
 // The attributes that declare ranges: dictionaries from symbol names to integers.

@@ -20,7 +20,9 @@ void SizeLimits::add_body(const graph::Body& body, int end) {
       if (const Expr condition = check_condition(b.value)) {
         add_relation(position, end, canonical(condition));
       }
-      if (b.cast) add_equal_dims(position, end, b.cast, b.value->type);
+      for (const Expr& equality : cast_equalities(b)) {
+        add_relation(position, end, canonical(equality));
+      }
     }
   }
 }
@@ -49,14 +51,6 @@ void SizeLimits::add_relation(int begin, int end, const Expr& condition) {
   } else if (condition->kind == ExprKind::le || condition->kind == ExprKind::eq) {
     relations_.push_back(
         {begin, end, condition->kind == ExprKind::eq, condition->args[0], condition->args[1]});
-  }
-}
-
-void SizeLimits::add_equal_dims(int begin, int end, const Type& a, const Type& b) {
-  const auto *x = as<TensorTypeNode>(a), *y = as<TensorTypeNode>(b);
-  if (!x || !y || !x->shape || !y->shape || x->shape->size() != y->shape->size()) return;
-  for (size_t i = 0; i < x->shape->size(); ++i) {
-    add_relation(begin, end, canonical(eq((*x->shape)[i], (*y->shape)[i])));
   }
 }
 

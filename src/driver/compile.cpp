@@ -135,6 +135,10 @@ std::string make_metadata(const CompiledModel& model) {
       if (auto names = other_names(function, s.name); !names.empty()) symbol["other_names"] = names;
       symbols.push_back(std::move(symbol));
     }
+    Json sizes = Json::array();
+    for (const SizeName& s : interface.sizes) {
+      sizes.push_back({{"name", s.name->name}, {"value", dim_text(s.value, interface.symbols)}});
+    }
     Json memory = Json::array();
     for (const Region& r : f.plan.regions) memory.push_back(dim_text(r.bytes, interface.symbols));
     root["functions"].push_back(
@@ -142,6 +146,7 @@ std::string make_metadata(const CompiledModel& model) {
              {"inputs", describe_values(interface.inputs, interface.symbols)},
              {"outputs", describe_values(interface.outputs, interface.symbols)},
              {"symbols", symbols},
+             {"sizes", sizes},
              {"conditions", describe_conditions(f)},
              {"operators", f.operators},
              {"arena_bytes", memory},
@@ -289,8 +294,8 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
       std::set<std::string> seen;
       count_operators(module, name, seen, operators);
       std::vector<Expr> conditions;
-      for (const graph::Binding& b : entry_checks(*interface, f)) {
-        conditions.push_back(check_condition(b.value));
+      for (const graph::Binding& b : head_of(f)) {
+        if (const Expr condition = check_condition(b.value)) conditions.push_back(condition);
       }
       model.functions.push_back(
           {std::move(*host), std::move(plan), std::move(operators), std::move(conditions)});

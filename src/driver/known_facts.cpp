@@ -64,6 +64,8 @@ class FactLog {
     const bool binds = bind(b.var->type);
     if (const Expr condition = check_condition(b.value)) {
       learn(b, condition);
+    } else if (const auto named = size_name(b)) {
+      known_.at_end.define(named->name, named->value);
     } else if (b.cast) {
       for (const Expr& equality : cast_equalities(b)) learn(b, equality);
     } else if (binds) {

@@ -5,10 +5,13 @@
 #include "expr/interval.h"
 #include "expr/polynomial_bounds.h"
 #include "expr/simplifier.h"
+#include "expr/steps.h"
 
 namespace repose {
 
 namespace {
+
+constexpr uint64_t bounds_steps = 100'000;
 
 class Walker {
  public:
@@ -32,6 +35,7 @@ class Walker {
   }
 
   Interval compute(const Expr& e) {
+    if (!e->args.empty() && !spend_steps()) return interval_of_dtype(e->dtype);
     switch (e->kind) {
       case ExprKind::int_imm:
         return constant(e);
@@ -263,7 +267,9 @@ Interval bounds_of(const Expr& e, const Facts& facts) {
   return Walker(facts).of(e);
 }
 
-Interval bounds(const Expr& e, const Facts& facts) {
+Interval bounds(const Expr& e, const Facts& all) {
+  const StepBudget budget(bounds_steps);
+  const Facts facts = all.about(e);
   if (e->dtype != dtypes::index) return bounds_of(simplify(e, facts), facts);
   return bounds_of(Simplifier(facts).polynomial(e), facts);
 }

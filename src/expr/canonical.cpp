@@ -6,12 +6,14 @@
 #include "expr/polynomial_bounds.h"
 #include "expr/rules.h"
 #include "expr/simplifier.h"
+#include "expr/steps.h"
 
 namespace repose {
 
 namespace {
 
 constexpr size_t max_choices = 16;  // of one min or max
+constexpr uint64_t simplify_steps = 100'000;
 
 bool is_scalar_index(const Expr& e) {
   return e->dtype == dtypes::index;
@@ -23,7 +25,10 @@ bool is_at_most_zero(const Polynomial& p, const Facts& facts, int depth) {
   if (p.failed) return false;
   if (bounds_of(p, facts).upper <= 0) return true;
   if (depth == 0) return false;
-  for (const Hypothesis& h : facts.hypotheses()) {
+  if (!spend_steps()) return false;
+  for (const KnownConditions::Entry& known : facts.known().entries()) {
+    if (!known || !known->hypothesis) continue;
+    const Hypothesis& h = *known->hypothesis;
     if (h.kind == Hypothesis::Kind::not_zero) continue;
     Polynomial rest = p - h.difference;
     if (!rest.failed && bounds_of(rest, facts).upper <= 0) return true;
@@ -232,6 +237,7 @@ Polynomial Simplifier::expand(const Expr& e) {
 }
 
 Polynomial Simplifier::expand_node(const Expr& e) {
+  if (!e->args.empty() && !spend_steps()) return polynomial_of(e);
   Polynomial p;
   switch (e->kind) {
     case ExprKind::int_imm:
@@ -326,6 +332,7 @@ Expr Simplifier::with_simple_args(const Expr& e) {
 }
 
 Expr Simplifier::simplify_node(const Expr& e) {
+  if (!e->args.empty() && !spend_steps()) return e;
   if (is_compare(e->kind) && is_scalar_index(e->args[0])) {
     Expr result = compare_index(e);
     bool value;
@@ -477,10 +484,11 @@ bool is_one_of(const Expr& e, const std::vector<Expr>& list) {
 
 // A disjunction is known, all of whose parts are among these.
 bool follows_from_disjunction(const std::vector<Expr>& parts, const Facts& facts) {
-  for (const Expr& known : facts.conditions()) {
-    if (known->kind != ExprKind::logical_or) continue;
+  if (!facts.known().has_disjunction()) return false;
+  for (const KnownConditions::Entry& known : facts.known().entries()) {
+    if (!known || known->condition->kind != ExprKind::logical_or) continue;
     std::vector<Expr> possible;
-    flatten_logic(ExprKind::logical_or, known, possible);
+    flatten_logic(ExprKind::logical_or, known->condition, possible);
     bool covered = std::all_of(possible.begin(), possible.end(),
                                [&](const Expr& p) { return is_one_of(p, parts); });
     if (covered) return true;
@@ -514,12 +522,9 @@ Expr Simplifier::logic(const Expr& e) {
 }
 
 bool Simplifier::is_known(const Expr& condition, bool* value) {
-  if (facts_.conditions().empty()) return false;
-  Expr opposite = negated_condition(condition);
-  for (const Expr& c : facts_.conditions()) {
-    if (structural_equal(c, condition)) return *value = true, true;
-    if (structural_equal(c, opposite)) return *value = false, true;
-  }
+  if (facts_.known().size() == 0) return false;
+  if (facts_.known().contains(condition)) return *value = true, true;
+  if (facts_.known().contains(negated_condition(condition))) return *value = false, true;
   return false;
 }
 
@@ -529,7 +534,9 @@ Expr canonical(const Expr& e) {
 }
 
 Expr simplify(const Expr& e, const Facts& facts) {
-  return Simplifier(facts).run(e);
+  const StepBudget budget(simplify_steps);
+  const Facts near = facts.about(e);
+  return Simplifier(near).run(e);
 }
 
 }  // namespace repose

@@ -2,12 +2,16 @@
 #include "expr/decide.h"
 
 #include <algorithm>
+#include <functional>
+#include <unordered_map>
 #include <unordered_set>
 
+#include "expr/hypothesis.h"
 #include "expr/interval.h"
 #include "expr/polynomial_bounds.h"
 #include "expr/refute.h"
 #include "expr/scalar.h"
+#include "expr/steps.h"
 
 namespace repose {
 
@@ -18,30 +22,33 @@ constexpr int max_tries = 24;
 
 // ---- The facts that matter ----------------------------------------------------------------------
 
-// The conditions that are linked to an expression by symbols, the nearest first, and all symbols of
-// both.
+// The conditions that are linked to an expression by symbols, the nearest first; all symbols of
+// both, those of the expression first; and the names that stand for sums of these.
 struct Surroundings {
   std::vector<Expr> conditions;
   std::vector<Var> symbols;
+  size_t num_own = 0;  // symbols of the expression itself
+  std::vector<Var> names;
 };
 
 class SurroundingsFinder {
  public:
   SurroundingsFinder(const Expr& e, const Facts& facts) : facts_(facts) {
     include(e);
-    const auto& known = facts.conditions();
-    std::vector<bool> taken(known.size(), false);
+    scope_.num_own = scope_.symbols.size();
+    const KnownConditions& known = facts.known();
+    std::vector<bool> taken(known.entries().size(), false);
     for (bool grown = true; grown && scope_.conditions.size() < max_conditions;) {
       grown = false;
       std::vector<size_t> found;
-      for (size_t i = 0; i < known.size(); ++i) {
-        if (!taken[i] && touches(known[i])) found.push_back(i);
+      for (size_t i = 0; i < known.entries().size(); ++i) {
+        if (!taken[i] && known.entries()[i] && touches(*known.entries()[i])) found.push_back(i);
       }
       for (size_t i : found) {
         if (scope_.conditions.size() == max_conditions) break;
         taken[i] = grown = true;
-        scope_.conditions.push_back(known[i]);
-        include(known[i]);
+        scope_.conditions.push_back(known.entries()[i]->condition);
+        include(scope_.conditions.back());
       }
     }
   }
@@ -49,40 +56,33 @@ class SurroundingsFinder {
   Surroundings take() { return std::move(scope_); }
 
  private:
-  // Symbols that are replaced by others count as these.
+  // Symbols that are replaced by others, or defined, count as these.
   void include(const Expr& e) {
-    visit(e, [&](const Expr& node) {
-      const auto* v = as<VarNode>(node);
-      if (!v || !seen_.insert(v).second) return true;
-      if (auto it = facts_.equalities().find(v); it != facts_.equalities().end()) {
+    for (const Var& v : free_vars(e)) {
+      if (!seen_.insert(v.get()).second) continue;
+      const Expr definition = facts_.definition(v.get());
+      if (auto it = facts_.equalities().find(v.get()); it != facts_.equalities().end()) {
         include(it->second);
+      } else if (definition) {
+        scope_.names.push_back(v);
+        include(definition);
       } else {
-        scope_.symbols.emplace_back(v);
+        scope_.symbols.push_back(v);
       }
-      return true;
-    });
+    }
   }
 
-  bool touches(const Expr& e) const {
-    bool found = false;
-    visit(e, [&](const Expr& node) {
-      const auto* v = as<VarNode>(node);
-      found = found || (v && seen_.count(v));
-      return !found;
-    });
-    return found;
+  bool touches(const Known& known) const {
+    return std::any_of(known.symbols.begin(), known.symbols.end(),
+                       [&](const ExprNode* s) { return seen_.contains(s); });
   }
 
   const Facts& facts_;
   Surroundings scope_;
-  std::unordered_set<const VarNode*> seen_;
+  std::unordered_set<const ExprNode*> seen_;
 };
 
 // ---- Witnesses ----------------------------------------------------------------------------------
-
-struct Outcomes {
-  bool holds = false, fails = false;
-};
 
 class Witnesses {
  public:
@@ -90,17 +90,25 @@ class Witnesses {
     for (const Var& v : scope.symbols) {
       ranges_.push_back(intersection(facts.range_of(v), interval_of_dtype(v->dtype)));
     }
-    values_.resize(ranges_.size());
   }
 
   Outcomes of(const Expr& condition) {
     Outcomes seen;
     if (!can_try()) return seen;
-    for (int attempt = 0; attempt < max_tries && !(seen.holds && seen.fails); ++attempt) {
-      for (size_t i = 0; i < values_.size(); ++i) values_[i] = pick(ranges_[i], attempt);
-      if (!satisfies_facts()) continue;
-      auto value = evaluate(condition, lookup());
-      if (value) (value->i ? seen.holds : seen.fails) = true;
+    auto is_open = [&] { return !(seen.holds && seen.fails); };
+    // Everything the same, the expression's own symbols one by one or all above that: often the
+    // only way to satisfy many conditions at once.
+    const size_t own = std::min(scope_.num_own, max_own);
+    for (int64_t base = 0; base < 3 && is_open(); ++base) {
+      for (size_t moved = 0; moved < own + 2 && is_open(); ++moved) {
+        try_values(condition, seen, [&](size_t i) {
+          const bool above = i < own && (moved == own + 1 || moved == i + 1);
+          return nth(ranges_[i], base + (above ? 1 : 0));
+        });
+      }
+    }
+    for (int attempt = 0; attempt < max_tries && is_open(); ++attempt) {
+      try_values(condition, seen, [&](size_t i) { return pick(ranges_[i], attempt); });
     }
     return seen;
   }
@@ -112,11 +120,29 @@ class Witnesses {
     });
   }
 
+  template <class ValueOf>
+  void try_values(const Expr& condition, Outcomes& seen, const ValueOf& value_of) {
+    if (!spend_steps(4 + scope_.conditions.size())) return;
+    values_.clear();
+    for (size_t i = 0; i < ranges_.size(); ++i) {
+      values_.emplace(scope_.symbols[i].get(),
+                      Scalar::of_int(value_of(i), scope_.symbols[i]->dtype));
+    }
+    if (!satisfies_facts()) return;
+    const auto value = evaluate(condition, lookup());
+    if (value) (value->i ? seen.holds : seen.fails) = true;
+  }
+
   // The first values, then some further away; the same sequence each time.
   int64_t pick(const Interval& r, int attempt) {
     random_ = random_ * 6364136223846793005u + 1442695040888963407u;
     const int64_t reach = attempt < max_tries / 2 ? 3 : 40;
-    const int64_t step = attempt == 0 ? 0 : static_cast<int64_t>((random_ >> 33) % reach);
+    return nth(r, attempt == 0 ? 0 : static_cast<int64_t>((random_ >> 33) % reach), reach);
+  }
+
+  // The member of a range that is so many steps above its lower end; one near the middle, or in a
+  // short range an earlier one, where there is none.
+  static int64_t nth(const Interval& r, int64_t step, int64_t reach = 3) {
     int64_t distance = 0, value = 0;
     if (r.lower == Interval::minus_infinity) {
       const int64_t end = r.upper == Interval::plus_infinity ? reach / 2 : r.upper;
@@ -125,12 +151,12 @@ class Witnesses {
                         !__builtin_sub_overflow(last, distance, &value);
       return fits ? value : last;
     }
-    int64_t count = reach;
+    int64_t count = std::max(reach, step + 1);
     if (r.upper != Interval::plus_infinity) {
       // The difference fits: the quotient is compared before it is used.
       const uint64_t width = static_cast<uint64_t>(r.upper) - static_cast<uint64_t>(r.lower);
       const uint64_t steps = width / static_cast<uint64_t>(r.divisor);
-      if (steps < static_cast<uint64_t>(reach)) count = static_cast<int64_t>(steps) + 1;
+      if (steps < static_cast<uint64_t>(count)) count = static_cast<int64_t>(steps) + 1;
     }
     const bool fits = !__builtin_mul_overflow(step % count, r.divisor, &distance) &&
                       !__builtin_add_overflow(r.lower, distance, &value);
@@ -138,27 +164,38 @@ class Witnesses {
   }
 
   std::function<std::optional<Scalar>(const Var&)> lookup() {
-    return [this](const Var& v) -> std::optional<Scalar> {
-      for (size_t i = 0; i < values_.size(); ++i) {
-        if (scope_.symbols[i] == v) return Scalar::of_int(values_[i], v->dtype);
-      }
-      auto it = facts_.equalities().find(v.get());
-      return it == facts_.equalities().end() ? std::nullopt : evaluate(it->second, lookup());
-    };
+    return [this](const Var& v) { return value_of(v); };
+  }
+
+  std::optional<Scalar> value_of(const Var& v) {
+    if (auto it = values_.find(v.get()); it != values_.end()) return it->second;
+    auto replaced = facts_.equalities().find(v.get());
+    const Expr e =
+        replaced != facts_.equalities().end() ? replaced->second : facts_.definition(v.get());
+    if (!e) return std::nullopt;
+    const auto value = evaluate(e, lookup());
+    if (value) values_.emplace(v.get(), *value);
+    return value;
   }
 
   bool satisfies_facts() {
+    for (const Var& name : scope_.names) {
+      const auto value = value_of(name);
+      if (!value || !facts_.range_of(name).contains(value->i)) return false;
+    }
     for (const Expr& c : scope_.conditions) {
-      auto value = evaluate(c, lookup());
+      const auto value = evaluate(c, lookup());
       if (!value || !value->i) return false;
     }
     return true;
   }
 
+  static constexpr size_t max_own = 4;
+
   const Surroundings& scope_;
   const Facts& facts_;
   std::vector<Interval> ranges_;
-  std::vector<int64_t> values_;
+  std::unordered_map<const VarNode*, Scalar> values_;
   uint64_t random_ = 20260712;
 };
 
@@ -262,10 +299,14 @@ Truth refuted(const Expr& simplified, const Facts& facts, const RefuteOptions& o
 
 }  // namespace
 
-Truth decide_by_cases(const Expr& condition, const Expr& simplified, const Facts& facts) {
+Outcomes find_witnesses(const Expr& condition, const Facts& facts) {
+  const Surroundings scope = SurroundingsFinder(condition, facts).take();
+  return Witnesses(scope, facts).of(condition);
+}
+
+Truth decide_by_cases(const Expr& condition, const Expr& simplified, const Facts& facts,
+                      const Outcomes& seen) {
   Surroundings scope = SurroundingsFinder(condition, facts).take();
-  Outcomes seen = Witnesses(scope, facts).of(condition);
-  if (seen.holds && seen.fails) return Truth::unknown;
   RefuteOptions options;
   Facts more = facts;
   if (!with_products(simplified, scope, more)) {

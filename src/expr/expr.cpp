@@ -536,6 +536,12 @@ bool uses_var(const Expr& e, const Var& v) {
   return found;
 }
 
+size_t tree_size(const Expr& e, size_t most) {
+  size_t count = 0;
+  visit(e, [&](const Expr&) { return ++count < most; });
+  return std::min(count, most);
+}
+
 namespace {
 struct Rewriter {
   const std::function<Expr(const Expr&)>& fn;

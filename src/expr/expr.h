@@ -233,6 +233,8 @@ int compare(const Expr& a, const Expr& b);
 // Every variable that occurs, in order of first occurrence (buffers' shapes not included).
 std::vector<Var> free_vars(const Expr& e);
 bool uses_var(const Expr& e, const Var& v);
+// The number of nodes, shared ones as often as they stand in the text; `most` where there are more.
+size_t tree_size(const Expr& e, size_t most);
 // Calls `visit` on every node, parents first; a false result skips the node's arguments.
 void visit(const Expr& e, const std::function<bool(const Expr&)>& visit);
 

@@ -3,21 +3,26 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <unordered_set>
 
 #include "expr/hypothesis.h"
 #include "expr/interval.h"
 #include "expr/polynomial_bounds.h"
 #include "expr/simplifier.h"
+#include "expr/steps.h"
 
 namespace repose {
 
 struct Facts::State {
   std::unordered_map<const VarNode*, std::pair<Var, Interval>> ranges;
-  std::vector<Var> replaced;  // keeps the keys of `equalities` alive
+  std::vector<Var> kept;  // keeps the keys of `equalities` and `definitions` alive
   VarMap equalities;
-  std::vector<Expr> conditions;
-  std::vector<Hypothesis> hypotheses;
+  // The replaced variables by what their replacements mention.
+  std::unordered_map<const ExprNode*, std::vector<const VarNode*>> replaced_by;
+  VarMap definitions;
+  std::unordered_map<uint64_t, std::vector<Var>> names;  // by the hashes of their definitions
+  KnownConditions known;
   bool contradiction = false;
 };
 
@@ -28,6 +33,18 @@ constexpr int max_depth = 8;
 // bear on each other: beyond, a side goes only where simplifying refutes it.
 constexpr int max_case_depth = 2;
 constexpr std::ptrdiff_t max_cases = 8;
+// A replacement of more nodes is a definition: it is not put in place of the variable everywhere.
+constexpr size_t max_replacement = 48;
+constexpr int max_defined = 64;  // names looked through for a circle
+constexpr uint64_t assume_steps = 100'000;
+
+// What a question sees of many facts (Facts::about).
+constexpr size_t all_conditions = 48;
+constexpr size_t all_symbols = 256;
+constexpr size_t near_conditions = 32;
+constexpr size_t max_scanned = 32;  // of a symbol that many conditions mention
+constexpr int unfolded_levels = 3;
+constexpr size_t unfolded_nodes = 600;
 
 // The atom of a term that is a multiple of one atom.
 const Expr* linear_atom(const Term& t) {
@@ -51,57 +68,6 @@ bool occurs(const Polynomial& p, const Var& v) {
 Polynomial difference_of(const Expr& comparison) {
   return polynomial_of(comparison->args[0]) - polynomial_of(comparison->args[1]);
 }
-
-// What an expression mentions: variables, and the elements of buffers as if they were one.
-void mentions(const Expr& e, std::vector<const ExprNode*>& out) {
-  static const Var elements = make_var("elements", dtypes::index, VarRole::value);
-  std::unordered_set<const ExprNode*> seen;
-  visit(e, [&](const Expr& node) {
-    if (!seen.insert(node.get()).second) return false;
-    if (node->kind == ExprKind::var) out.push_back(node.get());
-    if (node->kind == ExprKind::load) out.push_back(elements.get());
-    return true;
-  });
-}
-
-// What something new about some variables may bear on: the conditions that mention one of them or,
-// again and again, share one with such a condition.
-class Related {
- public:
-  Related(const Expr& about, const std::vector<Expr>& conditions) : is_reached_(conditions.size()) {
-    std::vector<std::vector<const ExprNode*>> mentioned(conditions.size());
-    for (size_t i = 0; i < conditions.size(); ++i) mentions(conditions[i], mentioned[i]);
-    std::vector<const ExprNode*> seeds;
-    mentions(about, seeds);
-    variables_.insert(seeds.begin(), seeds.end());
-    for (bool grows = true; grows;) {
-      grows = false;
-      for (size_t i = 0; i < conditions.size(); ++i) {
-        if (is_reached_[i] || !any_reached(mentioned[i])) continue;
-        variables_.insert(mentioned[i].begin(), mentioned[i].end());
-        is_reached_[i] = grows = true;
-      }
-    }
-  }
-
-  bool has_condition(size_t index) const { return is_reached_[index]; }
-  bool has(const Polynomial& p) const {
-    std::vector<const ExprNode*> mentioned;
-    for (const Term& t : p.terms) {
-      for (const Expr& f : t.factors) mentions(f, mentioned);
-    }
-    return any_reached(mentioned);
-  }
-
- private:
-  std::vector<bool> is_reached_;
-  std::unordered_set<const ExprNode*> variables_;
-
-  bool any_reached(const std::vector<const ExprNode*>& mentioned) const {
-    return std::any_of(mentioned.begin(), mentioned.end(),
-                       [this](const ExprNode* v) { return variables_.count(v) > 0; });
-  }
-};
 
 bool compares_index(const Expr& e) {
   return is_compare(e->kind) && e->args[0]->dtype == dtypes::index;
@@ -129,14 +95,33 @@ Facts::State& Facts::change() {
 bool Facts::is_contradiction() const {
   return state().contradiction;
 }
-const std::vector<Expr>& Facts::conditions() const {
-  return state().conditions;
+std::vector<Expr> Facts::conditions() const {
+  std::vector<Expr> all;
+  for (const auto& entry : known().entries()) {
+    if (entry) all.push_back(entry->condition);
+  }
+  return all;
 }
 const VarMap& Facts::equalities() const {
   return state().equalities;
 }
-const std::vector<Hypothesis>& Facts::hypotheses() const {
-  return state().hypotheses;
+const KnownConditions& Facts::known() const {
+  return state().known;
+}
+
+Expr Facts::definition(const VarNode* name) const {
+  const VarMap& all = state().definitions;
+  auto it = all.find(name);
+  return it == all.end() ? nullptr : it->second;
+}
+
+Var Facts::name_of(const Expr& value) const {
+  auto it = state().names.find(value->hash());
+  if (it == state().names.end()) return nullptr;
+  for (const Var& name : it->second) {
+    if (structural_equal(definition(name.get()), value)) return name;
+  }
+  return nullptr;
 }
 
 Interval Facts::range_of(const Var& v) const {
@@ -160,6 +145,7 @@ void Facts::narrow(const Var& v, const Interval& range) {
 
 void Facts::restrict(const Var& v, const Interval& range) {
   REPOSE_CHECK(range.divisor > 0, "a divisor is positive");
+  const StepBudget budget(assume_steps);
   restrict(v, range, 0);
   resolve_disjunctions(simplify(v, *this));
 }
@@ -168,6 +154,7 @@ void Facts::restrict(const Var& v, const Interval& range, int depth) {
   auto it = equalities().find(v.get());
   if (it == equalities().end()) {
     narrow(v, range);
+    learn_of_definition(v, range, depth);
     // A range of one value is an equality.
     Interval known = range_of(v);
     if (known.is_point() && v->dtype == dtypes::index) learn(eq(v, make_int(known.lower)), depth);
@@ -195,17 +182,67 @@ Expr in_range(const Expr& value, const Interval& range) {
 }
 
 void Facts::assume(const Expr& condition) {
+  const StepBudget budget(assume_steps);
   Expr c = simplify(condition, *this);
   if (is_const_int(c, 1)) return;
   learn(c, 0);
   resolve_disjunctions(c);
 }
 
+void Facts::define(const Var& name, const Expr& value) {
+  const Interval range = bounds(value, *this);
+  State& s = change();
+  if (!s.definitions.emplace(name.get(), value).second) return assume(eq(name, value));
+  s.kept.push_back(name);
+  s.names[value->hash()].push_back(name);
+  narrow(name, range);
+}
+
+bool Facts::unfold(const Expr& e) {
+  bool found = false;
+  for (const Var& v : free_vars(e)) {
+    const Expr value = definition(v.get());
+    if (!value || equalities().contains(v.get())) continue;
+    found = true;
+    change().definitions.erase(v.get());
+    replace(v, simplify(value, *this), 0);
+  }
+  return found;
+}
+
+// The range of a name is one of its value.
+void Facts::learn_of_definition(const Var& v, const Interval& range, int depth) {
+  const Expr value = definition(v.get());
+  if (!value || depth > max_depth) return;
+  const Expr condition = in_range(value, range);
+  if (!is_const_int(condition, 1)) learn(condition, depth + 1);
+}
+
+// Whether `v` is in `e`, in what a symbol of `e` is defined or replaced by, and so on; true where
+// there are many.
+bool Facts::depends_on(const Expr& e, const Var& v) const {
+  std::vector<const ExprNode*> open = mentioned_symbols(e);
+  std::unordered_set<const ExprNode*> seen(open.begin(), open.end());
+  for (int looked_at = 0; !open.empty(); ++looked_at) {
+    const ExprNode* symbol = open.back();
+    open.pop_back();
+    if (symbol == v.get() || looked_at > max_defined) return true;
+    const auto* name = static_cast<const VarNode*>(symbol);
+    auto replaced = equalities().find(name);
+    for (const Expr& value :
+         {definition(name), replaced == equalities().end() ? nullptr : replaced->second}) {
+      if (!value) continue;
+      for (const ExprNode* inner : mentioned_symbols(value)) {
+        if (seen.insert(inner).second) open.push_back(inner);
+      }
+    }
+  }
+  return false;
+}
+
 // What was learned may refute a side of what is known of others.
 void Facts::resolve_disjunctions(const Expr& about) {
-  bool has_disjunction = std::any_of(conditions().begin(), conditions().end(),
-                                     [](const Expr& c) { return c->kind == ExprKind::logical_or; });
-  if (has_disjunction && !is_contradiction()) learn_again(about, 1);
+  if (known().has_disjunction() && !is_contradiction()) learn_again(about, 1);
 }
 
 void Facts::learn(const Expr& condition, int depth) {
@@ -225,14 +262,15 @@ void Facts::learn(const Expr& condition, int depth) {
       break;
   }
   if (compares_index(c)) {
-    if (depth <= max_case_depth && !hypotheses().empty() && prove_directly(c, *this) == Truth::no) {
+    if (depth <= max_case_depth && known().size() > 0 &&
+        prove_directly(c, about(c)) == Truth::no) {
       return contradict();
     }
     if (c->kind == ExprKind::le) return learn_at_most_zero(c, depth);
     if (c->kind == ExprKind::eq) return learn_zero(c, depth);
     if (c->kind == ExprKind::ne) return learn_not_zero(c);
   }
-  change().conditions.push_back(c);
+  change().known.add(c);
 }
 
 // What is refuted drops out; a single possibility that remains holds.
@@ -243,7 +281,7 @@ void Facts::learn_disjunction(const Expr& condition, int depth) {
     if (without.is_contradiction())
       return learn(condition->args[static_cast<size_t>(1 - side)], depth + 1);
   }
-  change().conditions.push_back(condition);
+  change().known.add(condition);
 }
 
 // k * v + rest <= 0 limits v by the range of the rest.
@@ -268,7 +306,7 @@ void Facts::learn_ranges(const Polynomial& p) {
 void Facts::learn_at_most_zero(const Expr& condition, int depth) {
   Polynomial d = difference_of(condition);
   if (d.failed) {
-    change().conditions.push_back(condition);
+    change().known.add(condition);
     return;
   }
   for (const Term& t : d.terms) {  // k * max(a, b) + rest <= 0: for both
@@ -288,9 +326,7 @@ void Facts::learn_at_most_zero(const Expr& condition, int depth) {
       (*linear_atom(d.terms[0]))->kind == ExprKind::var) {
     return;
   }
-  State& s = change();
-  s.conditions.push_back(condition);
-  s.hypotheses.push_back({Hypothesis::Kind::at_most_zero, d});
+  change().known.add(condition, Hypothesis{Hypothesis::Kind::at_most_zero, d});
 }
 
 namespace {
@@ -332,7 +368,7 @@ bool residue_of_var(const Polynomial& d, Var* v, Interval* range) {
 void Facts::learn_zero(const Expr& condition, int depth) {
   Polynomial d = difference_of(condition);
   if (d.failed || has_extreme_number(d)) {
-    change().conditions.push_back(condition);
+    change().known.add(condition);
     return;
   }
   Var v;
@@ -371,9 +407,7 @@ void Facts::learn_zero(const Expr& condition, int depth) {
   if (learn_substitution(d, depth)) return;
   learn_ranges(d);
   learn_ranges(negated(d));
-  State& s = change();
-  s.conditions.push_back(condition);
-  s.hypotheses.push_back({Hypothesis::Kind::zero, d});
+  change().known.add(condition, Hypothesis{Hypothesis::Kind::zero, d});
 }
 
 // k * v + rest = 0 with k = ±1, v not in the rest: v is replaced everywhere. Of several, the
@@ -392,26 +426,46 @@ bool Facts::learn_substitution(const Polynomial& zero, int depth) {
   Var v(as<VarNode>(best->factors[0]));
   Polynomial value = without_term(zero, *best);
   if (best->coefficient > 0) value.scale(-1);
-  Interval range = range_of(v);
-  Expr replacement = to_expr(value);
+  const Expr replacement = to_expr(value);
+  const Expr defined = definition(v.get());
+  if (depends_on(replacement, v)) return false;
+  if (tree_size(replacement, max_replacement) < max_replacement) {
+    replace(v, replacement, depth);
+  } else if (!defined) {
+    define(v, replacement);
+    restrict(v, range_of(v), depth + 1);
+  } else {
+    return false;
+  }
+  if (defined) learn(eq(replacement, defined), depth + 1);
+  return true;
+}
+
+void Facts::replace(const Var& v, const Expr& value, int depth) {
+  const Interval range = range_of(v);
   State& s = change();
-  s.replaced.push_back(v);
-  s.equalities[v.get()] = replacement;
-  VarMap others = s.equalities;
-  for (const auto& [other, expression] : others) {
-    if (uses_var(expression, v)) {
-      Expr renewed = simplify(expression, *this);
-      change().equalities[other] = renewed;
+  s.kept.push_back(v);
+  s.equalities[v.get()] = value;
+  for (const ExprNode* symbol : mentioned_symbols(value)) s.replaced_by[symbol].push_back(v.get());
+  if (auto it = s.replaced_by.find(v.get()); it != s.replaced_by.end()) {
+    const std::vector<const VarNode*> others = std::move(it->second);
+    s.replaced_by.erase(it);
+    for (const VarNode* other : others) {
+      const Expr renewed = simplify(equalities().at(other), *this);
+      State& now = change();
+      now.equalities[other] = renewed;
+      for (const ExprNode* symbol : mentioned_symbols(renewed)) {
+        std::vector<const VarNode*>& list = now.replaced_by[symbol];
+        if (std::find(list.begin(), list.end(), other) == list.end()) list.push_back(other);
+      }
     }
   }
   restrict(v, range, depth + 1);  // now about the replacement
-  learn_again(eq(v, replacement), depth + 1);
-  return true;
+  learn_again(eq(v, value), depth + 1);
 }
 
 void Facts::learn_not_zero(const Expr& condition) {
   Polynomial d = difference_of(condition);
-  State& s = change();
   if (!d.failed && d.terms.size() == 1 && linear_atom(d.terms[0])) {
     const auto* v = as<VarNode>(*linear_atom(d.terms[0]));
     const bool has_value = d.constant != std::numeric_limits<int64_t>::min();
@@ -427,35 +481,121 @@ void Facts::learn_not_zero(const Expr& condition) {
       }
     }
   }
-  s.conditions.push_back(condition);
-  if (!d.failed) s.hypotheses.push_back({Hypothesis::Kind::not_zero, d});
+  std::optional<Hypothesis> hypothesis;
+  if (!d.failed) hypothesis = Hypothesis{Hypothesis::Kind::not_zero, d};
+  change().known.add(condition, std::move(hypothesis));
 }
+
+namespace {
+
+// The conditions that something about these symbols may bear on: those that mention one of them
+// or, again and again, share one with such a condition. Of many, the nearest.
+std::vector<size_t> related(const std::vector<const ExprNode*>& symbols,
+                            const KnownConditions& known) {
+  const bool is_small = known.size() <= all_conditions;
+  std::vector<size_t> found;
+  std::unordered_set<size_t> taken;
+  std::vector<const ExprNode*> open = symbols;
+  std::unordered_set<const ExprNode*> seen(open.begin(), open.end());
+  for (size_t next = 0; next < open.size(); ++next) {
+    if (!is_small && next >= symbols.size() && found.size() >= near_conditions) break;
+    for (size_t i : known.mentioning(open[next])) {
+      if (!taken.insert(i).second) continue;
+      found.push_back(i);
+      for (const ExprNode* s : known.entries()[i]->symbols) {
+        if (seen.insert(s).second) open.push_back(s);
+      }
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
 
 // The conditions once more that what is known now about the variables of `about` may bear on;
 // disjunctions last, so that the others narrow them.
 void Facts::learn_again(const Expr& about, int depth) {
-  State& s = change();
-  const std::vector<Expr> before = std::move(s.conditions);
-  const Related related(about, before);
+  const std::vector<size_t> positions = related(mentioned_symbols(about), known());
+  if (positions.empty()) return;
   std::vector<Expr> renewed;
-  s.conditions.clear();
-  for (size_t i = 0; i < before.size(); ++i) {
-    (related.has_condition(i) ? renewed : s.conditions).push_back(before[i]);
-  }
-  std::erase_if(s.hypotheses, [&](const Hypothesis& h) { return related.has(h.difference); });
+  for (size_t i : positions) renewed.push_back(known().entries()[i]->condition);
+  change().known.remove(positions);
   const auto disjunctions =
       std::stable_partition(renewed.begin(), renewed.end(),
                             [](const Expr& c) { return c->kind != ExprKind::logical_or; });
   const bool in_cases = renewed.end() - disjunctions <= max_cases;
   for (auto c = renewed.begin(); c != renewed.end(); ++c) {
     if (depth > max_depth) {  // give up on improving it
-      change().conditions.push_back(*c);
+      change().known.add(*c);
     } else if (c < disjunctions || in_cases) {
       learn(*c, depth + 1);
     } else {
       learn(*c, std::max(depth, max_case_depth) + 1);
     }
   }
+}
+
+// ---- What bears on a question --------------------------------------------------------------------
+
+Facts Facts::about(const Expr& e) const {
+  const State& all = state();
+  if (all.known.size() <= all_conditions && all.ranges.size() <= all_symbols &&
+      all.definitions.size() <= all_symbols && all.equalities.size() <= all_symbols) {
+    return *this;
+  }
+  auto near = std::make_shared<State>();
+  near->contradiction = all.contradiction;
+  std::vector<const ExprNode*> symbols;  // the nearest first
+  std::unordered_set<const ExprNode*> seen;
+  size_t nodes = 0;
+  std::function<void(const ExprNode*, int)> reach = [&](const ExprNode* symbol, int level) {
+    if (!seen.insert(symbol).second) return;
+    symbols.push_back(symbol);
+    const auto* v = static_cast<const VarNode*>(symbol);
+    auto reach_all = [&](const Expr& value, int inner) {
+      for (const ExprNode* s : mentioned_symbols(value)) reach(s, inner);
+    };
+    if (auto it = all.ranges.find(v); it != all.ranges.end()) near->ranges.insert(*it);
+    if (auto it = all.equalities.find(v); it != all.equalities.end()) {
+      near->equalities.insert(*it);
+      near->kept.emplace_back(v);
+      for (const ExprNode* s : mentioned_symbols(it->second)) near->replaced_by[s].push_back(v);
+      reach_all(it->second, level);
+    }
+    if (auto it = all.definitions.find(v);
+        it != all.definitions.end() && level < unfolded_levels && nodes < unfolded_nodes) {
+      nodes += tree_size(it->second, unfolded_nodes);
+      near->definitions.insert(*it);
+      near->kept.emplace_back(v);
+      reach_all(it->second, level + 1);
+    }
+  };
+  for (const ExprNode* s : mentioned_symbols(e)) reach(s, 0);
+  // Conditions about these symbols alone come first, then those that add the fewest.
+  std::vector<size_t> taken;
+  std::unordered_set<size_t> is_taken;
+  for (size_t next = 0; next < symbols.size() && taken.size() < near_conditions; ++next) {
+    std::vector<std::pair<size_t, size_t>> found;  // symbols that are new; position
+    for (size_t i : all.known.mentioning(symbols[next], max_scanned)) {
+      if (is_taken.contains(i)) continue;
+      size_t is_new = 0;
+      for (const ExprNode* s : all.known.entries()[i]->symbols) is_new += !seen.contains(s);
+      found.emplace_back(is_new, i);
+    }
+    std::sort(found.begin(), found.end());
+    for (const auto& [is_new, i] : found) {
+      if (taken.size() >= near_conditions) break;
+      is_taken.insert(i);
+      taken.push_back(i);
+      for (const ExprNode* s : all.known.entries()[i]->symbols) reach(s, 1);
+    }
+  }
+  std::sort(taken.begin(), taken.end());
+  for (size_t i : taken) near->known.add(all.known.entries()[i]);
+  Facts result;
+  result.state_ = std::move(near);
+  return result;
 }
 
 }  // namespace repose

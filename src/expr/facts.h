@@ -32,11 +32,11 @@ struct Interval {
   bool contains(int64_t v) const;
 };
 
-struct Hypothesis;
+class KnownConditions;
 struct Polynomial;
 
-// The facts in scope: ranges and divisors of variables, and conditions that hold. A value type:
-// copy it to enter a scope (copies share until they are changed).
+// The facts in scope: ranges and divisors of variables, definitions of named sizes, and conditions
+// that hold. A value type: copy it to enter a scope (copies share until they are changed).
 class Facts {
  public:
   // Narrows what is known about `v` (intersects). An empty intersection makes the scope
@@ -45,14 +45,30 @@ class Facts {
   // Learns that a bool expression over index expressions holds. Conjunctions are split; what can
   // be turned into a range, a divisor or a substitution is, the rest is kept as a condition.
   void assume(const Expr& condition);
+  // Learns that `name` stands for `value`, which mentions neither it nor a name that is defined by
+  // it. Unlike in an equality, the name stays one atom: its range and divisor are those of the value,
+  // and the prover looks behind it where nothing else answers a question.
+  void define(const Var& name, const Expr& value);
   bool is_contradiction() const;
 
   Interval range_of(const Var& v) const;  // default: [0, inf) for dimensions, else everything
-  const std::vector<Expr>& conditions() const;
+  std::vector<Expr> conditions() const;
   // Canonical replacements learned from equalities: applied before anything is proved.
   const VarMap& equalities() const;
-  // The comparisons among the conditions, as polynomials (hypothesis.h).
-  const std::vector<Hypothesis>& hypotheses() const;
+  // What a name was defined as; null: it is none.
+  Expr definition(const VarNode* name) const;
+  // A name whose definition is `value`, the one defined first; null: there is none.
+  Var name_of(const Expr& value) const;
+  // From here on, the names in `e` are replaced by their definitions, in which other names may stand;
+  // false: it has none.
+  bool unfold(const Expr& e);
+  // The conditions as the prover combines them (hypothesis.h).
+  const KnownConditions& known() const;
+
+  // What bears on an expression: ranges, replacements and definitions of its symbols, and the
+  // conditions nearest to it, linked by symbols. All of it, where there isn't much. Questions are
+  // asked of this, so that what they cost doesn't depend on what else is known.
+  Facts about(const Expr& e) const;
 
  private:
   struct State;
@@ -66,6 +82,9 @@ class Facts {
   void learn_not_zero(const Expr& condition);
   void learn_ranges(const Polynomial& at_most_zero);
   bool learn_substitution(const Polynomial& zero, int depth);
+  void replace(const Var& v, const Expr& value, int depth);
+  bool depends_on(const Expr& e, const Var& v) const;
+  void learn_of_definition(const Var& v, const Interval& range, int depth);
   void learn_again(const Expr& about, int depth);
   void resolve_disjunctions(const Expr& about);
   void narrow(const Var& v, const Interval& range);

@@ -7,6 +7,7 @@
 #include "expr/interval.h"
 #include "expr/polynomial_bounds.h"
 #include "expr/simplifier.h"
+#include "expr/steps.h"
 
 namespace repose {
 
@@ -16,6 +17,9 @@ constexpr int max_relaxations = 4;  // in one chain
 constexpr int search_budget = 48;   // polynomials looked at for one comparison
 constexpr int case_budget = 20;     // the same within a case
 constexpr int max_cases = 2;        // nested
+constexpr int max_unfolded = 3;     // definitions within definitions
+constexpr size_t max_unfolded_nodes = 400;
+constexpr uint64_t question_steps = 400'000;
 
 Truth negated(Truth t) {
   return t == Truth::unknown ? t : (t == Truth::yes ? Truth::no : Truth::yes);
@@ -44,7 +48,7 @@ class Search {
 
  private:
   bool run(const Polynomial& p, int depth) {
-    if (p.failed || --budget_ < 0) return false;
+    if (p.failed || --budget_ < 0 || !spend_steps()) return false;
     if (bounds_of(p, facts_).upper <= 0) return true;
     if (depth == 0) return false;
     return by_hypotheses(p, depth) || by_atoms(p, depth) || by_quotients(p, depth);
@@ -168,7 +172,9 @@ class Search {
 
   bool by_hypotheses(const Polynomial& p, int depth) {
     if (depth < 2) return false;
-    for (const Hypothesis& h : facts_.hypotheses()) {
+    for (const KnownConditions::Entry& known : facts_.known().entries()) {
+      if (!known || !known->hypothesis) continue;
+      const Hypothesis& h = *known->hypothesis;
       if (h.kind == Hypothesis::Kind::not_zero) continue;
       for (const Term& s : p.terms) {
         for (const Term& t : h.difference.terms) {
@@ -258,7 +264,9 @@ class Prover {
   Truth is_zero(const Polynomial& d, const Polynomial& above, const Facts& facts) {
     Interval range = bounds_of(d, facts);
     if (!range.contains(0)) return Truth::no;
-    for (const Hypothesis& h : facts.hypotheses()) {
+    for (const KnownConditions::Entry& known : facts.known().entries()) {
+      if (!known || !known->hypothesis) continue;
+      const Hypothesis& h = *known->hypothesis;
       if (h.kind == Hypothesis::Kind::at_most_zero) continue;
       bool same = h.difference == d || repose::negated(h.difference) == d;
       if (same) return truth(h.kind == Hypothesis::Kind::zero);
@@ -387,11 +395,22 @@ Truth prove_quickly(const Expr& condition, const Facts& facts) {
   return Prover(max_cases).prove(condition, facts);
 }
 
-Truth prove(const Expr& condition, const Facts& facts) {
-  if (facts.is_contradiction()) return Truth::yes;
+Truth prove(const Expr& condition, const Facts& all) {
+  if (all.is_contradiction()) return Truth::yes;
+  const StepBudget budget(question_steps);
+  Facts facts = all.about(condition);
   Expr simple = simplify(condition, facts);
-  Truth t = Prover(max_cases).decide(simple, facts);
-  return t == Truth::unknown ? decide_by_cases(condition, simple, facts) : t;
+  if (simple->kind == ExprKind::int_imm) return truth(!is_const_int(simple, 0));
+  const Outcomes seen = find_witnesses(condition, facts);
+  if (seen.holds && seen.fails) return Truth::unknown;
+  for (int level = 0;; ++level) {
+    const Truth t = Prover(max_cases).decide(simple, facts);
+    if (t != Truth::unknown) return t;
+    if (level == max_unfolded || !facts.unfold(simple)) break;
+    simple = simplify(simple, facts);
+    if (tree_size(simple, max_unfolded_nodes) == max_unfolded_nodes) break;
+  }
+  return decide_by_cases(condition, simple, facts, seen);
 }
 
 Truth prove_directly(const Expr& condition, const Facts& facts) {

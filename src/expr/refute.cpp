@@ -5,6 +5,7 @@
 
 #include "expr/case.h"
 #include "expr/consequences.h"
+#include "expr/steps.h"
 
 namespace repose {
 
@@ -28,7 +29,7 @@ class Search {
 
  private:
   bool is_impossible(Case& c) {
-    if (--cases_ < 0 || rows_ <= 0) return false;
+    if (--cases_ < 0 || rows_ <= 0 || !spend_steps(8)) return false;
     do {
       c.propagate();
       if (c.is_impossible()) return true;
@@ -42,8 +43,10 @@ class Search {
   bool contradicts_itself(Case& c, bool with_new_products) {
     std::vector<LinearConstraint> all = products(constraints_, c, with_new_products);
     all.insert(all.end(), c.rows().begin(), c.rows().end());
+    const int before = rows_;
     rows_ -= static_cast<int>(all.size());
-    return solve(all, &rows_) == Solvable::no;
+    const bool contradicts = solve(all, &rows_) == Solvable::no;
+    return spend_steps(static_cast<uint64_t>(before - rows_)) && contradicts;
   }
 
   bool by_clause(const Case& c) {

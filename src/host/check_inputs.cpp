@@ -99,22 +99,9 @@ const SymbolInfo* find_symbol(const FunctionInterface& interface, const VarNode*
   return nullptr;
 }
 
-std::vector<graph::Binding> entry_checks(const FunctionInterface& interface,
-                                         const graph::Function& f) {
-  auto is_known = [&](const Expr& e) {
-    const std::vector<Var> symbols = free_vars(e);
-    return std::all_of(symbols.begin(), symbols.end(),
-                       [&](const Var& v) { return find_symbol(interface, v.get()) != nullptr; });
-  };
-  std::vector<graph::Binding> checks;
-  for (const graph::Block& block : f->body->blocks) {
-    for (const graph::Binding& b : block.bindings) {
-      if (!is_check(b.value)) return checks;
-      const std::vector<Expr> mentioned = operands(b);
-      if (std::all_of(mentioned.begin(), mentioned.end(), is_known)) checks.push_back(b);
-    }
-  }
-  return checks;
+void add_head(Statements& out, const FunctionInterface& interface, const graph::Binding& b) {
+  if (const auto named = size_name(b)) return out.let(named->name, named->value);
+  add_check(out, interface, b);
 }
 
 void add_check(Statements& out, const FunctionInterface& interface, const graph::Binding& b) {
@@ -125,9 +112,11 @@ void add_check(Statements& out, const FunctionInterface& interface, const graph:
   std::string message = graph::as<graph::CallNode>(b.value)->attrs.get_string("message");
   for (const Var& v : free_vars(condition)) {
     const SymbolInfo* s = find_symbol(interface, v.get());
-    if (!s) continue;
-    place +=
-        fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s->name), values.size());
+    const bool is_size = std::any_of(interface.sizes.begin(), interface.sizes.end(),
+                                     [&](const SizeName& size) { return size.name == v; });
+    if (!s && !is_size) continue;
+    place += fmt::format("{}{} = {{{}}}", place.empty() ? "" : ", ", quoted(s ? s->name : v->name),
+                         values.size());
     values.push_back(v);
   }
   if (!place.empty()) message += " (" + place + ")";

@@ -17,13 +17,10 @@ void check_range(Statements& out, const SymbolInfo& s, const std::string& what);
 // The symbol of the interface; null where `v` is none of them.
 const SymbolInfo* find_symbol(const FunctionInterface& interface, const VarNode* v);
 
-// The checks at the head of a function that its symbols alone decide: declared ranges of sums, and
-// what operators need of dimensions.
-std::vector<graph::Binding> entry_checks(const FunctionInterface& interface,
-                                         const graph::Function& f);
-
 // Makes the check that `b` binds. The message says which node it is about, and what the dimensions
 // are that decide it.
 void add_check(Statements& out, const FunctionInterface& interface, const graph::Binding& b);
+// The same for a binding of head_of(f): a check, or the name of a size.
+void add_head(Statements& out, const FunctionInterface& interface, const graph::Binding& b);
 
 }  // namespace repose

@@ -105,6 +105,9 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
     if (output < result.outputs.size())
       result.outputs[output].reuses_input = static_cast<int>(input);
   }
+  for (const graph::Binding& b : head_of(f)) {
+    if (auto named = size_name(b)) result.sizes.push_back(std::move(*named));
+  }
   if (!problems.empty()) return problems;
   for (std::vector<ValueInfo>* list : {&result.inputs, &result.outputs}) {
     for (ValueInfo& v : *list) {

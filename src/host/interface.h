@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ir/function_facts.h"
 #include "ir/module.h"
 
 namespace repose {
@@ -28,6 +29,7 @@ struct FunctionInterface {
   std::string name;
   std::vector<ValueInfo> inputs, outputs;
   std::vector<SymbolInfo> symbols;  // in the order of binding
+  std::vector<SizeName> sizes;      // names at the head of the function, in order
 };
 
 // What the entry of the function tests of a symbol: that it isn't negative goes without saying.

@@ -196,7 +196,7 @@ class HostLowering {
   }
 
   void binding(const graph::Binding& b) {
-    if (!is_check(b.value)) begin();
+    if (!is_check(b.value) && !size_name(b)) begin();
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       lower_if(b, *choice);
       open_regions();
@@ -349,6 +349,9 @@ class HostLowering {
   }
 
   void lower_cast(const graph::Binding& b) {
+    if (const auto named = size_name(b); named && bound_here_.insert(named->name.get()).second) {
+      return out_->let(named->name, named->value);
+    }
     Dims want, have;
     if (const auto *w = as<TensorTypeNode>(b.cast), *h = as<TensorTypeNode>(b.value->type);
         w && h) {

@@ -22,7 +22,7 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const graph::Functi
               fmt::format("{} is {{0}}, which is negative", quoted(s.name)), {s.symbol}, {});
     check_range(out, s, quoted(s.name));
   }
-  for (const graph::Binding& b : entry_checks(interface, f)) add_check(out, interface, b);
+  for (const graph::Binding& b : head_of(f)) add_head(out, interface, b);
   auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
   const bool data_decides = plan.regions.size() > 1;
   const Expr arena = data_decides ? make_int(-1, dtypes::int64)

@@ -1,6 +1,7 @@
 // The Builder: A-normal form, type inference, facts and run-time checks while a function is made.
 #include "ir/builder.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "ir/function_facts.h"
@@ -40,6 +41,11 @@ struct Builder::FunctionState {
   Span impure_span;
   std::string impure_callee;
   std::vector<std::unique_ptr<Frame>> frames;
+  // Names of sizes that are known at entry stand before everything else.
+  std::vector<Binding> head;
+  Facts at_entry;
+  std::unordered_set<const VarNode*> known_at_entry;
+  std::string hint;  // what the result of the call at hand is to be called
   // An `if` whose branches are being built: its condition, and the finished first branch.
   struct OpenIf {
     Value condition;
@@ -198,8 +204,12 @@ void Builder::begin_function(std::string name, std::vector<Variable> params, Fac
     f->facts = std::move(facts);
   }
   for (const Variable& p : params) {
-    for (const Var& symbol : binding_symbols(p->type)) f->bind_symbol(symbol);
+    for (const Var& symbol : binding_symbols(p->type)) {
+      f->bind_symbol(symbol);
+      state->known_at_entry.insert(symbol.get());
+    }
   }
+  state->at_entry = f->facts;
   state->name = std::move(name);
   state->params = std::move(params);
   state->span = std::move(span);
@@ -241,7 +251,13 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
                              "`{}` is pure, but calls `{}`, which is not", state.name,
                              state.impure_callee));
   }
-  auto body = make_ref<graph::BodyNode>(std::move(state.frames.back()->blocks), leaf);
+  std::vector<Block> blocks = std::move(state.frames.back()->blocks);
+  if (!state.head.empty()) {
+    if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), Block{false, {}});
+    std::vector<Binding>& first = blocks[0].bindings;
+    first.insert(first.begin(), state.head.begin(), state.head.end());
+  }
+  auto body = make_ref<graph::BodyNode>(std::move(blocks), leaf);
   graph::Function f = make_ref<graph::FunctionNode>(state.params, body, type, options.is_pure,
                                                     options.is_private, options.attrs, span);
   std::string name = state.name;
@@ -326,16 +342,21 @@ void Builder::emit_closure(Variable var, const Value& closure, Span span) {
 
 Result<Variable> Builder::emit_binding(const Value& value, std::string name, Span span,
                                        bool is_output) {
+  FunctionState& state = *functions_.back();
+  const std::string hint = name.empty() ? name_hint(value) : name;
+  state.hint = hint;
   REPOSE_TRY(typed, infer(value, span));
   Variable var = bind(typed, typed->type, nullptr, std::move(name), span, is_output);
-  FunctionState& state = *functions_.back();
   if (graph::is_leaf(typed)) {
     if (const auto* known = elements_of(typed)) state.elements[var.get()] = *known;
   } else if (const auto* call = graph::as<graph::CallNode>(typed);
              call && call->op && call->op->elements && has_tracked_elements(call->type)) {
     BuilderInferContext context(*this, span);
     if (auto known = call->op->elements(context, *call, call->type)) {
-      for (Expr& e : *known) e = simplify(e, facts());
+      for (size_t i = 0; i < known->size(); ++i) {
+        Expr& e = (*known)[i];
+        e = name_size(e, known->size() == 1 ? hint : fmt::format("{}_{}", hint, i), span);
+      }
       state.elements[var.get()] = std::move(*known);
     }
   }
@@ -360,6 +381,81 @@ const std::vector<Expr>* Builder::elements_of(const Value& v) const {
 
 void Builder::set_elements(const Variable& v, std::vector<Expr> elements) {
   functions_.back()->elements[v.get()] = std::move(elements);
+}
+
+// ---- Names of sizes
+// ------------------------------------------------------------------------------
+
+namespace {
+
+// Whether an expression has a value wherever its symbols have: nothing in it divides by 0.
+bool is_total(const Expr& e, const Facts& facts) {
+  bool total = true;
+  visit(e, [&](const Expr& node) {
+    const bool divides = node->kind == ExprKind::floor_div || node->kind == ExprKind::floor_mod ||
+                         node->kind == ExprKind::div || node->kind == ExprKind::mod;
+    if (node->kind == ExprKind::load || node->kind == ExprKind::call) total = false;
+    if (divides && total) total = prove_nonzero(node->args[1], facts) == Truth::yes;
+    return total;
+  });
+  return total;
+}
+
+}  // namespace
+
+bool Builder::binds(const VarNode* symbol) const {
+  return frame().bound.contains(symbol);
+}
+
+void Builder::define(const Var& name, const Expr& value) {
+  frame().bind_symbol(name);
+  frame().facts.define(name, value);
+}
+
+Expr Builder::name_size(const Expr& size, const std::string& hint, const Span& span) {
+  Expr value = simplify(size, facts());
+  if (size->dtype != dtypes::index || functions_.empty() ||
+      tree_size(value, max_size_nodes + 1) <= max_size_nodes) {
+    return value;
+  }
+  if (Var known = facts().name_of(value)) return known;
+  FunctionState& state = *functions_.back();
+  const std::vector<Var> symbols = free_vars(value);
+  // In a branch it is only computed where the branch runs.
+  const bool at_entry =
+      functions_.size() == 1 && state.frames.size() == 1 &&
+      std::all_of(symbols.begin(), symbols.end(),
+                  [&](const Var& v) { return state.known_at_entry.contains(v.get()); }) &&
+      is_total(value, state.at_entry);
+  const bool is_dimension =
+      prove_le(make_int(0), value, at_entry ? state.at_entry : facts()) == Truth::yes;
+  const Var name =
+      make_var(hint, dtypes::index, is_dimension ? VarRole::dimension : VarRole::value);
+  Binding binding = make_size_name(name, value, span ? span : span_);
+  define(name, value);
+  if (at_entry) {
+    state.known_at_entry.insert(name.get());
+    state.at_entry.define(name, value);
+    state.head.push_back(std::move(binding));
+    return name;
+  }
+  Frame& f = frame();
+  if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
+    f.blocks.push_back(Block{f.in_dataflow, {}});
+  }
+  f.blocks.back().bindings.push_back(std::move(binding));
+  return name;
+}
+
+// The type of a call's result with names for its large dimensions.
+Type Builder::name_sizes(const Type& type, const Span& span) {
+  int64_t position = 0;
+  const std::string hint = functions_.back()->hint;
+  return rewrite_exprs(type, [&](const Expr& e) {
+    const int64_t at = position++;
+    if (e->dtype != dtypes::index || tree_size(e, max_size_nodes + 1) <= max_size_nodes) return e;
+    return name_size(e, fmt::format("{}_{}", hint, at), span);
+  });
 }
 
 Result<void> Builder::require(const Expr& condition, const std::string& message,
@@ -475,7 +571,8 @@ Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
     auto checked =
         make_ref<graph::CallNode>(call.op, nullptr, args, attrs, call.type_args, nullptr);
     BuilderInferContext context(*this, span);
-    REPOSE_TRY(type, call.op->infer(context, *checked));
+    REPOSE_TRY(inferred, call.op->infer(context, *checked));
+    const Type type = call.type_args.empty() ? name_sizes(inferred, span) : inferred;
     for (const Var& symbol : binding_symbols(type)) frame().bind_symbol(symbol);
     if (call.op->name == "check") {  // whatever follows may rely on it
       if (const auto* p = as<PrimTypeNode>(args[0]->type); p && p->value) assume(p->value);
@@ -537,6 +634,11 @@ Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::st
                                           Span span, bool is_output) {
   REPOSE_TRY(leaf, normalize(value, span));
   Frame& f = frame();
+  const auto named = size_name({nullptr, leaf, type, {}});
+  if (named && !f.bound.contains(named->name.get())) {
+    define(named->name, simplify(named->value, facts()));
+    return bind(leaf, type, type, std::move(name), std::move(span), is_output);
+  }
   VarMap symbols;  // bound ones stand for themselves
   for (const Var& v : free_vars(type)) {
     if (f.bound.count(v.get())) symbols.emplace(v.get(), v);

@@ -30,6 +30,9 @@ struct FunctionOptions {
 //   Module mod = b.module();
 class Builder {
  public:
+  // A size of more nodes gets a name (docs/adr/0044-names-of-sizes.md).
+  static constexpr size_t max_size_nodes = 24;
+
   explicit Builder(const OpTable& ops, Module base = {});
   ~Builder();
   Builder(const Builder&) = delete;
@@ -87,6 +90,11 @@ class Builder {
   // The same for what an operator guarantees of its results: a check that says so.
   Result<void> promise(const Expr& condition, const std::string& message,
                        std::vector<Expr> values = {}, Span span = {});
+  // The size itself, or where it has more than `max_size_nodes` nodes a symbol that stands for it:
+  // the same for equal sizes. `hint`: what to call it.
+  Expr name_size(const Expr& size, const std::string& hint, const Span& span = {});
+  // Whether a symbol is bound at this point.
+  bool binds(const VarNode* symbol) const;
   // The declared range of a symbol that is bound inside of the function: a check where it is bound.
   Result<void> require_range(const Var& symbol, const Interval& range, Span span = {});
   // What a symbol of the function is to be called if no earlier one has that name.
@@ -113,6 +121,8 @@ class Builder {
   Frame& frame() const;
   Result<void> place_check(const Expr& condition, Attrs given, const std::vector<Expr>& values,
                            Span span);
+  Type name_sizes(const Type& type, const Span& span);
+  void define(const Var& name, const Expr& value);
   graph::Variable bind(graph::Value value, Type type, Type cast, std::string name, Span span,
                        bool force_output);
   Result<graph::Value> infer(const graph::Value& value, Span span);

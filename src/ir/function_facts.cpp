@@ -2,6 +2,7 @@
 // say of themselves.
 #include "ir/function_facts.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "ir/op.h"
@@ -44,16 +45,65 @@ std::vector<Expr> cast_equalities(const graph::Binding& b) {
   return result;
 }
 
+std::optional<SizeName> size_name(const graph::Binding& b) {
+  const auto* cast = as<PrimTypeNode>(b.cast);
+  const auto* value = graph::as<graph::PrimValueNode>(b.value);
+  const auto* name = cast && value ? as<VarNode>(cast->value) : nullptr;
+  if (!name || name->dtype != dtypes::index || value->value->dtype != dtypes::index) {
+    return std::nullopt;
+  }
+  if (uses_var(value->value, Var(name))) return std::nullopt;  // a comparison
+  return SizeName{Var(name), value->value};
+}
+
+graph::Binding make_size_name(const Var& name, const Expr& value, Span span) {
+  const Type type = prim_type_of(name);
+  return {graph::make_variable(name->name, type), graph::make_prim(value), type, std::move(span)};
+}
+
+std::vector<graph::Binding> head_of(const graph::Function& f) {
+  std::unordered_set<const VarNode*> known;
+  for (const graph::Variable& p : f->params) {
+    for (const Var& v : binding_symbols(p->type)) known.insert(v.get());
+  }
+  auto is_known = [&](const Expr& e) {
+    const std::vector<Var> symbols = free_vars(e);
+    return std::all_of(symbols.begin(), symbols.end(),
+                       [&](const Var& v) { return known.contains(v.get()); });
+  };
+  std::vector<graph::Binding> head;
+  for (const graph::Block& block : f->body->blocks) {
+    for (const graph::Binding& b : block.bindings) {
+      if (const auto named = size_name(b); named && !known.contains(named->name.get())) {
+        if (is_known(named->value)) {
+          known.insert(named->name.get());
+          head.push_back(b);
+        }
+        continue;
+      }
+      if (!is_check(b.value)) return head;
+      bool all_known = true;
+      for (const graph::Value& v : graph::as<graph::CallNode>(b.value)->args) {
+        const auto* p = graph::as<graph::PrimValueNode>(v);
+        all_known = all_known && p && is_known(p->value);
+      }
+      if (all_known) head.push_back(b);
+    }
+  }
+  return head;
+}
+
 bool is_promise(const graph::Value& v) {
   return is_check(v) && graph::as<graph::CallNode>(v)->attrs.get_bool("guaranteed");
 }
 
 Facts facts_after_checks(const graph::Function& f) {
   Facts facts = declared_facts(f);
-  for (const graph::Block& block : f->body->blocks) {
-    for (const graph::Binding& b : block.bindings) {
-      if (!is_check(b.value)) return facts;
-      if (const Expr condition = check_condition(b.value)) facts.assume(condition);
+  for (const graph::Binding& b : head_of(f)) {
+    if (const auto named = size_name(b)) {
+      facts.define(named->name, named->value);
+    } else if (const Expr condition = check_condition(b.value)) {
+      facts.assume(condition);
     }
   }
   return facts;

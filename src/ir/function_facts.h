@@ -16,6 +16,20 @@ bool is_check(const graph::Value& v);
 Expr check_condition(const graph::Value& v);
 // What a match_cast of tensors says: each dimension equals that of the value. Empty for others.
 std::vector<Expr> cast_equalities(const graph::Binding& b);
+// A binding that gives a size a name: `n1 = match_cast(prim_value(value), Prim(value="n1"))`, where
+// nothing before binds `n1`, which only the caller knows. Its symbol stays one atom of formulas
+// (Facts::define).
+struct SizeName {
+  Var name;
+  Expr value;
+};
+std::optional<SizeName> size_name(const graph::Binding& b);
+graph::Binding make_size_name(const Var& name, const Expr& value, Span span);
+
+// The checks and the names of sizes that a body begins with, as long as they mention nothing but the
+// parameters' symbols and each other: what is known once they have run is known at entry.
+std::vector<graph::Binding> head_of(const graph::Function& f);
+
 // Whether a check only states what an operator guarantees, so that it never fails.
 bool is_promise(const graph::Value& v);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/function_facts.h"
 #include "ir/op.h"
 
 namespace repose {
@@ -97,6 +98,7 @@ class Numbering {
       result.places[f->params[i].get()] = std::move(places);
       know(f->params[i]->type);
     }
+    for (const graph::Binding& b : head_of(f)) know(b.var->type);
     visit_body(f->body);
     next();
     use(f->body->result);

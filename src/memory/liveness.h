@@ -55,7 +55,7 @@ struct Liveness {
   std::unordered_map<const graph::ValueNode*, Places> places;
   std::vector<KernelCall> calls;
   std::vector<BranchJoin> joins;
-  // The position after which a symbol is known; 0: at entry.
+  // The position after which a symbol is known; 0: at entry, or by names of sizes at the head.
   std::unordered_map<const VarNode*, int> symbol_positions;
   // Of each binding by its variable; of an `if`, that of its join.
   std::unordered_map<const graph::ValueNode*, int> positions;

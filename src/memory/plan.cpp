@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/function_facts.h"
 #include "memory/bytes.h"
 #include "memory/max_plus.h"
 #include "memory/size_limits.h"
@@ -191,6 +192,9 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
                        const PlanOptions& options) {
   MemoryPlan plan;
   plan.live = liveness(f);
+  for (const graph::Binding& b : head_of(f)) {
+    if (const auto named = size_name(b)) plan.names.emplace_back(named->name, named->value);
+  }
   plan.num_threads = make_var("num_threads");
   plan.live.symbol_positions.emplace(plan.num_threads.get(), 0);
   Facts facts = at_entry;
@@ -240,7 +244,9 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   return plan;
 }
 
-std::optional<PlanAt> plan_at(const MemoryPlan& plan, const SymbolValues& values) {
+std::optional<PlanAt> plan_at(const MemoryPlan& plan, const SymbolValues& given) {
+  SymbolValues values = given;
+  evaluate_names(plan.names, values);
   auto sizes = arena_sizes(plan.aliases.blocks, values);
   if (!sizes) return std::nullopt;
   PlanAt at;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <unordered_set>
 
 #include "expr/scalar.h"
 
@@ -85,7 +86,54 @@ int64_t nearest_value(const Var& v, int64_t wanted, const Facts& facts) {
   return s - over >= range.lower ? s - over : s + range.divisor - over;
 }
 
-std::vector<SymbolValues> sample_values(const std::vector<Var>& symbols, const Facts& facts) {
+void evaluate_names(const std::vector<std::pair<Var, Expr>>& names, SymbolValues& values) {
+  for (const auto& [name, definition] : names) {
+    if (values.contains(name.get())) continue;
+    if (const auto value = evaluate(definition, values)) values.emplace(name.get(), *value);
+  }
+}
+
+namespace {
+
+// Splits symbols into those that no definition stands behind and names, each after what it mentions.
+class NameOrder {
+ public:
+  explicit NameOrder(const Facts& facts) : facts_(facts) {}
+
+  std::vector<Var> symbols;
+  std::vector<std::pair<Var, Expr>> names;
+
+  void add(const Var& symbol) {
+    if (!seen_.insert(symbol.get()).second) return;
+    std::vector<Var> open{symbol};  // a name stays until what it mentions was added
+    while (!open.empty()) {
+      const Var v = open.back();
+      const Expr definition = facts_.definition(v.get());
+      const size_t before = open.size();
+      for (const Var& inner : definition ? free_vars(definition) : std::vector<Var>()) {
+        if (seen_.insert(inner.get()).second) open.push_back(inner);
+      }
+      if (open.size() > before) continue;
+      open.pop_back();
+      if (definition) {
+        names.emplace_back(v, definition);
+      } else {
+        symbols.push_back(v);
+      }
+    }
+  }
+
+ private:
+  const Facts& facts_;
+  std::unordered_set<const VarNode*> seen_;
+};
+
+}  // namespace
+
+std::vector<SymbolValues> sample_values(const std::vector<Var>& given, const Facts& facts) {
+  NameOrder order(facts);
+  for (const Var& v : given) order.add(v);
+  const std::vector<Var>& symbols = order.symbols;
   constexpr int64_t open_end = 512;  // where a range has no upper bound
   constexpr int drawn = 12;
   constexpr size_t alone = 6;                  // symbols that are also low or high alone
@@ -104,6 +152,7 @@ std::vector<SymbolValues> sample_values(const std::vector<Var>& symbols, const F
     for (size_t i = 0; i < symbols.size(); ++i) {
       values.emplace(symbols[i].get(), at(symbols[i], where(i)));
     }
+    evaluate_names(order.names, values);
     if (std::find(samples.begin(), samples.end(), values) == samples.end()) {
       samples.push_back(std::move(values));
     }

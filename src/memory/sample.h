@@ -19,8 +19,12 @@ std::optional<int64_t> evaluate(const Expr& e, const SymbolValues& values);
 
 // Assignments within the ranges of the symbols: all low, all high, in between, each symbol alone
 // low or high, and a few drawn with a fixed seed. A symbol without an upper bound is taken up to
-// some hundreds.
+// some hundreds. Names of sizes, among the symbols or behind them, have the values of their
+// definitions.
 std::vector<SymbolValues> sample_values(const std::vector<Var>& symbols, const Facts& facts);
+
+// Gives each name, in order, the value of its definition, where it has none yet.
+void evaluate_names(const std::vector<std::pair<Var, Expr>>& names, SymbolValues& values);
 
 // The value that `v` may have nearest to `wanted`.
 int64_t nearest_value(const Var& v, int64_t wanted, const Facts& facts);

@@ -20,6 +20,9 @@ void SizeLimits::add_body(const graph::Body& body, int end) {
       if (const Expr condition = check_condition(b.value)) {
         add_relation(position, end, canonical(condition));
       }
+      if (const auto named = size_name(b)) {
+        add_relation(position, end, eq(named->name, named->value));
+      }
       for (const Expr& equality : cast_equalities(b)) {
         add_relation(position, end, canonical(equality));
       }

@@ -52,7 +52,8 @@ class Reference:
             raise Unable(str(error)) from error
 
     def output_shapes(self, symbols):
-        """The shapes that the model declares, at these values of its symbols."""
+        """The shapes that the model declares, at these values of its symbols; None for a dimension that
+        the data decides."""
         return [tuple(extent(d, symbols) for d in dims) for _, dims in self.outputs]
 
     def feeds(self, symbols, seed=1):
@@ -80,7 +81,8 @@ def dims_of(value):
 
 
 def extent(dim, symbols):
-    """The value of a dimension: a number, a symbol, or sums and products of them."""
+    """The value of a dimension: a number, a symbol, or sums and products of them. None where a symbol has
+    no value."""
     operators = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
 
     def value(node):
@@ -90,13 +92,21 @@ def extent(dim, symbols):
             return symbols[node.id]
         return operators[type(node.op)](value(node.left), value(node.right))
 
-    return dim if isinstance(dim, int) else value(ast.parse(dim, mode="eval").body)
+    try:
+        return dim if isinstance(dim, int) else value(ast.parse(dim, mode="eval").body)
+    except KeyError:
+        return None
 
 
-def padded_mask(batch, seq):
-    """int64 (batch, seq): row i keeps its first seq − i · max(1, seq / 8) tokens, at least one."""
-    lengths = np.maximum(1, seq - np.arange(batch) * max(1, seq // 8))
-    return (np.arange(seq)[None] < lengths[:, None]).astype(np.int64)
+def padded_mask(batch, *sizes):
+    """int64 (batch, *sizes): row i keeps its first size − i · max(1, size / 8) places, at least one, of each
+    dimension."""
+    mask = np.ones((batch, *sizes), np.int64)
+    for axis, size in enumerate(sizes, 1):
+        lengths = np.maximum(1, size - np.arange(batch) * max(1, size // 8))
+        kept = np.arange(size)[None] < lengths[:, None]
+        mask *= kept.reshape([batch, *(size if at == axis else 1 for at in range(1, mask.ndim))])
+    return mask
 
 
 def glyphs(rng, batch, channels, height, width):

@@ -10,7 +10,9 @@ import conformance_case
 import dlpack
 import ml_dtypes
 import numpy as np
+import onnx
 import onnx_node_tests
+import onnxruntime
 import reference
 import tvm_ffi
 import workers
@@ -103,10 +105,12 @@ class ReferenceTest(unittest.TestCase):
     def test_extent(self):
         self.assertEqual(reference.extent("past + new", {"past": 3, "new": 4}), 7)
         self.assertEqual(reference.extent(12, {}), 12)
+        self.assertIsNone(reference.extent("kept + 1", {"batch": 2}))
 
     def test_masks_have_tails_of_different_lengths(self):
         self.assertEqual(reference.padded_mask(3, 16).sum(1).tolist(), [16, 14, 12])
         self.assertEqual(reference.padded_mask(8, 2).sum(1).min(), 1)
+        self.assertEqual(reference.padded_mask(2, 16, 8).sum((1, 2)).tolist(), [16 * 8, 14 * 7])
 
     def test_difference(self):
         a = np.array([1.0, -4.0, np.inf], np.float32)
@@ -120,15 +124,49 @@ class ReferenceTest(unittest.TestCase):
             ("llama_tiny", {"batch": 2, "past": 3, "new": 4}),
             ("resnet_tiny", {"batch": 2, "height": 33, "width": 40}),
             ("mobilenet_tiny", {"batch": 1, "height": 32, "width": 45}),
+            *((name, {"batch": 2, "height": 33, "width": 45}) for name in agree.COMPUTED),
         ]:
             model = reference.Reference(name)
             shapes = [array.shape for array in model.run(model.feeds(symbols))]
-            self.assertEqual(shapes, model.output_shapes(symbols), name)
+            for shape, declared in zip(shapes, model.output_shapes(symbols), strict=True):
+                known = tuple(None if d is None else n for n, d in zip(shape, declared, strict=True))
+                self.assertEqual(known, declared, name)
 
     def test_shapes_of_the_suite(self):
         self.assertIn({"batch": 0, "seq": 128}, agree.bert_shapes())
         self.assertIn({"batch": 2, "past": 128, "new": 1}, agree.llama_shapes())
         self.assertEqual(len(agree.vision_shapes()), 12)
+
+
+class ChainsTest(unittest.TestCase):
+    def run_chain(self, name, count, **feeds):
+        model = reference.make.chains.CHAINS[name](count).model()
+        onnx.checker.check_model(model, full_check=True)
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        feeds |= {v.name: feeds.get(v.name.split("_")[0]) for v in session.get_inputs()}
+        return session.run(None, {v.name: feeds[v.name] for v in session.get_inputs()})[0]
+
+    def test_steps(self):
+        x = np.arange(24, dtype=np.float32).reshape(4, 6)
+        self.assertEqual(self.run_chain("reshapes", 3, x=x, to=np.array([-1, 8])).shape, (3, 8))
+        four = x.reshape(1, 2, 3, 4)
+        to = np.array([0, 3, -1, 2])
+        self.assertEqual(self.run_chain("reshapes_4d", 3, x=four, to=to).shape, (1, 3, 4, 2))
+        bounds = {"from": np.array([1]), "to": np.array([9])}
+        self.assertEqual(self.run_chain("slices", 3, x=x, **bounds).tolist(), x[3:].tolist())
+        crop = self.run_chain("crops", 3, x=x, length=np.array([5]))
+        self.assertEqual(crop.tolist(), x[:, :5].tolist())
+        mask = np.array([[True] * 5 + [False]])
+        chosen = self.run_chain("wheres", 3, x=x, mask=mask, other=0 * x)
+        self.assertEqual(chosen.tolist(), (x * mask).tolist())
+        self.assertEqual(self.run_chain("adds", 3, x=x, a=x).tolist(), (4 * x).tolist())
+        self.assertEqual(self.run_chain("scalars", 3, x=x[:, :3]).shape, (6,))
+
+    def test_both_paddings_are_one(self):
+        image = np.random.default_rng(1).standard_normal((2, 2, 70, 45), np.float32)
+        a, b = (self.run_chain(name, 4, x=image) for name in ("same", "same_computed"))
+        self.assertEqual(a.shape, (2, 2, 5, 3))
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 class ToolsTest(unittest.TestCase):

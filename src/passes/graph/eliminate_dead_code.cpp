@@ -81,7 +81,8 @@ graph::Body clean(const graph::Body& body, Used& used, const Binders& binders) {
     const std::vector<graph::Binding>& bindings = body->blocks[i].bindings;
     for (size_t j = bindings.size(); j-- > 0;) {
       graph::Binding b = bindings[j];
-      if (!is_used(b.var, used, binders) && is_pure(b.value) && !b.cast) {
+      const bool only_names = !b.cast || (size_name(b) && binders.contains(b.var.get()));
+      if (!is_used(b.var, used, binders) && is_pure(b.value) && only_names) {
         changed = true;
         continue;
       }

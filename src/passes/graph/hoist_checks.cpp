@@ -1,6 +1,7 @@
 // Moves checks of what is known at entry to the head of their function.
 #include "passes/graph/hoist_checks.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "ir/function_facts.h"
@@ -25,6 +26,12 @@ bool has_effects(const graph::Value& v) {
   return found;
 }
 
+bool is_known(const Expr& e, const Symbols& symbols) {
+  const std::vector<Var> mentioned = free_vars(e);
+  return std::all_of(mentioned.begin(), mentioned.end(),
+                     [&](const Var& v) { return symbols.contains(v.get()); });
+}
+
 // The check with expressions for its operands, if all of them are known at entry; else null.
 graph::Value check_at_entry(const graph::Value& v, const Symbols& at_entry) {
   if (!is_check(v)) return nullptr;
@@ -32,14 +39,48 @@ graph::Value check_at_entry(const graph::Value& v, const Symbols& at_entry) {
   std::vector<graph::Value> args;
   for (const graph::Value& arg : call->args) {
     const auto* type = as<PrimTypeNode>(arg->type);
-    if (!type || !type->value) return nullptr;
-    for (const Var& symbol : free_vars(type->value)) {
-      if (!at_entry.contains(symbol.get())) return nullptr;
-    }
+    if (!type || !type->value || !is_known(type->value, at_entry)) return nullptr;
     args.push_back(graph::make_prim(type->value));
   }
   return make_ref<graph::CallNode>(call->op, nullptr, std::move(args), call->attrs, call->type_args,
                                    call->type);
+}
+
+// Whether the names at the head are so many: then none has to move.
+bool is_head_of(const graph::Function& f, size_t num_names) {
+  const std::vector<graph::Binding> head = head_of(f);
+  return static_cast<size_t>(std::count_if(head.begin(), head.end(), [](const graph::Binding& b) {
+           return size_name(b).has_value();
+         })) == num_names;
+}
+
+// Each check before the names of sizes that it doesn't mention, which so rely on it.
+std::vector<graph::Binding> checks_first(const std::vector<graph::Binding>& bindings) {
+  std::unordered_map<const VarNode*, size_t> position;  // of names: how many names it is behind
+  std::vector<std::vector<graph::Binding>> checks(1);   // by the number of names before them
+  std::vector<graph::Binding> names;
+  size_t last = 0;
+  for (const graph::Binding& b : bindings) {
+    if (const auto named = size_name(b)) {
+      names.push_back(b);
+      checks.emplace_back();
+      position.emplace(named->name.get(), names.size());
+      continue;
+    }
+    for (const graph::Value& arg : graph::as<graph::CallNode>(b.value)->args) {
+      for (const Var& v : free_vars(graph::as<graph::PrimValueNode>(arg)->value)) {
+        auto it = position.find(v.get());
+        if (it != position.end()) last = std::max(last, it->second);
+      }
+    }
+    checks[last].push_back(b);
+  }
+  std::vector<graph::Binding> ordered = std::move(checks[0]);
+  for (size_t i = 0; i < names.size(); ++i) {
+    ordered.push_back(std::move(names[i]));
+    ordered.insert(ordered.end(), checks[i + 1].begin(), checks[i + 1].end());
+  }
+  return ordered;
 }
 
 graph::Body hoist(const graph::Function& f) {
@@ -50,30 +91,43 @@ graph::Body hoist(const graph::Function& f) {
   std::vector<graph::Binding> moved;
   std::vector<graph::Block> blocks;
   graph::ValueMap outside;  // for variables of dataflow blocks
+  auto outside_of_dataflow = [&](graph::Binding b) {
+    if (!b.var->is_dataflow) return b;
+    const graph::Variable var = graph::make_variable(b.var->name, b.var->type);
+    outside[b.var.get()] = var;
+    b.var = var;
+    return b;
+  };
   bool is_head = true, may_move = true;
   for (const graph::Block& block : f->body->blocks) {
     graph::Block kept{block.is_dataflow, {}};
     for (graph::Binding b : block.bindings) {
-      is_head = is_head && is_check(b.value);
+      const auto named = size_name(b);
+      const bool is_name = named && !at_entry.contains(named->name.get());
+      is_head = is_head && (is_check(b.value) || is_name);
       may_move = may_move && !has_effects(b.value);
-      const graph::Value check = is_head || !may_move ? nullptr : check_at_entry(b.value, at_entry);
+      if (is_name && may_move && is_known(named->value, at_entry)) {
+        at_entry.insert(named->name.get());
+        moved.push_back(outside_of_dataflow(b));
+        continue;
+      }
+      const bool stays = is_head ? moved.empty() : !may_move;
+      const graph::Value check = stays ? nullptr : check_at_entry(b.value, at_entry);
       if (!check) {
         kept.bindings.push_back(std::move(b));
         continue;
       }
       b.value = check;
-      if (b.var->is_dataflow) {
-        const graph::Variable var = graph::make_variable(b.var->name, b.var->type);
-        outside[b.var.get()] = var;
-        b.var = var;
-      }
-      moved.push_back(std::move(b));
+      moved.push_back(outside_of_dataflow(b));
     }
     if (!kept.bindings.empty()) blocks.push_back(std::move(kept));
   }
-  if (moved.empty()) return f->body;
+  const bool only_names = std::all_of(moved.begin(), moved.end(), [](const graph::Binding& b) {
+    return size_name(b).has_value();
+  });
+  if (moved.empty() || (only_names && is_head_of(f, moved.size()))) return f->body;
   graph::Body rest = make_ref<graph::BodyNode>(std::move(blocks), f->body->result);
-  return insert_after_checks(graph::substitute(rest, outside, {}), moved);
+  return insert_after_checks(graph::substitute(rest, outside, {}), checks_first(moved));
 }
 
 }  // namespace
@@ -95,7 +149,7 @@ graph::Body insert_after_checks(const graph::Body& body,
   for (const graph::Block& block : body->blocks) {
     bool is_first = true;
     for (const graph::Binding& b : block.bindings) {
-      if (is_head && !is_check(b.value)) leave_head();
+      if (is_head && !is_check(b.value) && !size_name(b)) leave_head();
       put(block.is_dataflow, is_first, b);
       is_first = false;
     }

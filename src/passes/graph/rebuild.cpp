@@ -77,6 +77,13 @@ class Rebuilder {
       return {};
     }
     Value value = map(b.value);
+    if (const auto named = size_name(b); named && is_new(named->name)) {
+      const Expr size = builder_.name_size(substitute(named->value, symbols_), named->name->name,
+                                           b.span);
+      symbols_.emplace(named->name.get(), size);
+      values_[b.var.get()] = graph::make_prim(size);
+      return {};
+    }
     if (b.cast) {
       REPOSE_TRY(
           var, builder_.emit_match_cast(value, substitute(b.cast, symbols_), b.var->name, b.span));
@@ -99,6 +106,10 @@ class Rebuilder {
     values_[b.var.get()] = var;
     match_symbols(b.var->type, var->type);
     return {};
+  }
+
+  bool is_new(const Var& v) const {
+    return !symbols_.contains(v.get()) && !builder_.binds(v.get());
   }
 
   // A variable that is visible after its dataflow block stays so.
@@ -128,6 +139,8 @@ class Rebuilder {
       if (a->shape && b->shape) match(*a->shape, *b->shape);
     } else if (const auto* a = as<ShapeTypeNode>(old), *b = as<ShapeTypeNode>(now); a && b) {
       if (a->dims && b->dims) match(*a->dims, *b->dims);
+    } else if (const auto* a = as<PrimTypeNode>(old), *b = as<PrimTypeNode>(now); a && b) {
+      if (a->value && b->value) match({a->value}, {b->value});
     } else if (const auto* a = as<TupleTypeNode>(old), *b = as<TupleTypeNode>(now); a && b) {
       for (size_t i = 0; i < a->fields.size() && i < b->fields.size(); ++i) {
         match_symbols(a->fields[i], b->fields[i]);

@@ -337,7 +337,7 @@ class Explainer {
     auto it = known_.elements.find(v.get());
     if (it == known_.elements.end()) return;
     for (size_t i = 0; i < it->second.size(); ++i) {
-      out.push_back({v, Place::Kind::element, i, it->second[i]});
+      if (it->second[i]) out.push_back({v, Place::Kind::element, i, it->second[i]});
     }
   }
 

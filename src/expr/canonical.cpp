@@ -110,6 +110,7 @@ Polynomial take_common(std::vector<Polynomial>& choices) {
 
 Polynomial Simplifier::extremum(ExprKind kind, std::vector<Polynomial> choices) {
   flatten_choices(kind, choices);
+  for (Polynomial& c : choices) recombine(c);
   bool is_min = kind == ExprKind::min;
   // Drop what another choice is never above (for a maximum: never below).
   for (size_t i = 0; i < choices.size(); ++i) {
@@ -124,6 +125,7 @@ Polynomial Simplifier::extremum(ExprKind kind, std::vector<Polynomial> choices) 
   }
   if (choices.size() == 1) return choices[0];
   Polynomial common = take_common(choices);
+  for (Polynomial& c : choices) recombine(c);
   bool all_negative = true;
   int64_t g = 0;
   for (const Polynomial& c : choices) {
@@ -182,6 +184,15 @@ Polynomial Simplifier::choice(ExprKind kind, const Expr& condition, const Polyno
     if (c->kind == ExprKind::eq && !d.failed && !d.terms.empty()) {
       // Where they are equal, both sides are.
       if (d.is_constant() ? d.is_zero() : is_multiple(change, d)) return no;
+    }
+    // select(z == 0, x, x + 1) and select(1 <= z, x + 1, x) of a z that isn't negative.
+    const bool is_step =
+        change.is_constant() && change.constant == (c->kind == ExprKind::eq ? -1 : 1);
+    if (is_step && !d.failed && (c->kind == ExprKind::eq || c->kind == ExprKind::le)) {
+      const Polynomial z = c->kind == ExprKind::eq ? d : Polynomial(1) - d;
+      if (bounds_of(z, facts_).lower >= 0) {
+        return (c->kind == ExprKind::eq ? yes : no) + extremum(ExprKind::min, {z, Polynomial(1)});
+      }
     }
     if (c->kind == ExprKind::le && !d.failed) {  // select(a <= b, a, b), also of a < b
       Polynomial strict = d;

@@ -96,15 +96,24 @@ class Witnesses {
     Outcomes seen;
     if (!can_try()) return seen;
     auto is_open = [&] { return !(seen.holds && seen.fails); };
-    // Everything the same, the expression's own symbols one by one or all above that: often the
-    // only way to satisfy many conditions at once.
+    // All symbols the same, but for those without limits, which are data, and of the expression's
+    // own one or all, which are above or below: often the only way to satisfy many conditions at
+    // once.
+    struct Base {
+      int64_t bounded, open;
+    };
     const size_t own = std::min(scope_.num_own, max_own);
-    for (int64_t base = 0; base < 3 && is_open(); ++base) {
+    for (const Base base : {Base{1, 0}, Base{0, 0}, Base{2, 0}, Base{1, 1}, Base{0, 1}}) {
       for (size_t moved = 0; moved < own + 2 && is_open(); ++moved) {
-        try_values(condition, seen, [&](size_t i) {
-          const bool above = i < own && (moved == own + 1 || moved == i + 1);
-          return nth(ranges_[i], base + (above ? 1 : 0));
-        });
+        for (const int64_t by : {1, -1}) {
+          if (moved == 0 && by < 0) continue;
+          try_values(condition, seen, [&](size_t i) {
+            const bool moves = i < own && (moved == own + 1 || moved == i + 1);
+            const Interval& range = ranges_[i];
+            if (range == Interval()) return base.open + (moves ? by : 0);
+            return nth(range, std::max<int64_t>(0, base.bounded + (moves ? by : 0)));
+          });
+        }
       }
     }
     for (int attempt = 0; attempt < max_tries && is_open(); ++attempt) {
@@ -173,8 +182,8 @@ class Witnesses {
     const Expr e =
         replaced != facts_.equalities().end() ? replaced->second : facts_.definition(v.get());
     if (!e) return std::nullopt;
-    const auto value = evaluate(e, lookup());
-    if (value) values_.emplace(v.get(), *value);
+    const auto value = spend_steps() ? evaluate(e, lookup()) : std::nullopt;
+    values_.emplace(v.get(), value);  // also that it has none
     return value;
   }
 
@@ -195,7 +204,7 @@ class Witnesses {
   const Surroundings& scope_;
   const Facts& facts_;
   std::vector<Interval> ranges_;
-  std::unordered_map<const VarNode*, Scalar> values_;
+  std::unordered_map<const VarNode*, std::optional<Scalar>> values_;
   uint64_t random_ = 20260712;
 };
 

@@ -2,9 +2,9 @@
 //
 // First a few assignments are tried, with names computed from their definitions. If the condition
 // holds in one and fails in another, that is the answer: unknown. Otherwise what didn't happen is
-// refuted (refute.h), with the facts that share symbols with the condition; where one symbol is known
-// to be a multiple of something, it is replaced by the product with a new symbol, so that products
-// divide exactly.
+// refuted (refute.h), with the facts that share symbols with the condition; where one symbol is
+// known to be a multiple of something, it is replaced by the product with a new symbol, so that
+// products divide exactly.
 #pragma once
 
 #include "expr/facts.h"

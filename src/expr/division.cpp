@@ -105,6 +105,26 @@ bool has_constant_quotient(const Polynomial& p, int64_t c, const Facts& facts, i
 
 }  // namespace
 
+// k * (x % d) where c divides k * d is k * x - c * (k * d / c) * (x // d): the quotients, and what
+// is left to divide by c, if that is less than before. So (x - x % 2) // 2 is x // 2.
+std::optional<std::pair<Polynomial, Polynomial>> Simplifier::without_remainders(const Polynomial& p,
+                                                                                int64_t c) {
+  Polynomial quotients, rest = p;
+  for (const Term& t : p.terms) {
+    int64_t d, product;
+    if (t.factors.size() != 1 || t.factors[0]->kind != ExprKind::floor_mod) continue;
+    const std::vector<Expr>& args = t.factors[0]->args;
+    if (!as_const_int(args[1], &d) || d <= 0) continue;
+    if (__builtin_mul_overflow(t.coefficient, d, &product) || product % c != 0) continue;
+    rest.add_term(-t.coefficient, t.factors);
+    rest.add(polynomial_of(args[0]), t.coefficient);
+    quotients.add(floor_div_const(polynomial_of(args[0]), d), -(product / c));
+  }
+  if (rest.failed || quotients.failed || rest == p) return std::nullopt;
+  if (split_multiple(rest, c).remainder.terms.size() >= p.terms.size()) return std::nullopt;
+  return std::pair(std::move(quotients), std::move(rest));
+}
+
 Polynomial Simplifier::floor_div_const(const Polynomial& p, int64_t c) {
   if (c == 1 || p.failed) return p;
   auto [out, rest] = split_multiple(p, c);
@@ -124,11 +144,25 @@ Polynomial Simplifier::floor_div_const(const Polynomial& p, int64_t c) {
     out.add_constant(quotient);
     return out;
   }
+  if (auto whole = without_remainders(rest, c)) {
+    return out + whole->first + floor_div_const(whole->second, c);
+  }
   if (auto carry = split_small_rest(rest, c, facts_)) {
     return out + floor_div_const(carry->multiple, c / carry->g);
   }
   Polynomial inner = rest;
   inner.constant = 0;
+  if (inner.terms.size() == 1 && inner.terms[0].factors.size() == 1) {
+    // (a * z + k) // c of a z that is 0 or 1 is k // c, or (a + k) // c.
+    const Term& t = inner.terms[0];
+    const Interval range = bounds_of(Polynomial::atom(t.factors[0]), facts_);
+    if (range.lower >= 0 && range.upper <= 1) {
+      const int64_t low = floor_quotient(rest.constant, c);
+      out.add_constant(low);
+      out.add_term(floor_quotient(t.coefficient + rest.constant, c) - low, t.factors);
+      return out;
+    }
+  }
   if (const Expr* atom = single_atom(inner)) {
     int64_t d = 0;
     bool is_const = (*atom)->args.size() == 2 && as_const_int((*atom)->args[1], &d);
@@ -406,6 +440,16 @@ bool join_with_quotient(Polynomial& p, const Occurrence& mod, const Occurrence& 
   return true;
 }
 
+// t of k, towards 0 and with its sign: how often both can be taken. 0: not at all.
+int64_t common_times(int64_t k, int64_t t) {
+  if ((k < 0) != (t < 0)) return 0;
+  return std::abs(t) < std::abs(k) ? t : k;
+}
+
+bool same_factors(const Factors& a, const Factors& b) {
+  return a.size() == b.size() && compare_factors(a, b) == 0;
+}
+
 // k * b * ((x // b) % a) + k * (x % b) is k * (x % (a * b)): the product of the divisors, or 0.
 int64_t joint_divisor(const Occurrence& low, const Occurrence& high) {
   const Expr& z = high.atom->args[0];
@@ -414,12 +458,136 @@ int64_t joint_divisor(const Occurrence& low, const Occurrence& high) {
   if (!is_const_int(z->args[1], b) || !as_const_int(high.atom->args[1], &a) || a <= 0) return 0;
   if (__builtin_mul_overflow(low.coefficient, b, &k) || k != high.coefficient) return 0;
   if (__builtin_mul_overflow(a, b, &ab)) return 0;
-  if (low.rest.size() != high.rest.size() || compare_factors(low.rest, high.rest) != 0) return 0;
+  if (!same_factors(low.rest, high.rest)) return 0;
   Polynomial x = polynomial_of(z->args[0]);
   return is_multiple(x - low.dividend(), Polynomial(b)) ? ab : 0;
 }
 
 }  // namespace
+
+// k * (x // m) - k * c * (y // (c * m)), x = y modulo m: k * ((y // m) % c - (y - x) / m).
+bool Simplifier::join_nested_quotients(Polynomial& p, const Term& low_term, const Term& high_term,
+                                       const Factors& rest) {
+  const Expr &low_atom = low_term.factors[0], &high_atom = high_term.factors[0];
+  const int64_t low_times = low_term.coefficient, high_times = high_term.coefficient;
+  int64_t m, cm;
+  if (!as_const_int(low_atom->args[1], &m) || !as_const_int(high_atom->args[1], &cm)) return false;
+  if (m <= 0 || cm <= m || cm % m != 0) return false;
+  const int64_t c = cm / m;
+  if (high_times == int64_min || high_times % c != 0) return false;
+  const int64_t times = common_times(low_times, -(high_times / c));
+  const Polynomial y = polynomial_of(high_atom->args[0]);
+  Polynomial between = y - polynomial_of(low_atom->args[0]);
+  if (times == 0 || !is_multiple(between, Polynomial(m))) return false;
+  between.divide_exactly(m);
+  const Polynomial factor = monomial(times, rest);
+  Polynomial joined = p - factor * Polynomial::atom(low_atom) +
+                      factor * Polynomial(c) * Polynomial::atom(high_atom) +
+                      factor * (floor_mod_const(floor_div_const(y, m), c) - between);
+  if (joined.failed) return false;
+  p = joined;
+  return true;
+}
+
+// k * (y // c) + k * min(x % c, 1), x = y modulo c: k * ((x + c - 1) // c + (y - x) / c), the
+// quotient rounded up. Modulo 2 the remainder is that minimum.
+bool Simplifier::join_rounding_up(Polynomial& p) {
+  for (const Term& t : p.terms) {
+    if (t.factors.size() != 1) continue;
+    Expr mod = t.factors[0];
+    if (mod->kind == ExprKind::min) {
+      const int one = is_const_int(mod->args[1], 1) ? 1 : 0;
+      if (!is_const_int(mod->args[static_cast<size_t>(one)], 1)) continue;
+      mod = mod->args[static_cast<size_t>(1 - one)];
+    } else if (mod->kind == ExprKind::floor_mod && !is_const_int(mod->args[1], 2)) {
+      continue;
+    }
+    int64_t c = 0;
+    if (mod->kind != ExprKind::floor_mod || !as_const_int(mod->args[1], &c) || c <= 0) continue;
+    const Polynomial x = polynomial_of(mod->args[0]);
+    for (const Term& s : p.terms) {
+      if (s.factors.size() != 1 || s.factors[0]->kind != ExprKind::floor_div) continue;
+      const Expr& div = s.factors[0];
+      Polynomial between = polynomial_of(div->args[0]) - x;
+      const int64_t times = common_times(t.coefficient, s.coefficient);
+      if (!is_const_int(div->args[1], c) || times == 0 || !is_multiple(between, Polynomial(c))) {
+        continue;
+      }
+      between.divide_exactly(c);
+      Polynomial up = x;
+      up.add_constant(c - 1);
+      Polynomial quotient = floor_div_const(up, c) + between;
+      quotient.scale(times);
+      Polynomial joined = p + quotient;
+      joined.add_term(-times, t.factors);
+      joined.add_term(-times, s.factors);
+      if (joined.failed) continue;
+      p = joined;
+      return true;
+    }
+  }
+  return false;
+}
+
+// With z = x // m: k * (x // (2 * m)) + k * (y // (2 * m)), y = x + m + 2 * m * j, is k * (z + j),
+// as the halves of z rounded down and up are z. And k * z - k * (x // (2 * m)) is k times the
+// second.
+bool Simplifier::join_halves(Polynomial& p) {
+  for (const Term& a : p.terms) {
+    int64_t d = 0;
+    if (a.factors.size() != 1 || a.factors[0]->kind != ExprKind::floor_div) continue;
+    if (!as_const_int(a.factors[0]->args[1], &d) || d <= 0 || d % 2 != 0) continue;
+    const int64_t m = d / 2;
+    const Polynomial x = polynomial_of(a.factors[0]->args[0]);
+    auto replace = [&](int64_t times, const Factors& taken, Polynomial by) {
+      by.scale(times);
+      Polynomial joined = p + by;
+      joined.add_term(-times, taken);
+      return joined;
+    };
+    for (const Term& b : p.terms) {
+      if (b.factors.size() != 1 || b.factors[0]->kind != ExprKind::floor_div) continue;
+      Polynomial between = polynomial_of(b.factors[0]->args[0]) - x;
+      const int64_t up = common_times(a.coefficient, b.coefficient);
+      const int64_t down =
+          a.coefficient == int64_min ? 0 : common_times(-a.coefficient, b.coefficient);
+      Polynomial joined;
+      joined.failed = true;
+      if (up != 0 && is_const_int(b.factors[0]->args[1], d)) {
+        between.add_constant(-m);
+        if (!is_multiple(between, Polynomial(d))) continue;
+        between.divide_exactly(d);
+        joined = replace(up, a.factors, floor_div_const(x, m) + between);
+        joined.add_term(-up, b.factors);
+      } else if (down % 2 != 0 && m > 1 && is_const_int(b.factors[0]->args[1], m)) {
+        if (!is_multiple(between, Polynomial(m))) continue;
+        between.divide_exactly(m);
+        Polynomial rounded = x;
+        rounded.add_constant(m);
+        joined = replace(down, b.factors, floor_div_const(rounded, d) + between);
+        joined.add_term(down, a.factors);
+      }
+      if (joined.failed) continue;
+      p = joined;
+      return true;
+    }
+    if (m > 1 || a.coefficient == int64_min || a.coefficient % 2 == 0) continue;
+    Polynomial taken = x;
+    taken.constant = 0;
+    taken.scale(-a.coefficient);
+    if (!covers(p, taken)) continue;
+    Polynomial up = x;
+    up.add_constant(1);
+    Polynomial rounded = floor_div_const(up, 2) - x;
+    rounded.scale(-a.coefficient);
+    Polynomial joined = p + rounded;
+    joined.add_term(-a.coefficient, a.factors);
+    if (joined.failed) continue;
+    p = joined;
+    return true;
+  }
+  return false;
+}
 
 bool Simplifier::recombine_once(Polynomial& p) {
   std::vector<Occurrence> divs = occurrences(p, ExprKind::floor_div);
@@ -439,6 +607,26 @@ bool Simplifier::recombine_once(Polynomial& p) {
       return true;
     }
   }
+  for (const Occurrence& mod : mods) {  // k * r * x - k * r * (x % q) = k * r * q * (x // q)
+    if (mod.coefficient == int64_min) continue;
+    const Polynomial x = mod.dividend(), q = mod.divisor();
+    const Polynomial factor = monomial(-mod.coefficient, mod.rest);
+    Polynomial taken = x;
+    taken.constant = 0;
+    if (!covers(p, factor * taken)) continue;
+    Polynomial joined = p - mod.term() - factor * x + factor * q * floor_div_of(x, q);
+    if (joined.failed) continue;
+    p = joined;
+    return true;
+  }
+  for (const Occurrence& low : divs) {
+    for (const Occurrence& high : divs) {
+      if (!same_factors(low.rest, high.rest)) continue;
+      const Term low_term{low.coefficient, {low.atom}}, high_term{high.coefficient, {high.atom}};
+      if (join_nested_quotients(p, low_term, high_term, low.rest)) return true;
+    }
+  }
+  if (join_rounding_up(p) || join_halves(p)) return true;
   for (const Occurrence& div : divs) {
     Polynomial x = div.dividend(), q = div.divisor();
     if (q.is_constant()) {

@@ -40,6 +40,7 @@ constexpr uint64_t assume_steps = 100'000;
 
 // What a question sees of many facts (Facts::about).
 constexpr size_t all_conditions = 48;
+constexpr size_t all_names = 32;
 constexpr size_t all_symbols = 256;
 constexpr size_t near_conditions = 32;
 constexpr size_t max_scanned = 32;  // of a symbol that many conditions mention
@@ -262,8 +263,7 @@ void Facts::learn(const Expr& condition, int depth) {
       break;
   }
   if (compares_index(c)) {
-    if (depth <= max_case_depth && known().size() > 0 &&
-        prove_directly(c, about(c)) == Truth::no) {
+    if (depth <= max_case_depth && known().size() > 0 && prove_directly(c, about(c)) == Truth::no) {
       return contradict();
     }
     if (c->kind == ExprKind::le) return learn_at_most_zero(c, depth);
@@ -536,12 +536,13 @@ void Facts::learn_again(const Expr& about, int depth) {
   }
 }
 
-// ---- What bears on a question --------------------------------------------------------------------
+// ---- What bears on a question
+// --------------------------------------------------------------------
 
 Facts Facts::about(const Expr& e) const {
   const State& all = state();
   if (all.known.size() <= all_conditions && all.ranges.size() <= all_symbols &&
-      all.definitions.size() <= all_symbols && all.equalities.size() <= all_symbols) {
+      all.definitions.size() <= all_names && all.equalities.size() <= all_symbols) {
     return *this;
   }
   auto near = std::make_shared<State>();

@@ -46,8 +46,8 @@ class Facts {
   // be turned into a range, a divisor or a substitution is, the rest is kept as a condition.
   void assume(const Expr& condition);
   // Learns that `name` stands for `value`, which mentions neither it nor a name that is defined by
-  // it. Unlike in an equality, the name stays one atom: its range and divisor are those of the value,
-  // and the prover looks behind it where nothing else answers a question.
+  // it. Unlike in an equality, the name stays one atom: its range and divisor are those of the
+  // value, and the prover looks behind it where nothing else answers a question.
   void define(const Var& name, const Expr& value);
   bool is_contradiction() const;
 
@@ -59,8 +59,8 @@ class Facts {
   Expr definition(const VarNode* name) const;
   // A name whose definition is `value`, the one defined first; null: there is none.
   Var name_of(const Expr& value) const;
-  // From here on, the names in `e` are replaced by their definitions, in which other names may stand;
-  // false: it has none.
+  // From here on, the names in `e` are replaced by their definitions, in which other names may
+  // stand; false: it has none.
   bool unfold(const Expr& e);
   // The conditions as the prover combines them (hypothesis.h).
   const KnownConditions& known() const;

@@ -37,8 +37,8 @@ class KnownConditions {
   const std::vector<Entry>& entries() const { return entries_; }
   size_t size() const { return entries_.size() - num_gone_; }
   bool has_disjunction() const { return num_disjunctions_ > 0; }
-  // Of those that mention the symbol, the positions in entries(), ascending; of more than 2 * `most`
-  // the first and the last `most`.
+  // Of those that mention the symbol, the positions in entries(), ascending; of more than 2 *
+  // `most` the first and the last `most`.
   std::vector<size_t> mentioning(const ExprNode* symbol,
                                  size_t most = std::numeric_limits<size_t>::max() / 2) const;
   bool contains(const Expr& condition) const;

@@ -29,6 +29,8 @@ class Simplifier {
 
   Polynomial floor_div_of(const Polynomial& p, const Polynomial& q);
   Polynomial floor_div_const(const Polynomial& p, int64_t c);
+  std::optional<std::pair<Polynomial, Polynomial>> without_remainders(const Polynomial& p,
+                                                                      int64_t c);
   Polynomial floor_div_symbolic(Polynomial p, Polynomial q);
   Polynomial floor_mod_of(const Polynomial& p, const Polynomial& q);
   Polynomial floor_mod_const(const Polynomial& p, int64_t c);
@@ -38,6 +40,9 @@ class Simplifier {
   Polynomial extremum(ExprKind kind, std::vector<Polynomial> choices);
   Polynomial choice(ExprKind kind, const Expr& condition, const Polynomial& a, const Polynomial& b);
   Polynomial index_cast(const Expr& e);
+  bool join_nested_quotients(Polynomial& p, const Term& low, const Term& high, const Factors& rest);
+  bool join_rounding_up(Polynomial& p);
+  bool join_halves(Polynomial& p);
   bool recombine_once(Polynomial& p);
   void recombine(Polynomial& p);
   Expr expression(Polynomial p);

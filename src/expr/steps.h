@@ -1,9 +1,10 @@
 // The work of the prover, counted in steps: what bounds a question, and what tests count.
 //
-// A step is one node simplified or bounded, one bound tried, one row of constraints made. A question
-// (prove, simplify with facts, assume) has a budget of steps; when that is spent, expressions stay
-// as they are, bounds are those of the dtype, and the answer is unknown. So the answer depends on
-// the question and what is known of its symbols, never on a clock or on the machine.
+// A step is one node simplified or bounded, one bound tried, one row of constraints made. A
+// question (prove, simplify with facts, assume) has a budget of steps; when that is spent,
+// expressions stay as they are, bounds are those of the dtype, and the answer is unknown. So the
+// answer depends on the question and what is known of its symbols, never on a clock or on the
+// machine.
 #pragma once
 
 #include <cstdint>

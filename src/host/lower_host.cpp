@@ -63,6 +63,7 @@ class HostLowering {
   // Takes the arena once the checks at the head have passed: the plan may rely on them.
   void begin() {
     if (std::exchange(has_begun_, true)) return;
+    for (const auto& [name, value] : plan_.limit_names) out_->let(name, value);
     open_regions();
   }
 

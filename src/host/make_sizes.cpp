@@ -23,6 +23,7 @@ tir::PrimFunc make_sizes(const FunctionInterface& interface, const graph::Functi
     check_range(out, s, quoted(s.name));
   }
   for (const graph::Binding& b : head_of(f)) add_head(out, interface, b);
+  for (const auto& [name, value] : plan.limit_names) out.let(name, value);
   auto as_data = [](const Expr& e) { return make_cast(dtypes::int64, e); };
   const bool data_decides = plan.regions.size() > 1;
   const Expr arena = data_decides ? make_int(-1, dtypes::int64)

@@ -90,7 +90,7 @@ constexpr int64_t max_tracked_elements = 64;
 
 // The elements of a small constant, as InferContext::elements_of gives them.
 std::optional<std::vector<Expr>> constant_elements(const ArrayNode& array) {
-  if (array.shape.size() > 1 || array.num_elements() > max_tracked_elements) return std::nullopt;
+  if (array.num_elements() > max_tracked_elements) return std::nullopt;
   std::vector<Expr> result;
   for (int64_t i = 0; i < array.num_elements(); ++i) {
     Scalar s = array.load(i);
@@ -105,9 +105,15 @@ std::optional<std::vector<Expr>> constant_elements(const ArrayNode& array) {
 
 bool has_tracked_elements(const Type& type) {
   const auto* t = as<TensorTypeNode>(type);
-  if (!t || !t->shape || t->shape->size() > 1 || !t->dtype) return false;
-  int64_t n = 1;
-  return t->shape->empty() || (as_const_int((*t->shape)[0], &n) && n <= max_tracked_elements);
+  if (!t || !t->shape || !t->dtype) return false;
+  int64_t count = 1;
+  for (const Expr& d : *t->shape) {
+    int64_t n = 0;
+    if (!as_const_int(d, &n) || n > max_tracked_elements) return false;
+    count *= n;
+    if (count > max_tracked_elements) return false;
+  }
+  return true;
 }
 
 std::string fill_in(const std::string& message, const std::vector<Expr>& values) {
@@ -355,6 +361,7 @@ Result<Variable> Builder::emit_binding(const Value& value, std::string name, Spa
     if (auto known = call->op->elements(context, *call, call->type)) {
       for (size_t i = 0; i < known->size(); ++i) {
         Expr& e = (*known)[i];
+        if (!e) continue;
         e = name_size(e, known->size() == 1 ? hint : fmt::format("{}_{}", hint, i), span);
       }
       state.elements[var.get()] = std::move(*known);
@@ -394,8 +401,11 @@ bool is_total(const Expr& e, const Facts& facts) {
   visit(e, [&](const Expr& node) {
     const bool divides = node->kind == ExprKind::floor_div || node->kind == ExprKind::floor_mod ||
                          node->kind == ExprKind::div || node->kind == ExprKind::mod;
-    if (node->kind == ExprKind::load || node->kind == ExprKind::call) total = false;
-    if (divides && total) total = prove_nonzero(node->args[1], facts) == Truth::yes;
+    const auto* call = as<CallNode>(node);
+    if (node->kind == ExprKind::load || (call && !intrinsic_is_pure(call->intrinsic)))
+      total = false;
+    if (divides && total && !node->dtype.is_float())
+      total = prove_nonzero(node->args[1], facts) == Truth::yes;
     return total;
   });
   return total;
@@ -427,8 +437,7 @@ Expr Builder::name_size(const Expr& size, const std::string& hint, const Span& s
       std::all_of(symbols.begin(), symbols.end(),
                   [&](const Var& v) { return state.known_at_entry.contains(v.get()); }) &&
       is_total(value, state.at_entry);
-  const bool is_dimension =
-      prove_le(make_int(0), value, at_entry ? state.at_entry : facts()) == Truth::yes;
+  const bool is_dimension = bounds(value, at_entry ? state.at_entry : facts()).lower >= 0;
   const Var name =
       make_var(hint, dtypes::index, is_dimension ? VarRole::dimension : VarRole::value);
   Binding binding = make_size_name(name, value, span ? span : span_);
@@ -443,8 +452,23 @@ Expr Builder::name_size(const Expr& size, const std::string& hint, const Span& s
   if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
     f.blocks.push_back(Block{f.in_dataflow, {}});
   }
+  binding.var = graph::make_variable(binding.var->name, binding.var->type, f.in_dataflow);
   f.blocks.back().bindings.push_back(std::move(binding));
   return name;
+}
+
+// A shape with names for its large members.
+Value Builder::with_named_sizes(const Value& shape, const Span& span) {
+  const auto* given = graph::as<graph::ShapeNode>(shape);
+  if (!given) return shape;
+  Dims dims = given->dims;
+  bool changed = false;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (tree_size(dims[i], max_size_nodes + 1) <= max_size_nodes) continue;
+    dims[i] = name_size(dims[i], fmt::format("{}_{}", functions_.back()->hint, i), span);
+    changed = true;
+  }
+  return changed ? graph::make_shape(std::move(dims)) : shape;
 }
 
 // The type of a call's result with names for its large dimensions.
@@ -556,7 +580,7 @@ Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
   std::vector<Value> args;
   for (const Value& a : call.args) {
     REPOSE_TRY(leaf, normalize(a, span));
-    args.push_back(leaf);
+    args.push_back(call.op ? with_named_sizes(leaf, span) : leaf);
   }
   FunctionState& state = *functions_.back();
   auto note_impure = [&](std::string_view callee) {
@@ -679,7 +703,7 @@ void Builder::begin_if(Value condition, Span span) {
   f->conditional = true;
   f->facts = outer.facts;
   f->bound = outer.bound;
-  if (const auto* known = elements_of(condition); known && known->size() == 1) {
+  if (const auto* known = elements_of(condition); known && known->size() == 1 && (*known)[0]) {
     f->facts.assume((*known)[0]);
   }
   state.ifs.push_back({std::move(condition), std::move(span), nullptr});
@@ -698,7 +722,8 @@ void Builder::begin_else(Value then_result) {
   f->conditional = true;
   f->facts = outer.facts;
   f->bound = outer.bound;
-  if (const auto* known = elements_of(state.ifs.back().condition); known && known->size() == 1) {
+  if (const auto* known = elements_of(state.ifs.back().condition);
+      known && known->size() == 1 && (*known)[0]) {
     f->facts.assume(make_not((*known)[0]));
   }
   state.frames.push_back(std::move(f));

@@ -122,6 +122,7 @@ class Builder {
   Result<void> place_check(const Expr& condition, Attrs given, const std::vector<Expr>& values,
                            Span span);
   Type name_sizes(const Type& type, const Span& span);
+  graph::Value with_named_sizes(const graph::Value& shape, const Span& span);
   void define(const Var& name, const Expr& value);
   graph::Variable bind(graph::Value value, Type type, Type cast, std::string name, Span span,
                        bool force_output);

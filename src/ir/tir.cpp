@@ -590,6 +590,12 @@ struct Freshener {
     if (!vars.count(v.get())) vars.emplace(v.get(), make_var(v->name, v->dtype, v->role));
   }
 
+  // No extent of a buffer is negative, whatever else the symbol stands for where it comes from.
+  void bind_dimension(const Var& v) {
+    const VarRole role = v->role == VarRole::value ? VarRole::dimension : v->role;
+    if (!vars.count(v.get())) vars.emplace(v.get(), make_var(v->name, v->dtype, role));
+  }
+
   // A view binds the symbols of its strides and offset that nothing bound before.
   void bind_view(const Buffer& b) {
     auto bind_bare = [this](const Expr& e) {
@@ -617,6 +623,11 @@ struct Freshener {
 PrimFunc clone(const PrimFunc& f) {
   Freshener fresh;
   for (const Param& p : f->params) fresh.bind(p.var);
+  for (const Param& p : f->params) {
+    for (const Expr& d : p.buffer ? p.buffer->shape : std::vector<Expr>()) {
+      if (const auto* v = as<VarNode>(d)) fresh.bind_dimension(Var(v));
+    }
+  }
   for (const Var& v : bound_symbols(*f)) fresh.bind(v);
   fresh.visit(f->body);
   auto renew = [&](const Buffer& b) {

@@ -2,6 +2,7 @@
 #include "memory/plan.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ir/function_facts.h"
 #include "memory/bytes.h"
@@ -173,7 +174,7 @@ void add_workspaces(MemoryPlan& plan, const Module& module, const Workspaces& wo
 
 // Of symbols that sizes depend on, those without an upper bound of their own; or all that the data
 // decides, where it is the sizes that have none.
-void add_undecided(MemoryPlan& plan, const std::vector<Expr>& sizes, const SizeLimits& limits) {
+void add_undecided(MemoryPlan& plan, const std::vector<Expr>& sizes, SizeLimits& limits) {
   std::vector<Var> decided_late, without_limit;
   for (const Var& v : symbols_of(sizes)) {
     if (plan.live.symbol_positions.at(v.get()) == 0) continue;
@@ -184,6 +185,32 @@ void add_undecided(MemoryPlan& plan, const std::vector<Expr>& sizes, const SizeL
     const auto& known = plan.undecided;
     if (std::find(known.begin(), known.end(), v) == known.end()) plan.undecided.push_back(v);
   }
+}
+
+// Of names, each after those that it mentions, those that the plan mentions: what it does without
+// is not computed, as it might not fit in 64 bits.
+std::vector<std::pair<Var, Expr>> used_names(const std::vector<std::pair<Var, Expr>>& names,
+                                             const std::map<int, Region>& regions,
+                                             const std::vector<Dims>& result_limits) {
+  std::unordered_set<const VarNode*> used;
+  auto use = [&](const Expr& e) {
+    if (!e) return;
+    for (const Var& v : free_vars(e)) used.insert(v.get());
+  };
+  for (const auto& [position, region] : regions) {
+    for (const Expr& e : region.sizes) use(e);
+  }
+  for (const Dims& dims : result_limits) {
+    for (const Expr& e : dims) use(e);
+  }
+  std::vector<std::pair<Var, Expr>> kept;
+  for (size_t i = names.size(); i-- > 0;) {
+    if (!used.contains(names[i].first.get())) continue;
+    use(names[i].second);
+    kept.push_back(names[i]);
+  }
+  std::reverse(kept.begin(), kept.end());
+  return kept;
 }
 
 }  // namespace
@@ -209,7 +236,7 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   plan.position_in.assign(blocks.size(), -1);
 
   AlignedSizes aligned(facts);
-  const SizeLimits limits(f, plan.live, facts);
+  SizeLimits limits(f, plan.live, facts);
   std::map<int, Region> regions{{0, {}}};
   for (size_t b = 0; b < blocks.size(); ++b) {
     if (!blocks[b].in_arena()) continue;
@@ -233,6 +260,12 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
       most.push_back(limits.limit(d, plan.live.num_positions).value_or(nullptr));
     }
   }
+  plan.limit_names = used_names(limits.names(), regions, plan.result_limits);
+  for (const auto& [name, value] : plan.limit_names) {
+    plan.names.emplace_back(name, value);
+    plan.live.symbol_positions.emplace(name.get(), 0);
+  }
+  facts = limits.facts();
   for (auto& [position, region] : regions) {
     if (position > 0) add_undecided(plan, region.sizes, limits);
     for (int b : region.blocks) {

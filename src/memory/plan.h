@@ -36,7 +36,10 @@ struct MemoryPlan {
   std::vector<int> region_of;    // per block; -1: not in the arena (an input, constant or result)
   std::vector<int> position_in;  // per block: in its region's `blocks`
   Var num_threads;               // how many work on a call
-  std::vector<std::pair<Var, Expr>> names;  // of sizes that are known at entry, in order
+  // Names of sizes that are known at entry, in order; the last ones are limits of sizes that the
+  // data decides, which nothing but the plan knows.
+  std::vector<std::pair<Var, Expr>> names;
+  std::vector<std::pair<Var, Expr>> limit_names;
   std::unordered_map<const graph::CallNode*, int> workspaces;  // blocks of programs' own memory
   // Per result (tuples flattened) and dimension: the most that it can be, over what is known at
   // entry; null where nothing shows that.

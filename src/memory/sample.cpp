@@ -46,6 +46,12 @@ std::optional<int64_t> binary(ExprKind kind, int64_t a, int64_t b) {
     case ExprKind::floor_mod:
       if (b == 0) return std::nullopt;
       return saturate(a - static_cast<Wide>(floor_quotient(a, b)) * b);
+    case ExprKind::div:
+      if (b == 0) return std::nullopt;
+      return saturate(static_cast<Wide>(a) / b);
+    case ExprKind::mod:
+      if (b == 0) return std::nullopt;
+      return saturate(static_cast<Wide>(a) % b);
     case ExprKind::logical_and:
       return a && b;
     case ExprKind::logical_or:
@@ -95,7 +101,8 @@ void evaluate_names(const std::vector<std::pair<Var, Expr>>& names, SymbolValues
 
 namespace {
 
-// Splits symbols into those that no definition stands behind and names, each after what it mentions.
+// Splits symbols into those that no definition stands behind and names, each after what it
+// mentions.
 class NameOrder {
  public:
   explicit NameOrder(const Facts& facts) : facts_(facts) {}

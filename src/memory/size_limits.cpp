@@ -2,7 +2,9 @@
 #include "memory/size_limits.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "ir/builder.h"
 #include "ir/function_facts.h"
 
 namespace repose {
@@ -52,13 +54,18 @@ void SizeLimits::add_relation(int begin, int end, const Expr& condition) {
   if (condition->kind == ExprKind::logical_and) {
     for (const Expr& part : condition->args) add_relation(begin, end, part);
   } else if (condition->kind == ExprKind::le || condition->kind == ExprKind::eq) {
+    const size_t index = relations_.size();
     relations_.push_back(
         {begin, end, condition->kind == ExprKind::eq, condition->args[0], condition->args[1]});
+    for (const Var& v : free_vars(condition)) relations_of_[v.get()].push_back(index);
+    if (condition->kind != ExprKind::eq) return;
+    for (const Expr& side : condition->args) equal_to_[side->hash()].push_back(index);
   }
 }
 
 bool SizeLimits::known_at_entry(const Expr& e) const {
   for (const Var& v : free_vars(e)) {
+    if (is_name_.contains(v.get())) continue;
     auto it = live_.symbol_positions.find(v.get());
     if (it == live_.symbol_positions.end() || it->second != 0) return false;
   }
@@ -70,7 +77,7 @@ class SizeLimits::Query {
  public:
   enum class Side { lower, upper };
 
-  Query(const SizeLimits& limits, int position) : limits_(limits), position_(position) {}
+  Query(SizeLimits& limits, int position) : limits_(limits), position_(position) {}
 
   std::optional<Expr> bound(const Expr& e, Side side) {
     if (limits_.known_at_entry(e)) return e;
@@ -102,10 +109,14 @@ class SizeLimits::Query {
   }
 
  private:
-  const SizeLimits& limits_;
+  SizeLimits& limits_;
   const int position_;
   int budget_ = 1000;                 // expressions
   std::vector<const VarNode*> open_;  // symbols that are being bounded
+  std::unordered_set<const VarNode*> failed_[2];
+  int used_from_ = 0;      // the relations that were used hold from here,
+  bool used_end_ = false;  // not all of them to the end
+  bool is_cut_ = false;    // a symbol was met that is being bounded
 
   static Side opposite(Side side) { return side == Side::lower ? Side::upper : Side::lower; }
   static ExprKind max_or_min(Side side) {
@@ -124,6 +135,10 @@ class SizeLimits::Query {
     return e && prove_le(make_int(0), *e, limits_.facts_) == Truth::yes;
   }
   bool holds(const Relation& r) const { return r.begin < position_ && position_ <= r.end; }
+  void use(const Relation& r) {
+    used_from_ = std::max(used_from_, r.begin + 1);
+    used_end_ = used_end_ || r.end < limits_.live_.num_positions;
+  }
 
   // Of the two sides of min and max, one is enough or both are needed.
   std::optional<Expr> bound_of_choice(const Expr& e, Side side) {
@@ -148,22 +163,51 @@ class SizeLimits::Query {
 
   // An expression that is one side of an equation, as a whole.
   std::optional<Expr> bound_of_equal(const Expr& e) {
-    for (const Relation& r : limits_.relations_) {
-      if (!r.is_equality || !holds(r)) continue;
+    auto candidates = limits_.equal_to_.find(e->hash());
+    if (candidates == limits_.equal_to_.end()) return std::nullopt;
+    for (size_t i : candidates->second) {
+      const Relation& r = limits_.relations_[i];
+      if (!holds(r)) continue;
       for (const auto& [same, other] : {std::pair(r.left, r.right), std::pair(r.right, r.left)}) {
-        if (limits_.known_at_entry(other) && structural_equal(same, e)) return other;
+        if (!limits_.known_at_entry(other) || !structural_equal(same, e)) continue;
+        use(r);
+        return other;
       }
     }
     return std::nullopt;
   }
 
   std::optional<Expr> bound_of_symbol(const Var& v, Side side) {
-    if (std::find(open_.begin(), open_.end(), v.get()) != open_.end()) return std::nullopt;
+    if (std::find(open_.begin(), open_.end(), v.get()) != open_.end()) {
+      is_cut_ = true;
+      return std::nullopt;
+    }
+    auto& known = limits_.found_[side == Side::upper];
+    if (auto it = known.find(v.get()); it != known.end() && it->second.from <= position_) {
+      used_from_ = std::max(used_from_, it->second.from);
+      return it->second.value;
+    }
+    if (failed_[side == Side::upper].contains(v.get())) return std::nullopt;
+    const int outer_from = std::exchange(used_from_, 0);
+    const bool outer_end = std::exchange(used_end_, false);
+    const bool outer_cut = std::exchange(is_cut_, false);
     open_.push_back(v.get());
     auto found = bound_by_relations(v, side);
     if (!found) found = bound_by_branches(v, side);
     open_.pop_back();
-    if (found) return found;
+    if (!found) found = bound_by_range(v, side);
+    if (found && !used_end_) {
+      found = limits_.named(*found, v->name + (side == Side::upper ? "_most" : "_least"));
+      known.insert_or_assign(v.get(), Found{used_from_, *found});
+    }
+    if (!found && !is_cut_) failed_[side == Side::upper].insert(v.get());
+    used_from_ = std::max(used_from_, outer_from);
+    used_end_ = used_end_ || outer_end;
+    is_cut_ = is_cut_ || outer_cut;
+    return found;
+  }
+
+  std::optional<Expr> bound_by_range(const Var& v, Side side) const {
     const Interval range = limits_.facts_.range_of(v);
     const int64_t end = side == Side::upper ? range.upper : range.lower;
     if (end == Interval::plus_infinity || end == Interval::minus_infinity) return std::nullopt;
@@ -173,13 +217,19 @@ class SizeLimits::Query {
   // left <= right says that v <= right - left + v, and that left - right + v <= v: something where
   // v is gone from that.
   std::optional<Expr> bound_by_relations(const Var& v, Side side) {
-    for (const Relation& r : limits_.relations_) {
+    auto own = limits_.relations_of_.find(v.get());
+    if (own == limits_.relations_of_.end()) return std::nullopt;
+    for (size_t i : own->second) {
+      const Relation& r = limits_.relations_[i];
       if (!holds(r)) continue;
       const Expr above = canonical(r.right - r.left + v), below = canonical(r.left - r.right + v);
       for (const Expr& other :
            {side == Side::upper ? above : below, side == Side::upper ? below : above}) {
         if (!uses_var(other, v)) {
-          if (auto found = bound(other, side)) return found;
+          if (auto found = bound(other, side)) {
+            use(r);
+            return found;
+          }
         }
         if (!r.is_equality) break;
       }
@@ -190,6 +240,7 @@ class SizeLimits::Query {
   std::optional<Expr> bound_by_branches(const Var& v, Side side) {
     auto it = limits_.joins_.find(v.get());
     if (it == limits_.joins_.end()) return std::nullopt;
+    used_end_ = true;  // what the branches know isn't known elsewhere
     std::optional<Expr> ends[2];
     for (int branch = 0; branch < 2; ++branch) {
       Query inside(limits_, it->second.ends[branch]);
@@ -201,7 +252,17 @@ class SizeLimits::Query {
   }
 };
 
-std::optional<Expr> SizeLimits::limit(const Expr& bytes, int position) const {
+Expr SizeLimits::named(const Expr& limit, const std::string& hint) {
+  if (tree_size(limit, Builder::max_size_nodes + 1) <= Builder::max_size_nodes) return limit;
+  if (Var known = facts_.name_of(limit)) return known;
+  const Var name = make_var(hint, dtypes::index, VarRole::value);
+  names_.emplace_back(name, limit);
+  is_name_.insert(name.get());
+  facts_.define(name, limit);
+  return name;
+}
+
+std::optional<Expr> SizeLimits::limit(const Expr& bytes, int position) {
   auto found = Query(*this, position).bound(canonical(bytes), Query::Side::upper);
   // Below 0 a check will fail, once the memory is there.
   if (found && prove_le(make_int(0), *found, facts_) != Truth::yes) {

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "memory/liveness.h"
 
@@ -17,7 +21,12 @@ class SizeLimits {
 
   // At least `bytes` for all values, and known at entry; nothing if none was found. Only what is
   // known before `position` counts.
-  std::optional<Expr> limit(const Expr& bytes, int position) const;
+  std::optional<Expr> limit(const Expr& bytes, int position);
+
+  // Limits of more than Builder::max_size_nodes nodes have names, as sizes have: these, in order,
+  // each with what it stands for. `facts` with their definitions.
+  const std::vector<std::pair<Var, Expr>>& names() const { return names_; }
+  const Facts& facts() const { return facts_; }
 
  private:
   // `left <= right`, or equal, at the positions after `begin` up to `end`.
@@ -33,14 +42,27 @@ class SizeLimits {
   };
   class Query;
 
+  // A limit that was found, over relations that hold from a position to the end.
+  struct Found {
+    int from;
+    Expr value;
+  };
+
   void add_body(const graph::Body& body, int end);
   void add_join(const graph::Binding& b, const graph::IfNode& choice);
   void add_relation(int begin, int end, const Expr& condition);
   bool known_at_entry(const Expr& e) const;
 
+  Expr named(const Expr& limit, const std::string& hint);
+
   const Liveness& live_;
-  const Facts& facts_;
+  Facts facts_;
   std::vector<Relation> relations_;
+  std::unordered_map<const VarNode*, std::vector<size_t>> relations_of_;
+  std::unordered_map<uint64_t, std::vector<size_t>> equal_to_;  // by the hash of one side
+  std::unordered_map<const VarNode*, Found> found_[2];          // lower, upper
+  std::vector<std::pair<Var, Expr>> names_;
+  std::unordered_set<const VarNode*> is_name_;
   std::unordered_map<const VarNode*, Join> joins_;
 };
 

@@ -58,8 +58,11 @@ std::vector<te::Tensor> matmul_rule(const graph::CallNode& call,
   const DType dtype = result_dtype(call), sum = accumulator_dtype(dtype);
   const bool has_row = a.rank() > 1, has_column = b.rank() > 1;
   const size_t batch = shape.size() - has_row - has_column;
+  // Both operands have this extent: the one that says most.
+  const Expr& rows_of_b = b.shape()[b.rank() == 1 ? 0 : b.shape().size() - 2];
+  const Expr& extent = is_constant(rows_of_b) ? rows_of_b : a.shape().back();
   te::Tensor c = te::reduce(
-      shape, te::Reducer::sum, {a.shape().back()},
+      shape, te::Reducer::sum, {extent},
       [&](const te::Indices& i, const te::Indices& k) {
         auto batch_indices = [&](const te::Tensor& t) {
           te::Indices own;

@@ -6,6 +6,8 @@
 //     C1: the operand is an integer tensor of rank 1 with a constant extent.
 //     C2: the result's members are the operand's elements, where those are known; otherwise a
 //         `match_cast` names them.
+#include <algorithm>
+
 #include "ops/ops.h"
 #include "ops/type_rules.h"
 
@@ -57,7 +59,10 @@ Result<Type> infer_tensor_to_shape(InferContext& context, const graph::CallNode&
   auto integer = dtype_arg(context, call, 0, is_integer_dtype, "an integer");  // C1
   if (!integer.ok()) return integer.errors();
   REPOSE_REQUIRE(require_rank(context, call, 0, 1));
-  if (const auto* elements = context.elements_of(call.args[0])) return shape_type(*elements);  // C2
+  const auto* elements = context.elements_of(call.args[0]);
+  if (elements && std::find(elements->begin(), elements->end(), nullptr) == elements->end()) {
+    return shape_type(*elements);  // C2
+  }
   int64_t count = 0;
   const bool known = t->shape && as_const_int((*t->shape)[0], &count);
   return shape_type_of_rank(known ? static_cast<int>(count) : -1);

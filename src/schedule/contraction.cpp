@@ -85,10 +85,6 @@ class ContractionRule {
     c_ = std::move(*matched);
     keep_trailing_run(c_.m_axes, c_.batch_axes);
     keep_trailing_run(c_.n_axes, c_.batch_axes);
-    // Without rows, B would be packed to be used once.
-    packed_param_ = constant_operand();
-    if (c_.m_axes.empty() && packed_param_ < 0) return std::nullopt;
-
     m_extents_ = pick(main_.extents, c_.m_axes);
     n_extents_ = pick(main_.extents, c_.n_axes);
     batch_extents_ = pick(main_.extents, c_.batch_axes);
@@ -96,6 +92,11 @@ class ContractionRule {
     n_total_ = product(n_extents_);
     k_total_ = product(main_.reduce_extents);
     num_panels_ = canonical(ceil_div(n_total_, make_int(tile_.panel)));
+    // Extents may be symbols although the constant's are known: they come from the other operand.
+    const bool has_known_panels = is_constant(num_panels_) && is_constant(k_total_);
+    packed_param_ = has_known_panels ? constant_operand() : -1;
+    // Without rows, B would be packed to be used once.
+    if (c_.m_axes.empty() && packed_param_ < 0) return std::nullopt;
     merge_rows_and_columns();
 
     ScheduledProgram result;

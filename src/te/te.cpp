@@ -324,9 +324,15 @@ class ElementEvaluator {
   Expr element(const TensorNode& t, const std::vector<int64_t>& at) {
     if (t.is_placeholder()) {
       auto it = known.find(&t);
-      if (it == known.end() || at.size() > 1) return nullptr;
-      size_t i = at.empty() ? 0 : static_cast<size_t>(at[0]);
-      return i < it->second->size() ? (*it->second)[i] : nullptr;
+      if (it == known.end()) return nullptr;
+      int64_t i = 0;  // in row-major order
+      for (size_t d = 0; d < at.size(); ++d) {
+        int64_t extent = 0;
+        if (!as_const_int(t.shape[d], &extent) || at[d] >= extent) return nullptr;
+        i = i * extent + at[d];
+      }
+      return i < static_cast<int64_t>(it->second->size()) ? (*it->second)[static_cast<size_t>(i)]
+                                                          : nullptr;
     }
     if (--budget_ < 0) return nullptr;
     VarMap axes;
@@ -399,12 +405,7 @@ class ElementEvaluator {
     if (is_binary(e->kind) || is_compare(e->kind) || is_logic(e->kind)) {
       ExprKind kind = e->kind;
       if (args[0]->dtype.is_index() && (kind == ExprKind::div || kind == ExprKind::mod)) {
-        // Rounding to zero is rounding down where nothing is negative.
-        if (prove_le(make_int(0), args[0], facts_) != Truth::yes ||
-            prove_le(make_int(1), args[1], facts_) != Truth::yes) {
-          return nullptr;
-        }
-        kind = kind == ExprKind::div ? ExprKind::floor_div : ExprKind::floor_mod;
+        return lift_division(kind, args[0], args[1]);
       } else if (args[0]->dtype.is_index() &&
                  ((kind >= ExprKind::bit_and && kind <= ExprKind::shift_right) ||
                   ((kind == ExprKind::floor_div || kind == ExprKind::floor_mod) &&
@@ -427,6 +428,14 @@ class ElementEvaluator {
       return make_call(as<CallNode>(e)->intrinsic, e->dtype, args);
     }
     return nullptr;
+  }
+
+  // Division of data, which rounds to zero and gives 0 where the divisor is 0. Facts that come
+  // later may show that nothing is negative: then it is one that rounds down.
+  Expr lift_division(ExprKind kind, const Expr& a, const Expr& b) {
+    const Expr quotient = make_binary(kind, a, b);
+    if (prove_nonzero(b, facts_) == Truth::yes) return simplify(quotient, facts_);
+    return simplify(make_select(eq(b, make_int(0)), make_int(0), quotient), facts_);
   }
 
   Expr lift_load(const LoadNode& load) {
@@ -468,16 +477,22 @@ std::optional<std::vector<Expr>> elements_by_rule(Rule rule, const InferContext&
   std::vector<Tensor> out = rule(*typed, in);
   const auto* type = as<TensorTypeNode>(result);
   if (out.size() != 1 || !type) return std::nullopt;
+  std::vector<int64_t> extents;
   int64_t count = 1;
-  if (!type->shape->empty() && !as_const_int((*type->shape)[0], &count)) return std::nullopt;
-  std::vector<Expr> elements;
-  for (int64_t i = 0; i < count; ++i) {
-    std::vector<int64_t> at;
-    if (!type->shape->empty()) at.push_back(i);
-    Expr e = evaluator.element(*out[0].node(), at);
-    if (!e) return std::nullopt;
-    elements.push_back(e);
+  for (const Expr& d : *type->shape) {
+    if (!as_const_int(d, &extents.emplace_back())) return std::nullopt;
+    count *= extents.back();
   }
+  std::vector<Expr> elements;
+  bool any_known = count == 0;
+  for (int64_t i = 0; i < count; ++i) {
+    std::vector<int64_t> at(extents.size());
+    int64_t rest = i;
+    for (size_t d = extents.size(); d-- > 0; rest /= extents[d]) at[d] = rest % extents[d];
+    elements.push_back(evaluator.element(*out[0].node(), at));
+    any_known = any_known || elements.back();
+  }
+  if (!any_known) return std::nullopt;
   return elements;
 }
 

@@ -42,8 +42,15 @@ Value* FunctionEmitter::emit(const Expr& e) {
       if (auto it = memo_[i].find(e); it != memo_[i].end()) return it->second;
     }
   }
+  const bool is_size = is_host(mode_) && !unchecked_ && !e->args.empty() &&
+                       (e->dtype == dtypes::index || e->dtype == dtypes::boolean) &&
+                       !reads_memory(e);
+  for (size_t i = sizes_.size(); is_size && i-- > 0;) {
+    if (auto it = sizes_[i].find(e); it != sizes_[i].end()) return it->second;
+  }
   Value* v = emit_new(e);
   if (remembers) memo_.back().emplace(e, v);
+  if (is_size) sizes_.back().emplace(e, v);
   return v;
 }
 
@@ -134,15 +141,16 @@ Value* FunctionEmitter::emit_checked(const Expr& e) {
     case ExprKind::floor_mod: {
       int64_t divisor = 0;
       bool known = as_const_int(e->args[1], &divisor) && divisor != 0;
+      const bool nonnegative = is_nonnegative(e->args[0]) && is_nonnegative(e->args[1]);
       if (!known)
         fail_if(b_.CreateICmpEQ(b, b_.getInt64(0)), REPOSE_RT_REFUSED,
                 size_message(zero_message, e), {});
-      if (!known || divisor == -1) {
+      if ((!known && !nonnegative) || divisor == -1) {
         Value* lowest = b_.CreateICmpEQ(a, b_.getInt64(static_cast<uint64_t>(INT64_MIN)));
         Value* overflows = b_.CreateAnd(lowest, b_.CreateICmpEQ(b, b_.getInt64(~uint64_t{0})));
         fail_if(overflows, REPOSE_RT_OVERFLOW, size_message(overflow_message, e), {});
       }
-      return arithmetic_.binary(e->kind, e->dtype, a, b);
+      return arithmetic_.binary(e->kind, e->dtype, a, b, nonnegative);
     }
     default:
       return arithmetic_.binary(e->kind, e->dtype, a, b);
@@ -210,6 +218,7 @@ Value* FunctionEmitter::emit_logic(const Expr& e) {
   Value* b = nullptr;
   {
     Scope scope(*this);
+    const Branch branch(*this);
     b = emit(e->args[1]);
   }
   llvm::BasicBlock* end = b_.GetInsertBlock();
@@ -251,6 +260,7 @@ Value* FunctionEmitter::emit_branches(const Expr& e) {
   for (int i = 0; i < 2; ++i) {
     b_.SetInsertPoint(i == 0 ? yes : no);
     Scope scope(*this);
+    const Branch branch(*this);
     values[i] = emit(e->args[1 + i]);
     ends[i] = b_.GetInsertBlock();
     b_.CreateBr(after);

@@ -317,6 +317,7 @@ void FunctionEmitter::emit_for(const tir::ForNode& f) {
     for (int64_t i = 0; i < count && !is_terminated(); ++i) {
       bind(f.var, b_.CreateNSWAdd(
                       begin, llvm::ConstantInt::get(begin->getType(), static_cast<uint64_t>(i))));
+      const Branch branch(*this);
       emit(f.body);
     }
     return;
@@ -335,7 +336,10 @@ void FunctionEmitter::emit_loop(const tir::ForNode& f, Value* begin, Value* end)
   llvm::PHINode* i = b_.CreatePHI(begin->getType(), 2, f.var->name);
   i->addIncoming(begin, preheader);
   bind(f.var, i);
-  emit(f.body);
+  {
+    const Branch branch(*this);
+    emit(f.body);
+  }
   if (!is_terminated()) {
     Value* next = b_.CreateNSWAdd(i, llvm::ConstantInt::get(i->getType(), 1));
     i->addIncoming(next, b_.GetInsertBlock());
@@ -468,14 +472,14 @@ void FunctionEmitter::emit_if(const tir::IfNode& s) {
   llvm::BasicBlock *yes = block("then"), *after = block("after_if");
   llvm::BasicBlock* no = s.else_body ? block("else") : after;
   b_.CreateCondBr(condition, yes, no);
-  b_.SetInsertPoint(yes);
-  emit(s.then_body);
-  if (!is_terminated()) b_.CreateBr(after);
-  if (s.else_body) {
-    b_.SetInsertPoint(no);
-    emit(s.else_body);
+  auto emit_branch = [&](llvm::BasicBlock* begin, const tir::Stmt& body) {
+    const Branch branch(*this);
+    b_.SetInsertPoint(begin);
+    emit(body);
     if (!is_terminated()) b_.CreateBr(after);
-  }
+  };
+  emit_branch(yes, s.then_body);
+  if (s.else_body) emit_branch(no, s.else_body);
   b_.SetInsertPoint(after);
 }
 
@@ -491,6 +495,7 @@ void FunctionEmitter::emit_while(const tir::WhileNode& s) {
   }
   b_.CreateCondBr(condition, body, after);
   b_.SetInsertPoint(body);
+  const Branch branch(*this);
   emit(s.body);
   if (!is_terminated()) b_.CreateBr(test);
   b_.SetInsertPoint(after);
@@ -504,6 +509,7 @@ void FunctionEmitter::emit_assert(const tir::AssertNode& s) {
   llvm::BasicBlock *failed = block("assert_failed"), *after = block("asserted");
   b_.CreateCondBr(holds, after, failed);
   b_.SetInsertPoint(failed);
+  const Branch branch(*this);
   std::vector<Value*> values;
   for (const Expr& e : s.values)
     values.push_back(arithmetic_.cast(dtypes::int64, e->dtype, emit(e)));

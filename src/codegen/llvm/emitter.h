@@ -67,6 +67,14 @@ class ModuleEmitter {
 // host intrinsics; `sizes` is a host function of the memory query.
 enum class Mode { kernel, parallel_body, host, sizes };
 
+// Expressions by what they say.
+struct StructuralHash {
+  size_t operator()(const Expr& e) const { return e->hash(); }
+};
+struct StructuralEqual {
+  bool operator()(const Expr& a, const Expr& b) const { return structural_equal(a, b); }
+};
+
 class FunctionEmitter {
  public:
   FunctionEmitter(ModuleEmitter& owner, llvm::Function* function, Mode mode);
@@ -114,6 +122,7 @@ class FunctionEmitter {
   // With values remembered until the end of the scope; what a branch computes is not visible after
   // it.
   struct Scope;
+  struct Branch;
   llvm::Value* emit_binary(const Expr& e);
   llvm::Value* emit_checked(const Expr& e);
   llvm::Value* emit_logic(const Expr& e);
@@ -163,7 +172,17 @@ class FunctionEmitter {
   llvm::Value* workspace_end_ = nullptr;  // behind them; null: at the beginning
   std::unordered_set<const VarNode*> nonnegative_;
   std::vector<std::unordered_map<Expr, llvm::Value*>> memo_;  // keeps its keys alive
+  // Of a host function: sizes that were computed, by structure, for each branch that is open. What
+  // is in the map of an open branch was emitted where it dominates what comes next.
+  std::vector<std::unordered_map<Expr, llvm::Value*, StructuralHash, StructuralEqual>> sizes_{1};
   std::unordered_map<Expr, bool> reads_memory_;
+};
+
+// What is emitted while it lives doesn't always run.
+struct FunctionEmitter::Branch {
+  explicit Branch(FunctionEmitter& e) : emitter(e) { emitter.sizes_.emplace_back(); }
+  ~Branch() { emitter.sizes_.pop_back(); }
+  FunctionEmitter& emitter;
 };
 
 struct FunctionEmitter::Scope {

@@ -1,6 +1,8 @@
 // What the importer of one operator sees of a node.
 #include "frontend/onnx/node_context.h"
 
+#include <algorithm>
+
 #include "frontend/onnx/names.h"
 #include "frontend/onnx/tensor_data.h"
 
@@ -141,6 +143,13 @@ Result<int64_t> NodeContext::axis(int64_t given, int64_t rank) const {
 // ---- Elements
 // ------------------------------------------------------------------------------------
 
+const std::vector<Expr>* NodeContext::known(const Operand& v) const {
+  const std::vector<Expr>* elements = f_.builder->elements_of(v);
+  const bool all =
+      elements && std::find(elements->begin(), elements->end(), nullptr) == elements->end();
+  return all ? elements : nullptr;
+}
+
 Expr NodeContext::known_scalar(const Operand& v) const {
   const std::vector<Expr>* elements = known(v);
   return elements && elements->size() == 1 ? (*elements)[0] : nullptr;
@@ -152,6 +161,8 @@ Result<std::vector<Expr>> NodeContext::elements(const Operand& v, const std::str
                 dtype(v).to_string());
   }
   if (const std::vector<Expr>* elements = known(v)) return *elements;
+  std::vector<Expr> symbols;  // elements that are known, and symbols for the others
+  if (const std::vector<Expr>* some = f_.builder->elements_of(v)) symbols = *some;
   REPOSE_TRY(dims, shape(v));
   int64_t count = 1;
   if (dims.size() > 1 || (dims.size() == 1 && !as_const_int(dims[0], &count))) {
@@ -168,10 +179,11 @@ Result<std::vector<Expr>> NodeContext::elements(const Operand& v, const std::str
   REPOSE_TRY(members,
              builder().emit(graph::make_op_call(*builder().ops().find("tensor_to_shape"), {flat}),
                             f_.name + "_" + what, span()));
-  std::vector<Expr> symbols;
+  symbols.resize(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
+    Expr& element = symbols[static_cast<size_t>(i)];
     const std::string name = count == 1 ? what : fmt::format("{}_{}", what, i);
-    symbols.push_back(make_var(identifier(name), dtypes::index, VarRole::value));
+    if (!element) element = make_var(identifier(name), dtypes::index, VarRole::value);
   }
   auto bound =
       builder().emit_match_cast(members, shape_type(symbols), f_.name + "_" + what, span());

@@ -81,7 +81,7 @@ class NodeContext {
 
   // ---- Elements ----
   // Known elements of a tensor of rank 0 or 1; null where they are not known.
-  const std::vector<Expr>* known(const Operand& v) const { return f_.builder->elements_of(v); }
+  const std::vector<Expr>* known(const Operand& v) const;
   // The one element of a tensor, where it is known.
   Expr known_scalar(const Operand& v) const;
   // Elements of an integer tensor of rank 0 or 1, as indices. Where only the data can tell, a

@@ -70,6 +70,7 @@ Value constant_of(const Type& type, const std::vector<Expr>& elements) {
   }
   Ref<ArrayNode> array = make_array(shape, t->dtype);
   for (size_t i = 0; i < elements.size(); ++i) {
+    if (!elements[i]) return nullptr;
     if (const auto* value = as<IntImmNode>(elements[i])) {
       array->store(static_cast<int64_t>(i), Scalar::of_int(value->value, t->dtype));
     } else if (const auto* f = as<FloatImmNode>(elements[i])) {

@@ -78,8 +78,8 @@ class Rebuilder {
     }
     Value value = map(b.value);
     if (const auto named = size_name(b); named && is_new(named->name)) {
-      const Expr size = builder_.name_size(substitute(named->value, symbols_), named->name->name,
-                                           b.span);
+      const Expr size =
+          builder_.name_size(substitute(named->value, symbols_), named->name->name, b.span);
       symbols_.emplace(named->name.get(), size);
       values_[b.var.get()] = graph::make_prim(size);
       return {};
@@ -89,6 +89,7 @@ class Rebuilder {
           var, builder_.emit_match_cast(value, substitute(b.cast, symbols_), b.var->name, b.span));
       return define(b, var);
     }
+    value = with_simple_shapes(value);
     if (const auto* call = graph::as<graph::CallNode>(value)) {
       REPOSE_TRY(replaced, rewrite_(builder_, *call, b.span));
       if (replaced) value = replaced;
@@ -106,6 +107,28 @@ class Rebuilder {
     values_[b.var.get()] = var;
     match_symbols(b.var->type, var->type);
     return {};
+  }
+
+  // What is known by now may say more about the members of a shape than when it was written.
+  Value with_simple_shapes(const Value& v) {
+    const auto* call = graph::as<graph::CallNode>(v);
+    if (!call || !call->op) return v;
+    std::vector<Value> args = call->args;
+    bool changed = false;
+    for (Value& arg : args) {
+      const auto* shape = graph::as<graph::ShapeNode>(arg);
+      if (!shape) continue;
+      Dims dims = shape->dims;
+      for (Expr& d : dims) {
+        if (!d->args.empty()) d = simplify(d, builder_.facts());
+      }
+      if (dims == shape->dims) continue;
+      arg = graph::make_shape(std::move(dims));
+      changed = true;
+    }
+    if (!changed) return v;
+    return make_ref<graph::CallNode>(call->op, call->callee, std::move(args), call->attrs,
+                                     call->type_args, call->type);
   }
 
   bool is_new(const Var& v) const {

@@ -113,6 +113,30 @@ std::vector<std::string> other_names(const graph::Function& f, const std::string
   return names;
 }
 
+// What the arena takes at a few sizes, for those who are shown that instead of a long formula: with
+// one thread, at sizes near these that the conditions at entry allow.
+Json describe_arena_samples(const CompiledFunction& f) {
+  Json samples = Json::array();
+  for (const int64_t wanted : {1, 64, 512}) {
+    SymbolValues values{{f.plan.num_threads.get(), 1}};
+    Json at = Json::object();
+    for (const SymbolInfo& s : f.host.interface.symbols) {
+      Facts range;
+      range.restrict(s.symbol, s.range);
+      const int64_t value = nearest_value(s.symbol, wanted, range);
+      values.emplace(s.symbol.get(), value);
+      at[s.name] = value;
+    }
+    evaluate_names(f.plan.names, values);
+    const bool allowed = std::all_of(f.conditions.begin(), f.conditions.end(), [&](const Expr& c) {
+      return evaluate(c, values).value_or(0) != 0;
+    });
+    const std::optional<PlanAt> plan = allowed ? plan_at(f.plan, values) : std::nullopt;
+    if (plan) samples.push_back({{"at", std::move(at)}, {"bytes", plan->arena_bytes}});
+  }
+  return samples;
+}
+
 std::string make_metadata(const CompiledModel& model) {
   Json root;
   root["format"] = 1;
@@ -136,8 +160,8 @@ std::string make_metadata(const CompiledModel& model) {
       symbols.push_back(std::move(symbol));
     }
     Json sizes = Json::array();
-    for (const SizeName& s : interface.sizes) {
-      sizes.push_back({{"name", s.name->name}, {"value", dim_text(s.value, interface.symbols)}});
+    for (const auto& [name, value] : f.plan.names) {
+      sizes.push_back({{"name", name->name}, {"value", dim_text(value, interface.symbols)}});
     }
     Json memory = Json::array();
     for (const Region& r : f.plan.regions) memory.push_back(dim_text(r.bytes, interface.symbols));
@@ -150,6 +174,7 @@ std::string make_metadata(const CompiledModel& model) {
              {"conditions", describe_conditions(f)},
              {"operators", f.operators},
              {"arena_bytes", memory},
+             {"arena_samples", describe_arena_samples(f)},
              {"kernels", kernel_calls(f.host.run)}});
   }
   // A file name may be any bytes.

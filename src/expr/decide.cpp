@@ -56,20 +56,22 @@ class SurroundingsFinder {
   Surroundings take() { return std::move(scope_); }
 
  private:
-  // Symbols that are replaced by others, or defined, count as these.
+  // Symbols that are replaced by others, or defined, count as these: behind those that aren't.
   void include(const Expr& e) {
+    std::vector<Expr> behind;
     for (const Var& v : free_vars(e)) {
       if (!seen_.insert(v.get()).second) continue;
       const Expr definition = facts_.definition(v.get());
       if (auto it = facts_.equalities().find(v.get()); it != facts_.equalities().end()) {
-        include(it->second);
+        behind.push_back(it->second);
       } else if (definition) {
         scope_.names.push_back(v);
-        include(definition);
+        behind.push_back(definition);
       } else {
         scope_.symbols.push_back(v);
       }
     }
+    for (const Expr& value : behind) include(value);
   }
 
   bool touches(const Known& known) const {
@@ -105,7 +107,7 @@ class Witnesses {
     const size_t own = std::min(scope_.num_own, max_own);
     for (const Base base : {Base{1, 0}, Base{0, 0}, Base{2, 0}, Base{1, 1}, Base{0, 1}}) {
       for (size_t moved = 0; moved < own + 2 && is_open(); ++moved) {
-        for (const int64_t by : {1, -1}) {
+        for (const int64_t by : {1, -1, -2}) {
           if (moved == 0 && by < 0) continue;
           try_values(condition, seen, [&](size_t i) {
             const bool moves = i < own && (moved == own + 1 || moved == i + 1);
@@ -138,7 +140,7 @@ class Witnesses {
                       Scalar::of_int(value_of(i), scope_.symbols[i]->dtype));
     }
     if (!satisfies_facts()) return;
-    const auto value = evaluate(condition, lookup());
+    const auto value = evaluate(condition, lookup(), SelectSides::chosen);
     if (value) (value->i ? seen.holds : seen.fails) = true;
   }
 
@@ -182,7 +184,7 @@ class Witnesses {
     const Expr e =
         replaced != facts_.equalities().end() ? replaced->second : facts_.definition(v.get());
     if (!e) return std::nullopt;
-    const auto value = spend_steps() ? evaluate(e, lookup()) : std::nullopt;
+    const auto value = spend_steps() ? evaluate(e, lookup(), SelectSides::chosen) : std::nullopt;
     values_.emplace(v.get(), value);  // also that it has none
     return value;
   }
@@ -193,13 +195,13 @@ class Witnesses {
       if (!value || !facts_.range_of(name).contains(value->i)) return false;
     }
     for (const Expr& c : scope_.conditions) {
-      const auto value = evaluate(c, lookup());
+      const auto value = evaluate(c, lookup(), SelectSides::chosen);
       if (!value || !value->i) return false;
     }
     return true;
   }
 
-  static constexpr size_t max_own = 4;
+  static constexpr size_t max_own = 5;
 
   const Surroundings& scope_;
   const Facts& facts_;

@@ -19,7 +19,7 @@ constexpr int case_budget = 20;     // the same within a case
 constexpr int max_cases = 2;        // nested
 constexpr int max_unfolded = 3;     // definitions within definitions
 constexpr size_t max_unfolded_nodes = 400;
-constexpr uint64_t question_steps = 30'000;
+constexpr uint64_t question_steps = 16'000;
 
 Truth negated(Truth t) {
   return t == Truth::unknown ? t : (t == Truth::yes ? Truth::no : Truth::yes);

@@ -594,6 +594,7 @@ namespace {
 
 struct Evaluator {
   const std::function<std::optional<Scalar>(const Var&)>& lookup;
+  const SelectSides sides;
 
   std::optional<Scalar> run(const Expr& e) const {
     switch (e->kind) {
@@ -621,7 +622,11 @@ struct Evaluator {
                                       : Scalar::of_int(~value->i, value->dtype);
       }
       case ExprKind::select: {
-        auto condition = run(e->args[0]), a = run(e->args[1]), b = run(e->args[2]);
+        auto condition = run(e->args[0]);
+        if (sides == SelectSides::chosen) {
+          return condition ? run(e->args[condition->i ? 1 : 2]) : std::nullopt;
+        }
+        auto a = run(e->args[1]), b = run(e->args[2]);
         if (!condition || !a || !b) return std::nullopt;
         return condition->i ? a : b;
       }
@@ -662,8 +667,9 @@ struct Evaluator {
 }  // namespace
 
 std::optional<Scalar> evaluate(const Expr& e,
-                               const std::function<std::optional<Scalar>(const Var&)>& lookup) {
-  return Evaluator{lookup}.run(e);
+                               const std::function<std::optional<Scalar>(const Var&)>& lookup,
+                               SelectSides sides) {
+  return Evaluator{lookup, sides}.run(e);
 }
 
 Expr to_expr(const Scalar& value) {

@@ -42,11 +42,15 @@ std::optional<Scalar> eval_cast(DType to, const Scalar& value);
 std::optional<Scalar> eval_intrinsic(Intrinsic intrinsic, DType dtype, const Scalar* args,
                                      int count);
 
+// Whether a `select` has a value only where both sides have one, or where the chosen one has: the
+// host function computes no other.
+enum class SelectSides : uint8_t { both, chosen };
 // `and` and `or` evaluate the right side only where it matters, if_then_else the taken side.
 // Value of an expression without loads and calls by name; variables come from `lookup`. Nothing:
 // an overflow, a division of an index by zero, or something that has no value here.
 std::optional<Scalar> evaluate(const Expr& e,
-                               const std::function<std::optional<Scalar>(const Var&)>& lookup);
+                               const std::function<std::optional<Scalar>(const Var&)>& lookup,
+                               SelectSides sides = SelectSides::both);
 Expr to_expr(const Scalar& value);
 
 }  // namespace repose

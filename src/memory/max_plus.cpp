@@ -3,12 +3,15 @@
 
 #include <algorithm>
 
+#include "expr/steps.h"
+
 namespace repose {
 
 namespace {
 
 constexpr size_t max_sums = 16;  // of a maximum; beyond, it is taken as one term
 constexpr size_t max_proof = 8;  // terms of a comparison that the prover is asked for
+constexpr uint64_t max_proof_steps = 1000;
 
 // Sums, products and divisions: what the prover decides quickly.
 bool is_plain(const Expr& e) {
@@ -112,6 +115,7 @@ bool MaxPlus::at_most(const Sum& a, const Sum& b) {
   auto [known, is_new] = proven_.try_emplace(std::move(rest), false);
   if (is_new && proofs_left_ > 0) {
     --proofs_left_;
+    const StepBudget budget(max_proof_steps);
     known->second = prove_le(to_expr(a), to_expr(b), facts_) == Truth::yes;
   }
   return known->second;

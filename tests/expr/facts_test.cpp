@@ -6,6 +6,7 @@
 #include "expr/interval.h"
 #include "expr/random_expr.h"
 #include "expr/random_statement.h"
+#include "expr/steps.h"
 
 namespace repose {
 namespace {
@@ -246,6 +247,71 @@ TEST_F(FactsTest, RandomIntervalsIntersect) {
       ASSERT_TRUE(either.contains(v) || !(a.contains(v) || b.contains(v))) << v;
     }
   }
+}
+
+// ---- Names of sizes
+
+TEST_F(FactsTest, ANameIsOneAtomWithTheRangeOfItsDefinition) {
+  Var s = make_var("s", dtypes::index, VarRole::value);
+  facts.restrict(n, {1, 100});
+  const Expr value = floor_div(n + 15, c(16)) * 16;
+  facts.define(s, value);
+  EXPECT_EQ(to_string(simplify(s + s, facts)), "s * 2");
+  EXPECT_EQ(facts.range_of(s).lower, 16);
+  EXPECT_EQ(facts.range_of(s).upper, 112);
+  EXPECT_EQ(facts.range_of(s).divisor, 16);
+  EXPECT_EQ(facts.name_of(value), s);
+  EXPECT_EQ(facts.name_of(n + 1), nullptr);
+  EXPECT_TRUE(structural_equal(facts.definition(s.get()), value));
+}
+
+TEST_F(FactsTest, QuestionsLookBehindNames) {
+  Var s = make_var("s", dtypes::index, VarRole::value),
+      t = make_var("t", dtypes::index, VarRole::value);
+  facts.define(s, floor_div(n, c(4)));
+  facts.define(t, s * 4 + m);
+  EXPECT_EQ(prove_le(t, n + m, facts), Truth::yes);
+  EXPECT_EQ(prove_equal(floor_mod(t - m, c(4)), c(0), facts), Truth::yes);
+  EXPECT_EQ(prove_equal(t, n + m, facts), Truth::unknown);
+  EXPECT_EQ(prove(lt(n + m, t), facts), Truth::no);
+}
+
+TEST_F(FactsTest, WhatIsLearnedOfANameHoldsOfItsDefinition) {
+  Var s = make_var("s", dtypes::index, VarRole::value);
+  facts.define(s, n * 2 + 1);
+  facts.restrict(s, {0, 9});
+  EXPECT_EQ(facts.range_of(n).upper, 4);
+  facts.assume(eq(s, c(7)));
+  EXPECT_EQ(to_string(simplify(n, facts)), "3");
+}
+
+TEST_F(FactsTest, NamesDontGoInCircles) {
+  Var s = make_var("s", dtypes::index, VarRole::value);
+  facts.define(s, floor_div(n, c(3)) + m);
+  facts.assume(eq(n, s * 2));  // what `s` is depends on `n`
+  EXPECT_EQ(prove_equal(n, s * 2, facts), Truth::yes);
+  EXPECT_EQ(prove_le(n, s * 2, facts), Truth::yes);
+}
+
+// Two names of which each is made from the one before: the cost of a question doesn't grow with how
+// many there are, nor with how many conditions are known of others.
+TEST_F(FactsTest, TheCostOfAQuestionIsItsOwn) {
+  auto cost = [](int count) {
+    Facts facts;
+    Var x = make_var("x"), previous = x;
+    for (int i = 0; i < count; ++i) {
+      Var name = make_var("s", dtypes::index, VarRole::value), limit = make_var("k");
+      facts.define(name, floor_div(previous + 1, c(2)) + limit);
+      facts.assume(le(limit, x));
+      previous = name;
+    }
+    const uint64_t before = steps_spent();
+    EXPECT_EQ(prove_equal(previous, x, facts), Truth::unknown);
+    EXPECT_EQ(prove_le(c(0), previous, facts), Truth::yes);
+    return steps_spent() - before;
+  };
+  const uint64_t few = cost(100), many = cost(1000);
+  EXPECT_LE(many, few + few / 5);
 }
 
 }  // namespace

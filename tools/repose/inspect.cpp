@@ -38,6 +38,47 @@ std::string shape_text(const Json& shape) {
   return text + ")";
 }
 
+// The names of sizes that shapes and conditions mention, and those that their definitions do.
+void print_sizes(const Json& f) {
+  std::vector<SizeText> sizes;
+  for (const Json& s : f.value("sizes", Json::array())) {
+    sizes.push_back({s["name"].get<std::string>(), s["value"].get<std::string>()});
+  }
+  std::vector<std::string> formulas;
+  for (const Json& v : f["outputs"]) {
+    for (const Json& d : v["shape"]) {
+      if (d.is_string()) formulas.push_back(d.get<std::string>());
+    }
+  }
+  for (const Json& c : f.value("conditions", Json::array())) formulas.push_back(c);
+  const std::vector<SizeText> used = sizes_in_use(sizes, formulas);
+  if (!used.empty()) std::printf("  sizes\n");
+  for (const SizeText& s : used) std::printf("    %s = %s\n", s.name.c_str(), s.value.c_str());
+}
+
+// The formula of a region; of a long one how long it is, and the value at a few sizes.
+void print_arena(const Json& f) {
+  constexpr size_t most_chars = 200;
+  bool is_long = false;
+  std::printf("  arena bytes\n");
+  for (const Json& m : f["arena_bytes"]) {
+    const auto text = m.get<std::string>();
+    if (text.size() <= most_chars) {
+      std::printf("    %s\n", text.c_str());
+    } else {
+      std::printf("    a formula of %zu characters, which --memory prints\n", text.size());
+      is_long = true;
+    }
+  }
+  for (const Json& sample : is_long ? f.value("arena_samples", Json::array()) : Json::array()) {
+    std::string at;
+    for (const auto& [name, value] : sample["at"].items()) {
+      at += (at.empty() ? "" : ", ") + name + "=" + value.dump();
+    }
+    std::printf("    %lld at %s\n", sample["bytes"].get<long long>(), at.c_str());
+  }
+}
+
 void print_text(const Json& root) {
   std::printf("model %s (from %s), for %s, %lld bytes of weights\n",
               root["name"].get<std::string>().c_str(), root["source"].get<std::string>().c_str(),
@@ -78,8 +119,8 @@ void print_text(const Json& root) {
     const Json conditions = f.value("conditions", Json::array());
     if (!conditions.empty()) std::printf("  conditions\n");
     for (const Json& c : conditions) std::printf("    %s\n", c.get<std::string>().c_str());
-    std::printf("  arena bytes\n");
-    for (const Json& m : f["arena_bytes"]) std::printf("    %s\n", m.get<std::string>().c_str());
+    print_sizes(f);
+    print_arena(f);
     std::printf("  operators\n");
     for (const auto& [name, count] : f["operators"].items()) {
       std::printf("    %4d  %s\n", count.get<int>(), name.c_str());

@@ -2,10 +2,13 @@
 #include "inspect_memory.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
 
 #include "command.h"
 #include "runtime/threads.h"
@@ -104,6 +107,7 @@ struct Function {
   std::string name;
   std::vector<Symbol> symbols;     // of the shapes, then the number of threads
   std::vector<std::string> peaks;  // one per region
+  std::vector<SizeText> sizes;     // names that they mention
   std::function<Result<Point>(const Values&)> at;
 };
 
@@ -137,6 +141,9 @@ Result<void> print(const Function& f, const MemoryQuery& query, Json& root) {
   if (!query.json) {
     print_out(fmt::format("function {}\n", f.name));
     for (const std::string& peak : f.peaks) print_out(fmt::format("  arena bytes: {}\n", peak));
+    for (const SizeText& s : sizes_in_use(f.sizes, f.peaks)) {
+      print_out(fmt::format("    where {} = {}\n", s.name, s.value));
+    }
   }
   for (const std::string& text : query.at) {
     REPOSE_TRY(values, parse_values(text, f.symbols));
@@ -149,7 +156,12 @@ Result<void> print(const Function& f, const MemoryQuery& query, Json& root) {
     if (!point.undecided.empty()) entry["undecided"] = point.undecided;
     points.push_back(std::move(entry));
   }
-  root.push_back(Json{{"name", f.name}, {"arena_bytes", f.peaks}, {"points", points}});
+  Json sizes = Json::array();
+  for (const SizeText& size : sizes_in_use(f.sizes, f.peaks)) {
+    sizes.push_back({{"name", size.name}, {"value", size.value}});
+  }
+  root.push_back(
+      Json{{"name", f.name}, {"arena_bytes", f.peaks}, {"sizes", sizes}, {"points", points}});
   return {};
 }
 
@@ -221,6 +233,36 @@ Result<Point> memory_at(const repose_model& loaded, int32_t function, const Valu
 
 }  // namespace
 
+namespace {
+
+// The words of a formula that may be names.
+void add_words(const std::string& text, std::set<std::string>& words) {
+  std::string word;
+  for (const char c : text + " ") {
+    if (std::isalnum(static_cast<unsigned char>(c)) || c == '_') {
+      word += c;
+    } else if (!word.empty()) {
+      words.insert(std::exchange(word, ""));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<SizeText> sizes_in_use(const std::vector<SizeText>& sizes,
+                                   const std::vector<std::string>& formulas) {
+  std::set<std::string> mentioned;
+  for (const std::string& formula : formulas) add_words(formula, mentioned);
+  std::vector<SizeText> used;
+  for (size_t i = sizes.size(); i-- > 0;) {
+    if (!mentioned.contains(sizes[i].name)) continue;
+    add_words(sizes[i].value, mentioned);
+    used.push_back(sizes[i]);
+  }
+  std::reverse(used.begin(), used.end());
+  return used;
+}
+
 int print_memory(const CompiledModel& model, const MemoryQuery& query) {
   std::vector<Function> functions;
   for (const CompiledFunction& f : model.functions) {
@@ -234,11 +276,15 @@ int print_memory(const CompiledModel& model, const MemoryQuery& query) {
     add_other_names(Json::parse(model.metadata), out);
     out.symbols.push_back(threads_symbol());
     for (const Region& r : f.plan.regions) out.peaks.push_back(dim_text(r.bytes, symbols));
+    for (const auto& [name, value] : f.plan.names) {
+      out.sizes.push_back({name->name, dim_text(value, symbols)});
+    }
     out.at = [&f, &symbols](const Values& values) -> Result<Point> {
       SymbolValues by_symbol;
       for (size_t i = 0; i < symbols.size(); ++i) {
         by_symbol.emplace(symbols[i].symbol.get(), values[i]);
       }
+      evaluate_names(f.plan.names, by_symbol);
       if (auto good = check_conditions(f, by_symbol); !good.ok()) return good.errors();
       by_symbol.emplace(f.plan.num_threads.get(), values.back());
       const std::optional<PlanAt> plan = plan_at(f.plan, by_symbol);
@@ -270,7 +316,11 @@ int print_memory(const LoadedModel& model, const MemoryQuery& query) {
     add_other_names(metadata, out);
     out.symbols.push_back(threads_symbol());
     for (const Json& f : metadata["functions"]) {
-      if (f["name"] == out.name) out.peaks = f["arena_bytes"].get<std::vector<std::string>>();
+      if (f["name"] != out.name) continue;
+      out.peaks = f["arena_bytes"].get<std::vector<std::string>>();
+      for (const Json& s : f.value("sizes", Json::array())) {
+        out.sizes.push_back({s["name"].get<std::string>(), s["value"].get<std::string>()});
+      }
     }
     out.at = [handle, i](const Values& values) { return memory_at(*handle, i, values); };
     functions.push_back(std::move(out));

@@ -9,6 +9,15 @@
 
 namespace repose::cli {
 
+// The name of a size and its definition, as text.
+struct SizeText {
+  std::string name, value;
+};
+// Of the names, each after those that it mentions, those that formulas or their definitions
+// mention.
+std::vector<SizeText> sizes_in_use(const std::vector<SizeText>& sizes,
+                                   const std::vector<std::string>& formulas);
+
 struct MemoryQuery {
   std::vector<std::string> at;  // lists of dimensions ("batch=8,seq=512")
   std::string function;         // empty: all

@@ -26,8 +26,8 @@ struct SizeName {
 std::optional<SizeName> size_name(const graph::Binding& b);
 graph::Binding make_size_name(const Var& name, const Expr& value, Span span);
 
-// The checks and the names of sizes that a body begins with, as long as they mention nothing but the
-// parameters' symbols and each other: what is known once they have run is known at entry.
+// The checks and the names of sizes that a body begins with, as long as they mention nothing but
+// the parameters' symbols and each other: what is known once they have run is known at entry.
 std::vector<graph::Binding> head_of(const graph::Function& f);
 
 // Whether a check only states what an operator guarantees, so that it never fails.

@@ -122,9 +122,8 @@ graph::Body hoist(const graph::Function& f) {
     }
     if (!kept.bindings.empty()) blocks.push_back(std::move(kept));
   }
-  const bool only_names = std::all_of(moved.begin(), moved.end(), [](const graph::Binding& b) {
-    return size_name(b).has_value();
-  });
+  const bool only_names = std::all_of(
+      moved.begin(), moved.end(), [](const graph::Binding& b) { return size_name(b).has_value(); });
   if (moved.empty() || (only_names && is_head_of(f, moved.size()))) return f->body;
   graph::Body rest = make_ref<graph::BodyNode>(std::move(blocks), f->body->result);
   return insert_after_checks(graph::substitute(rest, outside, {}), checks_first(moved));

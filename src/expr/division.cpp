@@ -156,10 +156,12 @@ Polynomial Simplifier::floor_div_const(const Polynomial& p, int64_t c) {
     // (a * z + k) // c of a z that is 0 or 1 is k // c, or (a + k) // c.
     const Term& t = inner.terms[0];
     const Interval range = bounds_of(Polynomial::atom(t.factors[0]), facts_);
-    if (range.lower >= 0 && range.upper <= 1) {
+    int64_t both;
+    if (range.lower >= 0 && range.upper <= 1 &&
+        !__builtin_add_overflow(t.coefficient, rest.constant, &both)) {
       const int64_t low = floor_quotient(rest.constant, c);
       out.add_constant(low);
-      out.add_term(floor_quotient(t.coefficient + rest.constant, c) - low, t.factors);
+      if (const int64_t step = floor_quotient(both, c) - low) out.add_term(step, t.factors);
       return out;
     }
   }

@@ -31,6 +31,14 @@ struct Builder::Frame {
   void bind_symbol(const Var& v) {
     if (bound.insert(v.get()).second) bound_here.push_back(v);
   }
+
+  // Those of the block that is open, in dataflow or not.
+  std::vector<Binding>& bindings() {
+    if (blocks.empty() || blocks.back().is_dataflow != in_dataflow) {
+      blocks.push_back(Block{in_dataflow, {}});
+    }
+    return blocks.back().bindings;
+  }
 };
 
 struct Builder::FunctionState {
@@ -312,12 +320,9 @@ Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span
                        bool force_output) {
   Frame& f = frame();
   if (name.empty()) name = name_hint(value);
-  if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
-    f.blocks.push_back(Block{f.in_dataflow, {}});
-  }
   Variable var =
       graph::make_variable(std::move(name), std::move(type), f.in_dataflow && !force_output);
-  f.blocks.back().bindings.push_back(
+  f.bindings().push_back(
       Binding{var, std::move(value), std::move(cast), span ? std::move(span) : span_});
   return var;
 }
@@ -340,10 +345,7 @@ Result<Variable> Builder::emit(const Value& value, std::string name, Span span) 
 
 void Builder::emit_closure(Variable var, const Value& closure, Span span) {
   Frame& f = frame();
-  if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
-    f.blocks.push_back(Block{f.in_dataflow, {}});
-  }
-  f.blocks.back().bindings.push_back(Binding{std::move(var), closure, nullptr, std::move(span)});
+  f.bindings().push_back(Binding{std::move(var), closure, nullptr, std::move(span)});
 }
 
 Result<Variable> Builder::emit_binding(const Value& value, std::string name, Span span,
@@ -449,11 +451,8 @@ Expr Builder::name_size(const Expr& size, const std::string& hint, const Span& s
     return name;
   }
   Frame& f = frame();
-  if (f.blocks.empty() || f.blocks.back().is_dataflow != f.in_dataflow) {
-    f.blocks.push_back(Block{f.in_dataflow, {}});
-  }
   binding.var = graph::make_variable(binding.var->name, binding.var->type, f.in_dataflow);
-  f.blocks.back().bindings.push_back(std::move(binding));
+  f.bindings().push_back(std::move(binding));
   return name;
 }
 

@@ -37,9 +37,11 @@ class Aliases {
     const Places& places = live_.places.at(f->body->result.get());
     const std::vector<const TensorTypeNode*> types = tensor_leaves(f->body->result->type);
     for (size_t r = 0; r < places.size(); ++r) {
-      bool direct = places[r].size() == 1 && !(r < donated.size() && donated[r]);
+      const bool has_shape = types[r]->shape.has_value();  // else the interface will be refused
+      bool direct = has_shape && places[r].size() == 1 && !(r < donated.size() && donated[r]);
       int known = 0;  // the shape
-      for (const Expr& d : *types[r]->shape) known = std::max(known, known_at(d));
+      for (const Expr& d : has_shape ? *types[r]->shape : Dims{})
+        known = std::max(known, known_at(d));
       shape_known_.push_back(known);
       if (direct) {
         const int s = places[r][0];

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -25,21 +24,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t max_counted_functions = 256;  // as deep as calls of functions nest
-
-class Timer {
- public:
-  Timer(std::vector<PassReport>& reports, std::string name)
-      : reports_(reports), name_(std::move(name)), start_(std::chrono::steady_clock::now()) {}
-  ~Timer() {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
-    reports_.push_back({name_, spent.count()});
-  }
-
- private:
-  std::vector<PassReport>& reports_;
-  std::string name_;
-  std::chrono::steady_clock::time_point start_;
-};
 
 Json describe_dims(const Dims& dims, const std::vector<SymbolInfo>& symbols) {
   Json list = Json::array();
@@ -223,12 +207,13 @@ void mark_overlaps(CompiledModel& model) {
 
 // Finishes the module's programs.
 Result<Workspaces> finish_programs(CompiledModel& model) {
-  Timer timer(model.reports, "finish_programs");
+  const WorkStep step(model.reports, "finish_programs");
   Workspaces workspaces;
   Diagnostics problems;
   for (const std::string& name : model.module.names()) {
     tir::PrimFunc f = model.module.prim_func(name);
     if (!f) continue;
+    const WorkPart part(name);
     f = finish_program(f);
     auto workspace = workspace_of(name, f);
     if (workspace.ok()) {
@@ -292,7 +277,7 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
   REPOSE_TRY(workspaces, finish_programs(model));
   Diagnostics problems;
   {
-    Timer timer(model.reports, "plan_memory");
+    const WorkStep step(model.reports, "plan_memory");
     for (const std::string& name : model.module.names()) {
       graph::Function f = model.module.graph_function(name);
       if (!f || f->is_private) continue;
@@ -358,7 +343,7 @@ Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& 
   const Target& target = model.options.pipeline.target;
   const ModelImage image = make_image(model);
   if (kind == Emit::llvm || kind == Emit::assembly) {
-    Timer timer(model.reports, "generate_code");
+    const WorkStep step(model.reports, "generate_code");
     REPOSE_TRY(
         text, generate_text(image, target, kind == Emit::llvm ? CodeText::llvm : CodeText::assembly,
                             options));
@@ -367,7 +352,7 @@ Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& 
   LinkInput link;
   std::vector<std::string> objects;
   {
-    Timer timer(model.reports, "generate_code");
+    const WorkStep step(model.reports, "generate_code");
     REPOSE_TRY(generated, generate_objects(image, target, options));
     objects = std::move(generated);
   }
@@ -378,7 +363,7 @@ Result<void> write_artifact(CompiledModel& model, Emit kind, const std::string& 
   }
   link.weights_bytes = static_cast<uint64_t>(model.weights.num_bytes());
   link.name_prefix = model.options.name_prefix;
-  Timer timer(model.reports, "link");
+  const WorkStep step(model.reports, "link");
   return kind == Emit::shared ? link_shared(link, path) : link_relocatable(link, path);
 }
 

@@ -2,7 +2,7 @@
 #include "driver/pipeline.h"
 
 #include <algorithm>
-#include <chrono>
+#include <optional>
 
 #include "driver/evaluate.h"
 #include "ir/verifier.h"
@@ -137,13 +137,10 @@ Result<Module> run_pipeline(const Module& module, const OpTable& ops,
   Module current = module;
   for (const Pass& pass : passes) {
     if (std::count(options.disabled.begin(), options.disabled.end(), pass.info.name)) continue;
-    const auto start = std::chrono::steady_clock::now();
+    std::optional<WorkStep> step;
+    if (reports) step.emplace(*reports, pass.info.name);
     REPOSE_TRY(next, run_pass(pass.info.name, current, ops, options));
     current = std::move(next);
-    if (reports) {
-      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-      reports->push_back({pass.info.name, spent.count()});
-    }
   }
   return current;
 }

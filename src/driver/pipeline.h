@@ -6,15 +6,11 @@
 #include <vector>
 
 #include "base/target.h"
+#include "base/work.h"
 #include "ir/module.h"
 #include "ir/op.h"
 
 namespace repose {
-
-struct PassReport {
-  std::string name;
-  double seconds = 0;
-};
 
 struct PipelineOptions {
   Target target;

@@ -127,8 +127,9 @@ std::vector<EqualSymbols> equal_symbols(const graph::Function& f) {
 
 Diagnostic different_names(const std::string& a, const std::string& b, const Span& span) {
   return error(DiagnosticKind::shape_mismatch, span,
-               "the dimensions `{}` and `{}` have to be equal here, but have different names", a,
-               b);
+               "the dimensions `{}` and `{}` have to be equal here, but have different names; "
+               "`--dim {}={}` makes them one",
+               a, b, b, a);
 }
 
 std::vector<std::pair<size_t, size_t>> donations(const graph::Function& f) {

@@ -1,6 +1,7 @@
 // Chooses a schedule rule for every program, and packs constants as the rules ask.
 #include "schedule/schedule.h"
 
+#include "base/work.h"
 #include "passes/graph/rewrite_calls.h"
 #include "passes/tensor/lower_blocks.h"
 #include "schedule/rules.h"
@@ -45,6 +46,7 @@ class ModuleScheduler {
       for (size_t i = 0; !first && i < here.size(); ++i) it->second[i] = it->second[i] && here[i];
     });
     for (const auto& [name, is_constant] : constant_) {
+      const WorkPart part(name);
       ScheduledProgram scheduled = schedule_program(result_.prim_func(name), target_, is_constant);
       result_.set(name, scheduled.func);
       packings_[name] = std::move(scheduled.packings);

@@ -273,6 +273,48 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             self.expect(OK, "inspect", what, "--memory", "n=3,k2=9")
             self.expect(USAGE, "inspect", what, "--memory", "n=3,k2=9,k=9", says="is given twice")
 
+    def test_names_that_are_one(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("a", 4), "float32"), y: R.Tensor(("b", "c"), "float32")):
+    return R.add(R.sum(x), R.sum(y))
+"""
+        model = model_of("""g (float[a, 4] x, float[b, c] y) => (float[] z)
+            { s = ReduceSum<keepdims = 0>(x) t = ReduceSum<keepdims = 0>(y) z = Add(s, t) }""")
+        x, y = ("-i", "x=3x4xf32"), ("-i", "y=3x5xf32")
+        for name, contents in (("m.relax", text), ("m.onnx", model)):
+            path = self.write(name, contents)
+            with self.subTest(name):
+                self.expect(OK, "compile", path, "-o", "m.so", "--dim", "b=a,a=1..8")
+                self.expect(OK, "run", "m.so", *x, *y)
+                self.expect(REFUSED, "run", "m.so", *x, "-i", "y=2x5xf32", says=["3", "2"])
+                self.expect(REFUSED, "run", "m.so", "-i", "x=9x4xf32", "-i", "y=9x5xf32", says="9")
+                # By position, and of sums.
+                self.expect(OK, "compile", path, "-o", "m.so", "--dim", "y_0=x_0", "--dim", "b+2=c")
+                self.expect(OK, "run", "m.so", *x, *y)
+                self.expect(REFUSED, "run", "m.so", *x, "-i", "y=2x4xf32")
+                self.expect(REFUSED, "run", "m.so", *x, "-i", "y=3x6xf32")
+                # In a circle nothing is left to say.
+                self.expect(OK, "compile", path, "-o", "m.so", "--dim", "a=b,b=a")
+                self.expect(OK, "run", "m.so", *x, *y)
+                for dims in ("b=nope", "nope=b"):
+                    self.expect(USAGE, "compile", path, "-o", "n.so", "--dim", dims,
+                                says=["`nope`", "[bad-usage]"])
+                self.expect(USAGE, "compile", path, "-o", "n.so", "--dim", "b=a,b=c",
+                            says="`b` is given twice")
+                self.assertFalse((self.folder / "n.so").exists())
+        self.expect(OK, "inspect", self.folder / "m.onnx", "--dim", "b=a")
+        self.assertIn(" a: dimension 0 of x, 0.., also b\n", self.out)
+        self.expect(OK, "inspect", self.folder / "m.onnx", "--dim", "b=a", "--why", "a")
+        self.assertIn("stands for `b` too, which `--dim` needs equal", self.out)
+
+    def test_times(self):
+        path = self.write("m.onnx", model_of("""g (float[n, 4] x) => (float[n, 4] z)
+            { z = Softmax(x) }"""))
+        self.expect(OK, "compile", path, "-o", "m.so", "--time-passes")
+        for step in ("read_model", "fuse_programs", "generate_code", "total"):
+            self.assertRegex(self.err, rf"\d ms  {step}\b")
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

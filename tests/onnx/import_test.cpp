@@ -720,14 +720,14 @@ TEST(OnnxImport, AllUnsupportedOperatorsAreListed) {
   w.input("x", float32, {"n"}).output("z");
   w.add("Frobnicate", {"x"}, {"a"}, {}, "", "first");
   w.add("Relu", {"a"}, {"b"});
-  w.add("Conjure", {"b"}, {"c"}, {}, "com.acme", "second").add("Relu", {"c"}, {"z"});
+  w.add("Conjure", {"b"}, {"c"}, {}, "com.acme", "second").add("Frobnicate", {"c"}, {"z"});
   auto imported = import(w);
   ASSERT_FALSE(imported->module.ok());
   const Diagnostics& all = imported->module.errors();
   ASSERT_EQ(all.size(), 2u) << to_string(all);
   EXPECT_EQ(all[0].to_string(),
             "node `first` (Frobnicate, node 0): error: operator `Frobnicate` of operator set 17 is "
-            "not supported [unsupported-operator]\n");
+            "not supported (2 nodes) [unsupported-operator]\n");
   EXPECT_NE(all[1].to_string().find("node `second` (Conjure, node 2)"), std::string::npos);
   EXPECT_NE(all[1].to_string().find("`com.acme.Conjure`"), std::string::npos);
 }

@@ -2,10 +2,12 @@
 #include "command.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "codegen/llvm/target_llvm.h"
@@ -15,6 +17,7 @@
 #include "ir/function_facts.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "progress.h"
 #include "script/parser.h"
 #include "script/printer.h"
 #include "script/safetensors.h"
@@ -23,8 +26,15 @@ namespace repose::cli {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr double shown_seconds = 0.01;  // of a part of a pass
+
+}  // namespace
+
 int report(const Diagnostics& diagnostics) {
   const std::string text = to_string(diagnostics);
+  if (!text.empty()) clear_progress();
   std::fwrite(text.data(), 1, text.size(), stderr);
   for (const Diagnostic& d : diagnostics) {
     if (d.severity == Diagnostic::Severity::error) return static_cast<int>(kind_failure(d.kind));
@@ -34,6 +44,7 @@ int report(const Diagnostics& diagnostics) {
 
 void warn(const Diagnostics& warnings) {
   const std::string text = to_string(warnings);
+  if (!text.empty()) clear_progress();
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
@@ -112,22 +123,35 @@ bool parse_number(const std::string& text, int64_t* value) {
   return ec == std::errc() && end == text.data() + text.size();
 }
 
+// Not a range: a dimension's name, or an expression that begins with one.
+bool is_name(const std::string& text) {
+  return !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_');
+}
+
 }  // namespace
 
-Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string>& specs) {
-  std::map<std::string, Interval> result;
+Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs) {
+  DeclaredDims result;
   for (const std::string& spec : specs) {
     for (const std::string& item : split(spec, ',')) {
       auto bad = [&] {
         return error(
             DiagnosticKind::bad_usage, {},
             "--dim `{}`: expected NAME=LOW..HIGH, either bound may be missing, with %DIVISOR "
-            "after it, or NAME=SIZE",
+            "after it, or NAME=SIZE, or NAME=OTHERNAME",
             item);
       };
       const size_t equal = item.rfind('=');
       if (equal == std::string::npos || equal == 0) return bad();
+      const std::string name = item.substr(0, equal);
+      auto twice = [&] {
+        return error(DiagnosticKind::bad_usage, {}, "--dim: `{}` is given twice", name);
+      };
       std::string range = item.substr(equal + 1);
+      if (is_name(range)) {
+        if (!result.same.emplace(name, range).second) return twice();
+        continue;
+      }
       Interval interval;
       interval.lower = 0;
       if (size_t percent = range.find('%'); percent != std::string::npos) {
@@ -148,10 +172,7 @@ Result<std::map<std::string, Interval>> parse_dims(const std::vector<std::string
       if (interval.lower < 0 || is_empty(tightened(interval))) {
         return error(DiagnosticKind::bad_usage, {}, "--dim `{}`: no size lies in that range", item);
       }
-      if (!result.emplace(item.substr(0, equal), interval).second) {
-        return error(DiagnosticKind::bad_usage, {}, "--dim: `{}` is given twice",
-                     item.substr(0, equal));
-      }
+      if (!result.ranges.emplace(name, interval).second) return twice();
     }
   }
   return result;
@@ -233,7 +254,7 @@ Result<Module> read_text(const ModelOptions& o) {
   if (o.strict_dims) {
     if (auto one = require_one_name(module); !one.ok()) return one.errors();
   }
-  return declare_dims(module, dims);
+  return declare_dims(module, dims.ranges, dims.same);
 }
 
 }  // namespace
@@ -249,14 +270,17 @@ Result<void> refuse_artifact(const std::string& path) {
                "`{}` is an artifact: give the model that it was made from", path);
 }
 
-Result<Module> read_model(const ModelOptions& o) {
+Result<Module> read_model(const ModelOptions& o, std::vector<PassReport>* reports) {
+  std::optional<WorkStep> step;
+  if (reports) step.emplace(*reports, "read_model");
   REPOSE_TRY(start, read_file(o.path, 512));
   if (auto model = refuse_artifact(o.path); !model.ok()) return model.errors();
   if (looks_like_text(o.path, start)) return read_text(o);
   REPOSE_TRY(model, onnx::read_model_file(o.path));
   ImportOptions options;
   REPOSE_TRY(dims, parse_dims(o.dims));
-  options.dims = dims;
+  options.dims = dims.ranges;
+  options.same_dims = dims.same;
   options.strict_dims = o.strict_dims;
   Diagnostics warnings;
   auto module = import_onnx(model, standard_ops(), options, &warnings);
@@ -301,19 +325,27 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
   Diagnostics problems;
   if (auto watched = watch_passes(o, options.pipeline, problems); !watched.ok())
     return watched.errors();
-  REPOSE_TRY(module, read_model(o));
+  std::vector<PassReport> reading;
+  REPOSE_TRY(module, read_model(o, &reading));
   Diagnostics malformed = verify(module, standard_ops());
   if (!malformed.empty()) return malformed;
   auto compiled = compile(module, standard_ops(), options);
   if (!problems.empty()) return problems;
-  if (compiled.ok()) compiled->options.pipeline.after_pass = nullptr;  // it holds what ends here
+  if (!compiled.ok()) return compiled;
+  compiled->options.pipeline.after_pass = nullptr;  // it holds what ends here
+  compiled->reports.insert(compiled->reports.begin(), reading.begin(), reading.end());
   return compiled;
 }
 
 void print_times(const std::vector<PassReport>& reports) {
+  clear_progress();
   double total = 0;
   for (const PassReport& r : reports) {
-    std::fprintf(stderr, "%9.1f ms  %s\n", r.seconds * 1e3, r.name.c_str());
+    std::fprintf(stderr, "%9.1f ms  %s", r.seconds * 1e3, r.name.c_str());
+    if (r.longest_seconds >= shown_seconds) {
+      std::fprintf(stderr, "  (%.1f ms: %s)", r.longest_seconds * 1e3, r.longest_part.c_str());
+    }
+    std::fprintf(stderr, "\n");
     total += r.seconds;
   }
   std::fprintf(stderr, "%9.1f ms  total\n", total * 1e3);

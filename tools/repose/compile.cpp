@@ -1,10 +1,9 @@
 // repose compile: a model in, an artifact out.
-#include <unistd.h>
-
-#include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "command.h"
+#include "progress.h"
 
 namespace repose::cli {
 
@@ -31,12 +30,11 @@ int run(const Options& o) {
   const std::string output = output_of(o);
   if (auto other = require_other_file(output, o.model.path); !other.ok())
     return report(other.errors());
-  const bool progress = isatty(STDERR_FILENO) && !o.model.time_passes;
-  if (progress) std::fprintf(stderr, "compiling %s …\r", o.model.path.c_str());
+  std::optional<Progress> progress(std::in_place, "compiling " + o.model.path, true);
   auto compiled = compile_model(o.model, o.model.name);
-  if (progress) std::fputs("\x1b[K", stderr);
   if (!compiled.ok()) return report(compiled.errors());
   auto written = write_artifact(*compiled, kinds.at(o.emit), output);
+  progress.reset();
   if (!written.ok()) return report(written.errors());
   if (o.model.time_passes) print_times(compiled->reports);
   return 0;

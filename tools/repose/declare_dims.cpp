@@ -41,17 +41,14 @@ void set_entry(Attrs& attrs, const char* key, const std::string& symbol, int64_t
   attrs.set(key, std::move(dict));
 }
 
-// A check at the head of `f` that a sum of dimensions lies in its range.
-graph::Function with_check(const graph::Function& f, const std::string& text, const Expr& value,
-                           const Interval& range) {
-  const Attrs attrs{
-      {"message", fmt::format("`{}` is {{0}}, which is outside of its declared range {}", text,
-                              range_text(range))}};
-  const graph::Value call = make_ref<graph::CallNode>(
-      standard_ops().find("check"), nullptr,
-      std::vector<graph::Value>{graph::make_prim(canonical(in_range(value, range))),
-                                graph::make_prim(value)},
-      attrs, std::vector<Type>{}, void_type());
+// A check of dimensions at the head of `f`; `message` over the values that follow.
+graph::Function with_check(const graph::Function& f, const Expr& condition,
+                           const std::string& message, const std::vector<Expr>& values) {
+  std::vector<graph::Value> args{graph::make_prim(canonical(condition))};
+  for (const Expr& value : values) args.push_back(graph::make_prim(value));
+  const graph::Value call =
+      make_ref<graph::CallNode>(standard_ops().find("check"), nullptr, std::move(args),
+                                Attrs{{"message", message}}, std::vector<Type>{}, void_type());
   const graph::Binding check{graph::make_variable("check", void_type()), call, nullptr, f->span};
   std::vector<graph::Block> blocks = f->body->blocks;
   if (blocks.empty() || blocks[0].is_dataflow) blocks.insert(blocks.begin(), graph::Block{});
@@ -61,9 +58,20 @@ graph::Function with_check(const graph::Function& f, const std::string& text, co
       f->is_pure, f->is_private, f->attrs, f->span);
 }
 
+// The size that `text` means; null: none.
+Expr size_named(const std::string& text, const std::map<std::string, Var>& names) {
+  if (auto it = names.find(text); it != names.end()) return it->second;
+  auto value = parse_expr(text, [&](std::string_view symbol) -> Expr {
+    auto it = names.find(std::string(symbol));
+    return it == names.end() ? nullptr : Expr(it->second);
+  });
+  return value.ok() && (*value)->dtype.is_index() ? canonical(*value) : nullptr;
+}
+
 }  // namespace
 
-Result<Module> declare_dims(const Module& module, const std::map<std::string, Interval>& dims) {
+Result<Module> declare_dims(const Module& module, const std::map<std::string, Interval>& dims,
+                            const std::map<std::string, std::string>& same) {
   Module result = module;
   std::set<std::string> used, known;
   for (const std::string& name : module.names()) {
@@ -74,13 +82,24 @@ Result<Module> declare_dims(const Module& module, const std::map<std::string, In
     const std::map<std::string, Var> names = symbol_names(f);
     for (const auto& [text, range] : dims) {
       if (names.contains(text)) continue;
-      auto value = parse_expr(text, [&](std::string_view symbol) -> Expr {
-        auto it = names.find(std::string(symbol));
-        return it == names.end() ? nullptr : Expr(it->second);
-      });
-      if (!value.ok() || !(*value)->dtype.is_index() || free_vars(*value).empty()) continue;
+      const Expr value = size_named(text, names);
+      if (!value || free_vars(value).empty()) continue;
       used.insert(text);
-      f = with_check(f, text, canonical(*value), range);
+      f = with_check(f, in_range(value, range),
+                     fmt::format("`{}` is {{0}}, which is outside of its declared range {}", text,
+                                 range_text(range)),
+                     {value});
+      result.set(name, f);
+    }
+    for (const auto& [text, other] : same) {
+      const Expr a = size_named(text, names), b = size_named(other, names);
+      if (a) used.insert(text);
+      if (b) used.insert(other);
+      if (!a || !b) continue;
+      f = with_check(
+          f, eq(a, b),
+          fmt::format("`{}` is {{0}}, but `{}` is {{1}}: they are declared to be one", text, other),
+          {a, b});
       result.set(name, f);
     }
     for (const auto& [text, symbol] : names) {
@@ -103,7 +122,10 @@ Result<Module> declare_dims(const Module& module, const std::map<std::string, In
     result.set(name, make_ref<graph::FunctionNode>(f->params, f->body, f->result_type, f->is_pure,
                                                    f->is_private, attrs, f->span));
   }
-  for (const auto& [text, range] : dims) {
+  std::set<std::string> given;
+  for (const auto& [text, range] : dims) given.insert(text);
+  for (const auto& [text, other] : same) given.insert({text, other});
+  for (const std::string& text : given) {
     if (used.contains(text)) continue;
     return error(DiagnosticKind::bad_usage, {},
                  "--dim: no dimension is called `{}`; the inputs have {}", text,

@@ -11,6 +11,7 @@
 #include "inspect_memory.h"
 #include "loaded_model.h"
 #include "ops/ops.h"
+#include "progress.h"
 
 namespace repose::cli {
 
@@ -171,6 +172,7 @@ Result<void> print_why(const Options& o) {
 }
 
 Result<CompiledModel> compile_timed(const Options& o) {
+  const Progress progress("compiling " + o.model.path);
   auto compiled = compile_model(o.model);
   if (compiled.ok() && o.model.time_passes) print_times(compiled->reports);
   return compiled;

@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "progress.h"
+
 namespace repose::cli {
 
 namespace {
@@ -68,6 +70,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled, 
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const ModelOptions& options, int threads) {
+  const Progress progress("compiling " + options.path);
   REPOSE_TRY(compiled, compile_model(options));
   auto model = load(compiled, threads);
   if (options.time_passes) print_times(compiled.reports);

@@ -1,6 +1,4 @@
 // repose opt: reads IR text, applies passes, prints.
-#include <chrono>
-
 #include "codegen/llvm/target_llvm.h"
 #include "command.h"
 #include "ir/verifier.h"
@@ -26,22 +24,20 @@ Result<Module> apply(const Options& o, const Module& module, std::vector<PassRep
     return watched.errors();
   Module current = module;
   for (const std::string& name : o.passes) {
-    const auto start = std::chrono::steady_clock::now();
+    const WorkStep step(reports, name);
     REPOSE_TRY(next, run_pass(name, current, standard_ops(), pipeline));
     current = std::move(next);
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    reports.push_back({name, spent.count()});
   }
   if (!problems.empty()) return problems;
   return current;
 }
 
 int run(const Options& o) {
-  auto module = read_model(o.model);
+  std::vector<PassReport> reports;
+  auto module = read_model(o.model, &reports);
   if (!module.ok()) return report(module.errors());
   Diagnostics problems = verify(*module, standard_ops());
   if (!problems.empty()) return report(problems);
-  std::vector<PassReport> reports;
   auto result = apply(o, *module, reports);
   if (!result.ok()) return report(result.errors());
   print_out(print(*result));

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/work.h"
 #include "expr/interval.h"
 #include "frontend/onnx/input_symbols.h"
 #include "frontend/onnx/node_order.h"
@@ -26,6 +27,14 @@ bool is_default_domain(std::string_view domain) {
   return domain.empty() || domain == "ai.onnx";
 }
 
+bool is_if(const Node& node) {
+  return is_default_domain(node.domain) && node.op_type == "If";
+}
+
+bool is_supported(const Node& node, int64_t opset) {
+  return is_if(node) || (is_default_domain(node.domain) && find_operator(node.op_type, opset));
+}
+
 std::string operator_name(const Node& node) {
   if (is_default_domain(node.domain)) return printable(node.op_type);
   return fmt::format("{}.{}", printable(node.domain), printable(node.op_type));
@@ -41,6 +50,11 @@ int64_t default_opset(const std::vector<OpsetImport>& imports) {
     if (is_default_domain(i.domain)) return i.version;
   }
   return 0;
+}
+
+int64_t opset_of(const Function& function, int64_t of_caller) {
+  const int64_t own = default_opset(function.opset_imports);
+  return own == 0 ? of_caller : own;
 }
 
 // Values by name: of the main graph, of a function's body, or of a branch (which sees `outer`).
@@ -88,6 +102,9 @@ class Importer {
   Result<Operand> find_value(std::string_view name, Scope& scope);
 
   void import_nodes(const std::vector<Node>& nodes, Scope& scope, const Surroundings& around);
+  void find_unsupported(const std::vector<Node>& nodes, const Surroundings& around);
+  void note_unsupported(const Node& node, const Span& span, int64_t opset);
+  void report_unsupported();
   void import_node(const Node& node, const Span& span, Scope& scope, const Surroundings& around);
   Result<Values> import_operator(const Node& node, const Span& span, Values inputs,
                                  const Surroundings& around);
@@ -109,6 +126,13 @@ class Importer {
   std::vector<const Value*> inputs_;
   Scope main_;
   int64_t num_nodes_ = 0;
+  struct Unsupported {
+    std::string what;
+    Span span;  // of the first node
+    size_t count;
+  };
+  std::vector<Unsupported> unsupported_;
+  std::unordered_set<const Function*> looked_through_;
   SymbolAliases found_aliases_;
   Diagnostics errors_, warnings_;
 };
@@ -165,8 +189,8 @@ Result<void> Importer::open_function() {
     if (!main_.initializers.count(input.name)) inputs_.push_back(&input);
   }
   if (!problems.empty()) return problems;
-  REPOSE_TRY(symbols,
-             InputSymbols::make(inputs_, options_.dims, aliases_, identifiers_, model_.span()));
+  REPOSE_TRY(symbols, InputSymbols::make(inputs_, options_.dims, options_.same_dims, aliases_,
+                                         identifiers_, model_.span()));
   symbols_ = std::move(symbols);
   std::vector<Variable> params;
   for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -223,7 +247,11 @@ Result<Module> Importer::run() {
   if (auto opened = open_function(); !opened.ok()) return opened.errors();
   Surroundings around;
   around.opset = default_opset(model_.opset_imports);
+  find_unsupported(model_.graph.nodes, around);
+  report_unsupported();
+  if (!errors_.empty()) return errors_;
   import_nodes(model_.graph.nodes, main_, around);
+  report_unsupported();
   if (!errors_.empty()) return errors_;
   for (const Value& output : model_.graph.outputs) {
     if (!main_.knows(output.name)) {
@@ -279,20 +307,53 @@ const Function* Importer::find_function(const Node& node) const {
   return nullptr;
 }
 
+// What no attempt could import, before time is spent on the rest. Which branch of an `If` is taken
+// is known later.
+void Importer::find_unsupported(const std::vector<Node>& nodes, const Surroundings& around) {
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (const Function* function = find_function(nodes[i])) {
+      if (around.depth >= max_call_depth || !looked_through_.insert(function).second) continue;
+      Surroundings inner;
+      inner.depth = around.depth + 1;
+      inner.function = function->name;
+      inner.opset = opset_of(*function, around.opset);
+      find_unsupported(function->nodes, inner);
+    } else if (!is_supported(nodes[i], around.opset)) {
+      note_unsupported(nodes[i], node_span(nodes[i], i, around.function), around.opset);
+    }
+  }
+}
+
+void Importer::note_unsupported(const Node& node, const Span& span, int64_t opset) {
+  const std::string what =
+      fmt::format("operator `{}` of operator set {}", operator_name(node), opset);
+  auto known = std::find_if(unsupported_.begin(), unsupported_.end(),
+                            [&](const Unsupported& u) { return u.what == what; });
+  if (known == unsupported_.end()) known = unsupported_.insert(known, {what, span, 0});
+  ++known->count;
+}
+
+// One error for each operator.
+void Importer::report_unsupported() {
+  for (const Unsupported& u : unsupported_) {
+    const std::string nodes = u.count == 1 ? "" : fmt::format(" ({} nodes)", u.count);
+    report({error(DiagnosticKind::unsupported_operator, u.span, "{} is not supported{}", u.what,
+                  nodes)});
+  }
+  unsupported_.clear();
+}
+
 void Importer::import_node(const Node& node, const Span& span, Scope& scope,
                            const Surroundings& around) {
+  const WorkPart part(span);
   auto fail_outputs = [&] {
     for (std::string_view name : node.outputs) {
       if (!name.empty()) scope.values[name] = nullptr;
     }
   };
   const Function* function = find_function(node);
-  const bool is_if = !function && is_default_domain(node.domain) && node.op_type == "If";
-  if (!function && !is_if &&
-      !(is_default_domain(node.domain) && find_operator(node.op_type, around.opset))) {
-    report({error(DiagnosticKind::unsupported_operator, span,
-                  "operator `{}` of operator set {} is not supported", operator_name(node),
-                  around.opset)});
+  if (!function && !is_supported(node, around.opset)) {
+    note_unsupported(node, span, around.opset);
     return fail_outputs();
   }
   Values inputs;
@@ -305,9 +366,9 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
     inputs.back() = *value;
   }
   while (!inputs.empty() && !inputs.back()) inputs.pop_back();
-  auto results = function ? import_call(node, *function, span, std::move(inputs), around)
-                 : is_if  ? import_if(node, span, inputs, scope, around)
-                          : import_operator(node, span, std::move(inputs), around);
+  auto results = function      ? import_call(node, *function, span, std::move(inputs), around)
+                 : is_if(node) ? import_if(node, span, inputs, scope, around)
+                               : import_operator(node, span, std::move(inputs), around);
   if (!results.ok()) {
     report(results.errors());
     return fail_outputs();
@@ -346,8 +407,7 @@ Result<Values> Importer::import_call(const Node& node, const Function& function,
   Surroundings inner;
   inner.depth = around.depth + 1;
   inner.function = function.name;
-  inner.opset = default_opset(function.opset_imports);
-  if (inner.opset == 0) inner.opset = around.opset;
+  inner.opset = opset_of(function, around.opset);
   for (const Attribute& a : function.default_attributes) inner.attributes[a.name] = &a;
   for (const Attribute& a : node.attributes) {
     const Attribute* given = &a;

@@ -127,20 +127,55 @@ const std::string* InputSymbols::name_of(const VarNode* symbol) const {
   return it == names_.end() ? nullptr : &it->second;
 }
 
-Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
-                                   const SymbolAliases& aliases, const Span& span) {
+Diagnostic InputSymbols::no_such_dimension(const std::string& name, const Span& span) const {
   std::string known;
   for (const Symbol& s : symbols_) known += (known.empty() ? "`" : ", `") + s.name + "`";
-  for (const auto& [name, d] : derived_) known += ", `" + name + "`";
+  for (const auto& [derived, d] : derived_) known += ", `" + derived + "`";
+  return error(DiagnosticKind::bad_usage, span,
+               "no dimension of the model is called `{}`; there are {}", name,
+               known.empty() ? "none" : known);
+}
+
+// Names that `same` makes one, where both are of dimensions.
+void InputSymbols::add_aliases(const std::vector<const Value*>& inputs,
+                               const std::map<std::string, std::string>& same) {
+  std::map<std::string, std::string> names;  // all that a dimension is called
+  for (const Value* input : inputs) {
+    for (size_t axis = 0; input->type.shape && axis < input->type.shape->size(); ++axis) {
+      if ((*input->type.shape)[axis].kind == Dimension::Kind::value) continue;
+      const std::string name = dimension_name(*input, axis);
+      names.emplace(name, name);
+      names.emplace(unnamed(input->name, axis), name);
+    }
+  }
+  for (const auto& [name, other] : same) {
+    auto a = names.find(name), b = names.find(other);
+    if (a == names.end() || b == names.end()) continue;
+    const std::string gone = resolved(a->second, aliases_), stays = resolved(b->second, aliases_);
+    if (gone != stays) aliases_.emplace(gone, SymbolAlias{stays, "`--dim`"});
+  }
+}
+
+// What `same` says of expressions is checked like a range.
+Result<void> InputSymbols::declare_same(const std::map<std::string, std::string>& same,
+                                        const Span& span) {
+  for (const auto& [name, other] : same) {
+    const Expr a = meaning(name), b = meaning(other);
+    if (!a || !b) return no_such_dimension(a ? other : name, span);
+    const Expr difference = canonical(a - b);
+    if (is_const_int(difference, 0)) continue;
+    bounds_.push_back({difference, interval_point(0), fmt::format("{} - ({})", name, other)});
+  }
+  return {};
+}
+
+Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
+                                   const SymbolAliases& aliases, const Span& span) {
   for (const auto& [name, range] : dims) {
     auto it = by_name_.find(resolved(name, aliases));
     if (it == by_name_.end()) {
       Expr value = meaning(name);
-      if (!value) {
-        return error(DiagnosticKind::bad_usage, span,
-                     "no dimension of the model is called `{}`; there are {}", name,
-                     known.empty() ? "none" : known);
-      }
+      if (!value) return no_such_dimension(name, span);
       bounds_.push_back({value, range, name});
       continue;
     }
@@ -162,10 +197,13 @@ Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
 
 Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
                                         const std::map<std::string, Interval>& dims,
-                                        const SymbolAliases& aliases, Identifiers& identifiers,
-                                        const Span& span) {
+                                        const std::map<std::string, std::string>& same,
+                                        const SymbolAliases& known_aliases,
+                                        Identifiers& identifiers, const Span& span) {
   InputSymbols result;
-  result.aliases_ = aliases;
+  result.aliases_ = known_aliases;
+  result.add_aliases(inputs, same);
+  const SymbolAliases aliases = result.aliases_;
   // Names first: a formula may stand before the names that it uses.
   for (const Value* input : inputs) {
     if (!input->type.shape) continue;
@@ -207,6 +245,7 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
     }
   }
   if (auto declared = result.declare(dims, aliases, span); !declared.ok()) return declared.errors();
+  if (auto declared = result.declare_same(same, span); !declared.ok()) return declared.errors();
   result.check_remainders();
 
   VarMap points;
@@ -241,6 +280,7 @@ void InputSymbols::describe(Attrs& attrs) const {
     if (s.range.divisor != 1) divisor.emplace_back(s.var->name, s.range.divisor);
   }
   for (const auto& [name, alias] : aliases_) {
+    if (!by_name_.contains(name)) continue;
     same.emplace_back(name, std::vector<std::string>{resolved(name, aliases_), alias.origin});
   }
   if (!same.empty()) attrs.set("symbol_aliases", Attr(std::move(same)));

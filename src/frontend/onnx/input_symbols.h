@@ -35,9 +35,11 @@ class InputSymbols {
   // `dims`: declared ranges by name, or by expression. A range of one value makes the dimension a
   // constant. A name that stands alone nowhere is bound by a dimension that is linear in it, which
   // is a symbol of its own then: where a dimension is `m * 2`, that is even, and m half of it.
-  // Errors: bad_model (negative), too_large, bad_usage (`dims` names nothing), bad_range.
+  // `same`: names or expressions that equal others; of two names the second stays.
+  // Errors: bad_model (negative), too_large, bad_usage (`dims` or `same` names nothing), bad_range.
   static Result<InputSymbols> make(const std::vector<const Value*>& inputs,
                                    const std::map<std::string, Interval>& dims,
+                                   const std::map<std::string, std::string>& same,
                                    const SymbolAliases& aliases, Identifiers& identifiers,
                                    const Span& span);
 
@@ -77,6 +79,10 @@ class InputSymbols {
   Result<void> declare(const std::map<std::string, Interval>& dims, const SymbolAliases& aliases,
                        const Span& span);
   void check_remainders();
+  void add_aliases(const std::vector<const Value*>& inputs,
+                   const std::map<std::string, std::string>& same);
+  Result<void> declare_same(const std::map<std::string, std::string>& same, const Span& span);
+  Diagnostic no_such_dimension(const std::string& name, const Span& span) const;
   Expr symbol(const std::string& name, const SymbolAliases& aliases, Identifiers& identifiers);
 
   std::vector<Symbol> symbols_;

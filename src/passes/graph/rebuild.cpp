@@ -1,6 +1,7 @@
 // Builds the graph functions of a module anew, call by call.
 #include "passes/graph/rebuild.h"
 
+#include "base/work.h"
 #include "ir/function_facts.h"
 
 namespace repose {
@@ -56,6 +57,7 @@ class Rebuilder {
   }
 
   Result<void> binding(const graph::Binding& b) {
+    const WorkPart part(b.span);
     builder_.set_span(b.span);
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       builder_.begin_if(map(choice->condition), b.span);

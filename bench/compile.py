@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 CHAINS = ["reshapes", "reshapes_4d", "slices", "crops", "same", "same_computed", "wheres", "adds", "scalars"]
-MODELS = ["swin", "segformer", "detr", "feature_pyramid", "efficientdet", "shufflenet", "detector"]
+MODELS = ["swin", "segformer", "detr", "feature_pyramid", "efficientdet", "shufflenet", "mobilevit",
+          "detector", "wavlm"]
 LENGTHS, LONG = [10, 30, 100], 1000
 
 

@@ -3,6 +3,7 @@
     swin        windows that the image is padded to, shifted ones, patches merged two by two
     segformer   tokens and images by turns, attention to a reduced image, all stages at one size
     shufflenet  channels split in halves and shuffled through five dimensions
+    mobilevit   an image resized to whole patches, whose pixels of one place attend to each other
 
 All take image: float32 (batch, 3, height, width).
 """
@@ -227,3 +228,62 @@ def halves_by_split(g, x):
     first = g.op("Expand", half, rest)
     last = g.op("Sub", channels, g.op("Mul", half, rest))
     return g.op("Split", x, g.op("Concat", first, last, axis=0), outputs=2, axis=1)
+
+
+PATCH = 2  # of mobilevit
+
+
+def mobilevit():
+    """→ features (batch, 8, ⌈height/2⌉, ⌈width/2⌉), logits (batch, 10)."""
+    g, width = Traced("mobilevit"), 8
+    x = g.conv(g.input("image", IMAGE), 3, width, 3, stride=2, pad=1)
+    patches, sizes = unfold(g, x, width)
+    for _ in range(2):
+        patches = g.op("Add", patches, patch_attention(g, g.norm(patches, width), width))
+    y = fold(g, g.norm(patches, width), width, sizes)
+    x = conv(g, g.op("Concat", x, y, axis=1), 2 * width, width, 3, activation="relu")
+    g.output(x, "features", ["batch", width, "(height + 1) // 2", "(width + 1) // 2"])
+    classifier(g, x, width, 10)
+    return g
+
+
+def up_to_patches(g, size):
+    """int(ceil(size / PATCH) * PATCH), through float32."""
+    real = g.op("Div", g.op("Cast", size, to=TensorProto.FLOAT), g.real(PATCH))
+    return g.integer(g.op("Mul", g.op("Ceil", real), g.real(PATCH)))
+
+
+def unfold(g, x, width):
+    """(batch, width, H, W) → (batch · PATCH², patches, width), and the sizes that `fold` needs."""
+    batch, _, rows, cols = g.dims(x, 0, 1, 2, 3)
+    whole = [up_to_patches(g, size) for size in (rows, cols)]
+    x = g.resize(x, g.vector(*whole), "linear")
+    down, across = (size // PATCH for size in whole)
+    x = g.view(x, batch * width * down, PATCH, across, PATCH)
+    x = g.view(g.op("Transpose", x, perm=[0, 2, 1, 3]), batch, width, down * across, PATCH**2)
+    x = g.view(g.op("Transpose", x, perm=[0, 3, 2, 1]), batch * PATCH**2, down * across, -1)
+    return x, (batch, rows, cols, down, across)
+
+
+def fold(g, x, width, sizes):
+    batch, rows, cols, down, across = sizes
+    x = g.view(x, batch, PATCH**2, down * across, -1)
+    x = g.op("Transpose", x, perm=[0, 3, 2, 1])
+    x = g.view(x, batch * width * down, across, PATCH, PATCH)
+    x = g.op("Transpose", x, perm=[0, 2, 1, 3])
+    x = g.view(x, batch, width, down * PATCH, across * PATCH)
+    return g.resize(x, g.vector(rows, cols), "linear")
+
+
+def patch_attention(g, x, width):
+    heads, (every, places) = 2, g.dims(x, 0, 1)
+
+    def project(_):
+        y = g.view(g.linear(x, width, width), every, -1, heads, width // heads)
+        return g.op("Transpose", y, perm=[0, 2, 1, 3])
+
+    q, k, v = map(project, "qkv")
+    scores = g.op("MatMul", q, g.op("Transpose", k, perm=[0, 1, 3, 2]))
+    probs = g.op("Softmax", g.op("Div", scores, g.real(math.sqrt(width // heads))), axis=-1)
+    y = g.op("Transpose", g.op("MatMul", probs, v), perm=[0, 2, 1, 3])
+    return g.linear(g.view(y, every, places, width), width, width)

@@ -19,6 +19,7 @@ import backbones
 import chains
 import detectors
 import ocr
+import speech
 import transformer
 import vision
 
@@ -58,10 +59,12 @@ MODELS = {
     "swin": backbones.swin,
     "segformer": backbones.segformer,
     "shufflenet": backbones.shufflenet,
+    "mobilevit": backbones.mobilevit,
     "detr": detectors.detr,
     "feature_pyramid": detectors.feature_pyramid,
     "efficientdet": detectors.efficientdet,
     "detector": detectors.detector,
+    "wavlm": speech.wavlm,
 }
 
 

@@ -51,6 +51,10 @@ def image_shapes():
     return [{"batch": batch, "height": h, "width": w} for batch, h, w in shapes]
 
 
+def sound_shapes():
+    return [{"batch": batch, "samples": n} for batch, n in [(1, 25), (2, 400), (3, 331), (1, 1600), (5, 90), (2, 46)]]
+
+
 def ocr_det_shapes():
     sizes = [(32, 32), (64, 96), (160, 224), (320, 64)]
     grid = itertools.product((0, 1, 2, 3), sizes)
@@ -79,7 +83,7 @@ VISION_BITS = [{"batch": 3, "height": 97, "width": 131}]
 IMAGE_BITS = [{"batch": 3, "height": 45, "width": 61}]
 
 # The models whose sizes are computed in the graph.
-COMPUTED = ["swin", "segformer", "shufflenet", "detr", "feature_pyramid", "efficientdet", "detector"]
+COMPUTED = ["swin", "segformer", "shufflenet", "mobilevit", "detr", "feature_pyramid", "efficientdet", "detector"]
 
 QUICK = [
     Suite("bert_tiny", bert_shapes(), BERT_BITS),
@@ -95,6 +99,7 @@ QUICK = [
         [{"batch": 3, "seq": 16}],
     ),
     *(Suite(model, image_shapes(), IMAGE_BITS) for model in COMPUTED),
+    Suite("wavlm", sound_shapes(), [{"batch": 3, "samples": 400}]),
 ]
 OCR = [
     Suite(

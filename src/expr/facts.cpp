@@ -14,13 +14,24 @@
 
 namespace repose {
 
+namespace {
+
+// What a name stands for, and what that mentions.
+struct Definition {
+  Expr value;
+  std::vector<const ExprNode*> symbols;
+  size_t nodes;
+};
+
+}  // namespace
+
 struct Facts::State {
   std::unordered_map<const VarNode*, std::pair<Var, Interval>> ranges;
   std::vector<Var> kept;  // keeps the keys of `equalities` and `definitions` alive
   VarMap equalities;
   // The replaced variables by what their replacements mention.
   std::unordered_map<const ExprNode*, std::vector<const VarNode*>> replaced_by;
-  VarMap definitions;
+  std::unordered_map<const VarNode*, std::shared_ptr<const Definition>> definitions;
   std::unordered_map<uint64_t, std::vector<Var>> names;  // by the hashes of their definitions
   KnownConditions known;
   bool contradiction = false;
@@ -111,9 +122,9 @@ const KnownConditions& Facts::known() const {
 }
 
 Expr Facts::definition(const VarNode* name) const {
-  const VarMap& all = state().definitions;
+  const auto& all = state().definitions;
   auto it = all.find(name);
-  return it == all.end() ? nullptr : it->second;
+  return it == all.end() ? nullptr : it->second->value;
 }
 
 Var Facts::name_of(const Expr& value) const {
@@ -193,7 +204,10 @@ void Facts::assume(const Expr& condition) {
 void Facts::define(const Var& name, const Expr& value) {
   const Interval range = bounds(value, *this);
   State& s = change();
-  if (!s.definitions.emplace(name.get(), value).second) return assume(eq(name, value));
+  if (s.definitions.contains(name.get())) return assume(eq(name, value));
+  s.definitions.emplace(
+      name.get(), std::make_shared<const Definition>(Definition{value, mentioned_symbols(value),
+                                                                tree_size(value, unfolded_nodes)}));
   s.kept.push_back(name);
   s.names[value->hash()].push_back(name);
   narrow(name, range);
@@ -241,9 +255,22 @@ bool Facts::depends_on(const Expr& e, const Var& v) const {
   return false;
 }
 
-// What was learned may refute a side of what is known of others.
+// What was learned may refute a side of what is known of others: of all, or where much is known, of
+// the latest that mention a symbol of it.
 void Facts::resolve_disjunctions(const Expr& about) {
-  if (known().has_disjunction() && !is_contradiction()) learn_again(about, 1);
+  if (!known().has_disjunction() || is_contradiction()) return;
+  if (known().size() <= all_conditions) return learn_again(about, 1);
+  std::vector<size_t> positions;
+  for (const ExprNode* symbol : mentioned_symbols(about)) {
+    for (size_t i : known().mentioning(symbol, max_scanned)) {
+      if (known().entries()[i]->condition->kind == ExprKind::logical_or) positions.push_back(i);
+    }
+  }
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  if (std::ssize(positions) > max_cases)
+    positions.erase(positions.begin(), positions.end() - max_cases);
+  learn_anew(positions, 1);
 }
 
 void Facts::learn(const Expr& condition, int depth) {
@@ -276,7 +303,7 @@ void Facts::learn(const Expr& condition, int depth) {
 // What is refuted drops out; a single possibility that remains holds.
 void Facts::learn_disjunction(const Expr& condition, int depth) {
   for (int side = 0; side < 2 && depth <= max_case_depth; ++side) {
-    Facts without = *this;
+    Facts without = about(condition);
     without.learn(condition->args[static_cast<size_t>(side)], depth + 1);
     if (without.is_contradiction())
       return learn(condition->args[static_cast<size_t>(1 - side)], depth + 1);
@@ -513,10 +540,13 @@ std::vector<size_t> related(const std::vector<const ExprNode*>& symbols,
 
 }  // namespace
 
-// The conditions once more that what is known now about the variables of `about` may bear on;
-// disjunctions last, so that the others narrow them.
+// The conditions once more that what is known now about the variables of `about` may bear on.
 void Facts::learn_again(const Expr& about, int depth) {
-  const std::vector<size_t> positions = related(mentioned_symbols(about), known());
+  learn_anew(related(mentioned_symbols(about), known()), depth);
+}
+
+// Disjunctions last, so that the others narrow them.
+void Facts::learn_anew(const std::vector<size_t>& positions, int depth) {
   if (positions.empty()) return;
   std::vector<Expr> renewed;
   for (size_t i : positions) renewed.push_back(known().entries()[i]->condition);
@@ -554,22 +584,21 @@ Facts Facts::about(const Expr& e) const {
     if (!seen.insert(symbol).second) return;
     symbols.push_back(symbol);
     const auto* v = static_cast<const VarNode*>(symbol);
-    auto reach_all = [&](const Expr& value, int inner) {
-      for (const ExprNode* s : mentioned_symbols(value)) reach(s, inner);
-    };
     if (auto it = all.ranges.find(v); it != all.ranges.end()) near->ranges.insert(*it);
     if (auto it = all.equalities.find(v); it != all.equalities.end()) {
       near->equalities.insert(*it);
       near->kept.emplace_back(v);
-      for (const ExprNode* s : mentioned_symbols(it->second)) near->replaced_by[s].push_back(v);
-      reach_all(it->second, level);
+      for (const ExprNode* s : mentioned_symbols(it->second)) {
+        near->replaced_by[s].push_back(v);
+        reach(s, level);
+      }
     }
     if (auto it = all.definitions.find(v);
         it != all.definitions.end() && level < unfolded_levels && nodes < unfolded_nodes) {
-      nodes += tree_size(it->second, unfolded_nodes);
+      nodes += it->second->nodes;
       near->definitions.insert(*it);
       near->kept.emplace_back(v);
-      reach_all(it->second, level + 1);
+      for (const ExprNode* s : it->second->symbols) reach(s, level + 1);
     }
   };
   for (const ExprNode* s : mentioned_symbols(e)) reach(s, 0);

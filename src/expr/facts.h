@@ -86,6 +86,7 @@ class Facts {
   bool depends_on(const Expr& e, const Var& v) const;
   void learn_of_definition(const Var& v, const Interval& range, int depth);
   void learn_again(const Expr& about, int depth);
+  void learn_anew(const std::vector<size_t>& positions, int depth);
   void resolve_disjunctions(const Expr& about);
   void narrow(const Var& v, const Interval& range);
   void contradict();

@@ -12,6 +12,7 @@ namespace repose {
 SizeLimits::SizeLimits(const graph::Function& f, const Liveness& live, const Facts& facts)
     : live_(live), facts_(facts) {
   add_body(f->body, live.num_positions);
+  find_limits_of_symbols();
 }
 
 void SizeLimits::add_body(const graph::Body& body, int end) {
@@ -23,7 +24,7 @@ void SizeLimits::add_body(const graph::Body& body, int end) {
         add_relation(position, end, canonical(condition));
       }
       if (const auto named = size_name(b)) {
-        add_relation(position, end, eq(named->name, named->value));
+        add_relation(position, end, eq(named->name, named->value), named->name.get());
       }
       for (const Expr& equality : cast_equalities(b)) {
         add_relation(position, end, canonical(equality));
@@ -50,14 +51,17 @@ void SizeLimits::add_join(const graph::Binding& b, const graph::IfNode& choice) 
   }
 }
 
-void SizeLimits::add_relation(int begin, int end, const Expr& condition) {
+void SizeLimits::add_relation(int begin, int end, const Expr& condition, const VarNode* only_of) {
   if (condition->kind == ExprKind::logical_and) {
-    for (const Expr& part : condition->args) add_relation(begin, end, part);
+    for (const Expr& part : condition->args) add_relation(begin, end, part, only_of);
   } else if (condition->kind == ExprKind::le || condition->kind == ExprKind::eq) {
     const size_t index = relations_.size();
     relations_.push_back(
         {begin, end, condition->kind == ExprKind::eq, condition->args[0], condition->args[1]});
-    for (const Var& v : free_vars(condition)) relations_of_[v.get()].push_back(index);
+    has_inner_relations_ = has_inner_relations_ || end < live_.num_positions;
+    for (const Var& v : free_vars(condition)) {
+      if (!only_of || v.get() == only_of) relations_of_[v.get()].push_back(index);
+    }
     if (condition->kind != ExprKind::eq) return;
     for (const Expr& side : condition->args) equal_to_[side->hash()].push_back(index);
   }
@@ -111,7 +115,7 @@ class SizeLimits::Query {
  private:
   SizeLimits& limits_;
   const int position_;
-  int budget_ = 1000;                 // expressions
+  int budget_ = 300;                  // expressions
   std::vector<const VarNode*> open_;  // symbols that are being bounded
   std::unordered_set<const VarNode*> failed_[2];
   int used_from_ = 0;      // the relations that were used hold from here,
@@ -188,6 +192,10 @@ class SizeLimits::Query {
       return it->second.value;
     }
     if (failed_[side == Side::upper].contains(v.get())) return std::nullopt;
+    auto& failed_until = limits_.failed_until_[side == Side::upper];
+    if (auto it = failed_until.find(v.get()); it != failed_until.end() && position_ <= it->second) {
+      return std::nullopt;
+    }
     const int outer_from = std::exchange(used_from_, 0);
     const bool outer_end = std::exchange(used_end_, false);
     const bool outer_cut = std::exchange(is_cut_, false);
@@ -201,6 +209,7 @@ class SizeLimits::Query {
       known.insert_or_assign(v.get(), Found{used_from_, *found});
     }
     if (!found && !is_cut_) failed_[side == Side::upper].insert(v.get());
+    if (!found && open_.empty() && !limits_.has_inner_relations_) failed_until[v.get()] = position_;
     used_from_ = std::max(used_from_, outer_from);
     used_end_ = used_end_ || outer_end;
     is_cut_ = is_cut_ || outer_cut;
@@ -251,6 +260,23 @@ class SizeLimits::Query {
     return combine(max_or_min(side), ends[0], ends[1]);
   }
 };
+
+// Of all symbols that the data decides, in the order in which they become known: the limit of one
+// is made of those of others, so that none is a search of its own through all before it.
+void SizeLimits::find_limits_of_symbols() {
+  std::vector<std::pair<int, Var>> late;
+  for (const auto& [v, position] : live_.symbol_positions) {
+    if (position > 0) late.emplace_back(position, Var(v));
+  }
+  std::sort(late.begin(), late.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first, a.second->id) < std::pair(b.first, b.second->id);
+  });
+  for (const auto& [position, v] : late) {
+    for (const auto side : {Query::Side::lower, Query::Side::upper}) {
+      Query(*this, live_.num_positions).bound(v, side);
+    }
+  }
+}
 
 Expr SizeLimits::named(const Expr& limit, const std::string& hint) {
   if (tree_size(limit, Builder::max_size_nodes + 1) <= Builder::max_size_nodes) return limit;

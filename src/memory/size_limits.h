@@ -50,7 +50,9 @@ class SizeLimits {
 
   void add_body(const graph::Body& body, int end);
   void add_join(const graph::Binding& b, const graph::IfNode& choice);
-  void add_relation(int begin, int end, const Expr& condition);
+  // `only_of`: the relation says something of this symbol alone (a definition, of its name).
+  void add_relation(int begin, int end, const Expr& condition, const VarNode* only_of = nullptr);
+  void find_limits_of_symbols();
   bool known_at_entry(const Expr& e) const;
 
   Expr named(const Expr& limit, const std::string& hint);
@@ -61,6 +63,9 @@ class SizeLimits {
   std::unordered_map<const VarNode*, std::vector<size_t>> relations_of_;
   std::unordered_map<uint64_t, std::vector<size_t>> equal_to_;  // by the hash of one side
   std::unordered_map<const VarNode*, Found> found_[2];          // lower, upper
+  // The last position where none was found: at an earlier one less is known.
+  std::unordered_map<const VarNode*, int> failed_until_[2];
+  bool has_inner_relations_ = false;  // some hold in a branch alone
   std::vector<std::pair<Var, Expr>> names_;
   std::unordered_set<const VarNode*> is_name_;
   std::unordered_map<const VarNode*, Join> joins_;

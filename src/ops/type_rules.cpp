@@ -1,6 +1,8 @@
 // What the type rules of several operators share.
 #include "ops/type_rules.h"
 
+#include "expr/hypothesis.h"
+
 #include <algorithm>
 
 namespace repose {
@@ -36,6 +38,15 @@ void add_choices(Expr e, std::vector<Expr>& out) {
   out.push_back(std::move(e));
 }
 
+constexpr size_t max_operands = 8192;
+constexpr size_t max_scanned = 32;  // conditions of one symbol
+
+// What a broadcast of two dimensions needs.
+Expr broadcastable(const Expr& x, const Expr& y) {
+  const Expr one = make_int(1);
+  return logical_or(eq(x, y), logical_or(eq(x, one), eq(y, one)));
+}
+
 // `x`, or where that is 1 `y`: each dimension is named once, however many operands came before.
 Expr first_not_one(const Expr& x, const Expr& y) {
   std::vector<Expr> all, distinct;
@@ -51,6 +62,61 @@ Expr first_not_one(const Expr& x, const Expr& y) {
     result = canonical(make_select(eq(distinct[i], make_int(1)), result, distinct[i]));
   }
   return result;
+}
+
+bool compares(const Expr& e, const Expr& x, const Expr& y) {
+  return e->kind == ExprKind::eq &&
+         ((structural_equal(e->args[0], x) && structural_equal(e->args[1], y)) ||
+          (structural_equal(e->args[0], y) && structural_equal(e->args[1], x)));
+}
+
+// Is it known of select(first == 1, rest, first) that the two broadcast?
+bool known_to_broadcast(const Expr& e, const Facts& facts) {
+  const Expr &is_one = e->args[0], &rest = e->args[1], &first = e->args[2];
+  const Expr one = make_int(1);
+  if (!compares(is_one, first, one)) return false;
+  const KnownConditions& known = facts.known();
+  for (const ExprNode* symbol : mentioned_symbols(first)) {
+    for (size_t i : known.mentioning(symbol, max_scanned)) {
+      bool has_first = false, has_rest = false, has_both = false, has_more = false;
+      std::vector<Expr> open{known.entries()[i]->condition};
+      while (!open.empty()) {
+        const Expr c = open.back();
+        open.pop_back();
+        if (c->kind == ExprKind::logical_or) {
+          open.insert(open.end(), c->args.begin(), c->args.end());
+        } else if (compares(c, first, one)) {
+          has_first = true;
+        } else if (compares(c, rest, one)) {
+          has_rest = true;
+        } else if (compares(c, first, rest)) {
+          has_both = true;
+        } else {
+          has_more = true;
+        }
+      }
+      if (has_first && has_rest && has_both && !has_more) return true;
+    }
+  }
+  return false;
+}
+
+// Whether `x` is a broadcast that `operand` went into, of names' definitions too, where the check
+// of every one on the way is known: then `operand` is 1 or `x`, by induction over the broadcasts.
+bool went_into_broadcast(const Expr& operand, const Expr& x, const Facts& facts) {
+  std::vector<Expr> open{x};
+  for (size_t visited = 0; !open.empty() && visited < max_operands; ++visited) {
+    const Expr e = open.back();
+    open.pop_back();
+    if (structural_equal(e, operand)) return true;
+    if (const auto* v = as<VarNode>(e)) {
+      if (Expr value = facts.definition(v)) open.push_back(std::move(value));
+    } else if (e->kind == ExprKind::select && known_to_broadcast(e, facts)) {
+      open.push_back(e->args[1]);
+      open.push_back(e->args[2]);
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -72,6 +138,14 @@ Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const 
     const Expr& x = a[i + a.size() - rank];
     const Expr& y = b[i + b.size() - rank];
     const Facts& facts = context.facts();
+    if (went_into_broadcast(y, x, facts)) {
+      out.push_back(x);
+      continue;
+    }
+    if (went_into_broadcast(x, y, facts)) {
+      out.push_back(y);
+      continue;
+    }
     if (prove_equal(x, y, facts) == Truth::yes) {
       // The simpler spelling reads better, and both mean the same.
       out.push_back(is_constant(y) ? y : x);
@@ -98,13 +172,13 @@ Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const 
     } else if (y_is_one == Truth::no) {
       ok = result(logical_or(eq(x, y), eq(x, one)), y);
     } else {
-      Facts x_one = facts, y_one = facts;
+      Facts x_one = facts.about(eq(x, y)), y_one = x_one;
       x_one.assume(eq(x, one));
       y_one.assume(eq(y, one));
       if (prove_equal(x, y, x_one) == Truth::yes && prove_equal(x, y, y_one) == Truth::yes) {
         ok = result(eq(x, y), x);
       } else {
-        ok = result(logical_or(eq(x, y), logical_or(eq(x, one), eq(y, one))), first_not_one(x, y));
+        ok = result(broadcastable(x, y), first_not_one(x, y));
       }
     }
     if (!ok.ok()) return ok.errors();

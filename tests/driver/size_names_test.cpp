@@ -114,6 +114,29 @@ Module padded(int count) {
   return chain.finish();
 }
 
+Type unknown_matrix(DType dtype) {
+  return tensor_type({make_var("a"), make_var("b")}, dtype);
+}
+
+Module sums(int count) {
+  Chain chain(count, [](int) { return unknown_matrix(dtypes::float32); });
+  for (int i = 0; i < count; ++i, ++chain.position) {
+    chain.current = chain.emit(
+        graph::make_op_call(op("add"), {chain.current, chain.params[static_cast<size_t>(i) + 1]}));
+  }
+  return chain.finish();
+}
+
+// The first tensor goes into every broadcast again.
+Module masked(int count) {
+  Chain chain(count, [](int) { return unknown_matrix(dtypes::boolean); });
+  for (int i = 0; i < count; ++i, ++chain.position) {
+    chain.current = chain.emit(graph::make_op_call(
+        op("where"), {chain.params[static_cast<size_t>(i) + 1], chain.current, chain.params[0]}));
+  }
+  return chain.finish();
+}
+
 struct Cost {
   double steps_per_link = 0;
   size_t formula = 0;  // nodes of the largest dimension
@@ -143,7 +166,8 @@ TEST_P(SizeChains, CostTheSameALinkHoweverLong) {
   EXPECT_LE(many.formula, Builder::max_size_nodes);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SizeChains, ::testing::Values(slices, reshapes, padded));
+INSTANTIATE_TEST_SUITE_P(All, SizeChains,
+                         ::testing::Values(slices, reshapes, padded, sums, masked));
 
 // ---- What names are
 // ----------------------------------------------------------------------------

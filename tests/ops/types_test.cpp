@@ -70,6 +70,23 @@ TEST(types, broadcast_of_undecided_dimensions_in_a_chain) {
   EXPECT_EQ(g.type(op_add(), {ab, g.emit(op_add(), {b, c})}), expected);
 }
 
+// What went into a broadcast is 1 or the result: with it again, nothing is left to check, also
+// behind the names of large sizes.
+TEST(types, broadcast_with_what_went_in) {
+  std::vector<Variable> params;
+  for (int i = 0; i < 12; ++i) {
+    params.push_back(graph::make_variable("v", f32({make_var("d" + std::to_string(i))})));
+  }
+  Graph g(params);
+  Value all = params[0];
+  for (int i = 1; i < 12; ++i) all = g.emit(op_add(), {params[static_cast<size_t>(i)], all});
+  for (const Variable& one : params) {
+    EXPECT_EQ(g.type(op_add(), {all, one}), to_string(all->type));
+    EXPECT_EQ(g.type(op_add(), {one, all}), to_string(all->type));
+  }
+  EXPECT_EQ(g.checks().size(), 11u);
+}
+
 TEST(types, squeeze_C2) {
   Symbols s;
   Variable x = graph::make_variable("x", f32({s.m, n_(1), n_(3)}));

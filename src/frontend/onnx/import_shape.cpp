@@ -122,12 +122,17 @@ Result<Dims> reshape_target(NodeContext& c, const Dims& x, const std::vector<Exp
     }
     target[open[0]] = left;
   } else {
+    // Where one is -1, the product of all is that of the others, negated: one for all that may be.
+    const bool share = maybe.size() > 2;
+    Expr others =
+        share ? c.builder().name_size(make_int(0) - product(given, 0, given.size()), "others")
+              : nullptr;
+    const Expr total = product(x, 0, x.size());
     for (size_t i : maybe) {
-      const Expr others = product(without(i), 0, given.size() - 1);
-      const Expr left = floor_div(product(x, 0, x.size()), others);
+      if (!share) others = product(without(i), 0, given.size() - 1);
       auto ok = require_divisor(c, i, elements[i], others);
       if (!ok.ok()) return ok.errors();
-      target[i] = make_select(eq(elements[i], make_int(-1)), left, given[i]);
+      target[i] = make_select(eq(elements[i], make_int(-1)), floor_div(total, others), given[i]);
     }
   }
   for (Expr& e : target) e = simplify(e, c.facts());

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/message_text.h"
+#include "base/work.h"
 #include "passes/tensor/classify.h"
 
 namespace repose {
@@ -23,6 +24,7 @@ struct Group {
   Buffer output;
   std::string name;
   int cost = 0;          // of its stages
+  size_t nodes = 0;      // of their values
   bool is_view = false;  // a reshape that costs nothing while it stands alone
   bool changed = false;
   int barrier = 0;                      // calls in place that stand before it
@@ -241,6 +243,13 @@ int cost_of(const StagedProgram& p) {
   return cost;
 }
 
+// At most `most` + 1.
+size_t nodes_of(const StagedProgram& p, size_t most) {
+  size_t nodes = 0;
+  for (const Stage& s : p.stages) nodes += tree_size(s.value, most + 1);
+  return std::min(nodes, most + 1);
+}
+
 class Fuser {
  public:
   Fuser(const Module& module, const OpTable& ops, const FuseOptions& options)
@@ -298,6 +307,7 @@ class Fuser {
     int barrier = 0;
     for (const graph::Block& block : body->blocks) {
       for (const Binding& b : block.bindings) {
+        const WorkPart part(b.span);
         if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
           graph::Body t = fuse_body(choice->then_body), e = fuse_body(choice->else_body);
           if (t != choice->then_body || e != choice->else_body) {
@@ -314,6 +324,7 @@ class Fuser {
         if (!group) continue;
         for (const auto& [buffer, value] : group->inputs) group->readers[value.get()] = 1;
         group->cost = cost_of(group->program);
+        group->nodes = nodes_of(group->program, options_.max_nodes);
         group->barrier = barrier;
         group->block = &block;
         absorb(*group, groups, absorbed);
@@ -370,6 +381,7 @@ class Fuser {
   std::optional<Group> merge(const Group& producer, const Group& consumer, size_t input) {
     if (consumer.is_view || !may_move(producer, consumer)) return std::nullopt;
     if (producer.cost > 0 && producer.cost + consumer.cost > options_.max_cost) return std::nullopt;
+    if (producer.nodes + consumer.nodes > options_.max_nodes) return std::nullopt;
     Group merged;
     merged.barrier = consumer.barrier;
     merged.block = consumer.block;
@@ -415,6 +427,8 @@ class Fuser {
       return std::nullopt;
     }
     merged.cost = cost_of(p);
+    merged.nodes = nodes_of(p, options_.max_nodes);
+    if (merged.nodes > options_.max_nodes) return std::nullopt;
     merged.name = producer.is_view ? consumer.name : producer.name + "_" + consumer.name;
     return merged;
   }

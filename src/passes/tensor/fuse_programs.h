@@ -23,6 +23,9 @@ struct FuseOptions {
   // Of a fused program, in operations per element (cost_of): beyond, another pass over memory costs
   // little, and compiling long chains would take time that grows with their square.
   int max_cost = 256;
+  // Of a fused program, nodes of its values with their subscripts, written out: those of chains of
+  // broadcasts grow with the square of their length.
+  size_t max_nodes = 1500;
 };
 
 Module fuse_programs(const Module& module, const OpTable& ops, const FuseOptions& options = {});

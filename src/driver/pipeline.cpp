@@ -19,6 +19,7 @@
 #include "passes/tensor/find_sharing.h"
 #include "passes/tensor/fuse_programs.h"
 #include "passes/tensor/lower_blocks.h"
+#include "passes/tensor/share_programs.h"
 #include "passes/tensor/vectorize_loops.h"
 #include "schedule/schedule.h"
 
@@ -77,6 +78,10 @@ const Pass passes[] = {
     {{"schedule_programs", "tiles, vectorizes, parallelizes; packs constant operands", false},
      [](const Module& m, const OpTable&, const PipelineOptions& o) -> Result<Module> {
        return schedule_programs(m, o.target, make_program_evaluator(o.target));
+     }},
+    {{"share_programs", "makes one program of those that differ in sizes only", false},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return share_programs(m);
      }},
     {{"order_bindings", "runs kernels in an order that needs little memory", false},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {

@@ -7,50 +7,23 @@ namespace repose::codegen {
 
 using llvm::Value;
 
-namespace {
-
-bool is_host(Mode mode) {
-  return mode == Mode::host || mode == Mode::sizes;
-}
-
-constexpr const char* overflow_message = "a size does not fit in 64 bits";
-constexpr const char* zero_message = "a size is divided by zero";
-
-// `what`, and which size it is about.
-std::string size_message(const char* what, const Expr& size) {
-  constexpr size_t most_chars = 200;
-  std::string text = to_string(size);
-  if (text.size() > most_chars) text = text.substr(0, most_chars) + "…";
-  std::string message = fmt::format("{}: `{}`", what, text);
-  std::erase_if(message, [](char c) { return c == '{' || c == '}'; });  // not to be filled in
-  return message;
-}
-
-}  // namespace
-
 // Shared nodes are emitted once for each statement (expressions are graphs: an expanded exp uses
 // its reduced argument seven times).
 Value* FunctionEmitter::emit(const Expr& e) {
   if (const auto* v = as<VarNode>(e)) {
     auto it = vars_.find(v);
     REPOSE_CHECK(it != vars_.end(), "variable `" + v->name + "` is not bound");
-    return it->second;
+    return here(it->second);
   }
   bool remembers = e->kind != ExprKind::int_imm && e->kind != ExprKind::float_imm && !memo_.empty();
   if (remembers) {
     for (size_t i = memo_.size(); i-- > 0;) {
-      if (auto it = memo_[i].find(e); it != memo_[i].end()) return it->second;
+      if (auto it = memo_[i].find(e); it != memo_[i].end()) return here(it->second);
     }
   }
-  const bool is_size = is_host(mode_) && !unchecked_ && !e->args.empty() &&
-                       (e->dtype == dtypes::index || e->dtype == dtypes::boolean) &&
-                       !reads_memory(e);
-  for (size_t i = sizes_.size(); is_size && i-- > 0;) {
-    if (auto it = sizes_[i].find(e); it != sizes_[i].end()) return it->second;
-  }
-  Value* v = emit_new(e);
+  ++num_emitted_;
+  Value* v = is_size(e) ? emit_checked(e) : emit_new(e);
   if (remembers) memo_.back().emplace(e, v);
-  if (is_size) sizes_.back().emplace(e, v);
   return v;
 }
 
@@ -109,56 +82,12 @@ Value* FunctionEmitter::emit_index(const Expr& e) {
 
 Value* FunctionEmitter::emit_binary(const Expr& e) {
   const Expr &a = e->args[0], &b = e->args[1];
-  if (is_host(mode_) && !unchecked_ && e->dtype == dtypes::index && !is_compare(e->kind)) {
-    return emit_checked(e);
-  }
   Value* x = emit(a);
   Value* y = emit(b);
   if (is_compare(e->kind)) return arithmetic_.compare(e->kind, a->dtype, x, y);
   bool divides = e->kind == ExprKind::floor_div || e->kind == ExprKind::floor_mod;
   bool nonnegative = divides && e->dtype.is_index() && is_nonnegative(a) && is_nonnegative(b);
   return arithmetic_.binary(e->kind, e->dtype, x, y, nonnegative);
-}
-
-// The host function proves that sizes fit; kernels rely on it.
-Value* FunctionEmitter::emit_checked(const Expr& e) {
-  Value* a = emit(e->args[0]);
-  Value* b = emit(e->args[1]);
-  llvm::Intrinsic::ID id = llvm::Intrinsic::not_intrinsic;
-  switch (e->kind) {
-    case ExprKind::add:
-      id = llvm::Intrinsic::sadd_with_overflow;
-      break;
-    case ExprKind::sub:
-      id = llvm::Intrinsic::ssub_with_overflow;
-      break;
-    case ExprKind::mul:
-      id = llvm::Intrinsic::smul_with_overflow;
-      break;
-    case ExprKind::div:
-    case ExprKind::mod:
-    case ExprKind::floor_div:
-    case ExprKind::floor_mod: {
-      int64_t divisor = 0;
-      bool known = as_const_int(e->args[1], &divisor) && divisor != 0;
-      const bool nonnegative = is_nonnegative(e->args[0]) && is_nonnegative(e->args[1]);
-      if (!known)
-        fail_if(b_.CreateICmpEQ(b, b_.getInt64(0)), REPOSE_RT_REFUSED,
-                size_message(zero_message, e), {});
-      if ((!known && !nonnegative) || divisor == -1) {
-        Value* lowest = b_.CreateICmpEQ(a, b_.getInt64(static_cast<uint64_t>(INT64_MIN)));
-        Value* overflows = b_.CreateAnd(lowest, b_.CreateICmpEQ(b, b_.getInt64(~uint64_t{0})));
-        fail_if(overflows, REPOSE_RT_OVERFLOW, size_message(overflow_message, e), {});
-      }
-      return arithmetic_.binary(e->kind, e->dtype, a, b, nonnegative);
-    }
-    default:
-      return arithmetic_.binary(e->kind, e->dtype, a, b);
-  }
-  Value* pair = b_.CreateBinaryIntrinsic(id, a, b);
-  fail_if(b_.CreateExtractValue(pair, 1), REPOSE_RT_OVERFLOW, size_message(overflow_message, e),
-          {});
-  return b_.CreateExtractValue(pair, 0);
 }
 
 // Does evaluating it where it is not wanted do harm?
@@ -202,8 +131,7 @@ bool FunctionEmitter::is_nonnegative(const Expr& e) {
 Value* FunctionEmitter::emit_logic(const Expr& e) {
   Value* a = emit(e->args[0]);
   bool is_and = e->kind == ExprKind::logical_and;
-  bool harmless = !reads_memory(e->args[1]) && !(is_host(mode_) && !unchecked_);
-  if (harmless) {
+  if (!reads_memory(e->args[1])) {
     Value* b = emit(e->args[1]);
     return is_and ? b_.CreateAnd(a, b) : b_.CreateOr(a, b);
   }
@@ -242,8 +170,6 @@ Value* FunctionEmitter::emit_under(Value* mask, const Expr& e) {
 
 Value* FunctionEmitter::emit_select(const Expr& e, bool lazy) {
   bool guards = lazy && (reads_memory(e->args[1]) || reads_memory(e->args[2]));
-  // A size that is not chosen may divide by zero or not fit.
-  if (is_host(mode_) && !unchecked_ && !e->dtype.is_vector()) guards = true;
   if (guards && !e->args[0]->dtype.is_vector()) return emit_branches(e);
   Value* condition = emit(e->args[0]);
   Value* a = guards ? emit_under(condition, e->args[1]) : emit(e->args[1]);
@@ -332,7 +258,7 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
 }
 
 Value* FunctionEmitter::emit_host_call(const CallNode& c) {
-  REPOSE_CHECK(is_host(mode_),
+  REPOSE_CHECK(mode_ == Mode::host || mode_ == Mode::sizes,
                std::string("`") + intrinsic_name(c.intrinsic) + "` outside of a host function");
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
   auto frame_field = [&](FrameField i) { return b_.CreateLoad(ptr, field(i)); };
@@ -349,7 +275,7 @@ Value* FunctionEmitter::emit_host_call(const CallNode& c) {
       return b_.CreateGEP(b_.getInt8Ty(), frame_field(frame_weights), emit(c.args[0]));
     case Intrinsic::sizes_symbol:
       REPOSE_CHECK(symbols_, "`sizes_symbol` outside of the memory query");
-      return element(i64, symbols_, emit(c.args[0]));
+      return element(i64, here(symbols_), emit(c.args[0]));
     case Intrinsic::arena_region: {
       Value* region = b_.CreateTrunc(emit(c.args[0]), b_.getInt32Ty());
       Value* p =

@@ -169,6 +169,7 @@ void FunctionEmitter::run(const tir::Stmt& body) {
   plan_workspace(body);
   emit(body);
   if (!is_terminated()) b_.CreateRet(b_.getInt32(0));
+  finish_parts();
 }
 
 // Buffers lie one after another in the memory that the caller reserved, so that none depends on
@@ -222,6 +223,7 @@ Value* FunctionEmitter::workspace_begin() {
 
 void FunctionEmitter::emit(const tir::Stmt& s) {
   if (is_terminated()) return;  // behind a return
+  split_if_long();
   switch (s->kind) {
     case tir::StmtKind::seq:
       for (const tir::Stmt& child : tir::as<tir::SeqNode>(s)->stmts) emit(child);

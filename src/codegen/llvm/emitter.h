@@ -124,7 +124,6 @@ class FunctionEmitter {
   struct Scope;
   struct Branch;
   llvm::Value* emit_binary(const Expr& e);
-  llvm::Value* emit_checked(const Expr& e);
   llvm::Value* emit_logic(const Expr& e);
   llvm::Value* emit_select(const Expr& e, bool lazy);
   llvm::Value* emit_branches(const Expr& e);
@@ -138,6 +137,26 @@ class FunctionEmitter {
   llvm::Value* emit_load(const LoadNode& load);
   // Index arithmetic of addresses: never checked, the host has checked sizes.
   llvm::Value* emit_index(const Expr& e);
+  // ---- Sizes of host functions (emit_size.cpp)
+  // The bits are null where it cannot happen.
+  struct Size {
+    llvm::Value* value = nullptr;
+    llvm::Value* overflows = nullptr;
+    llvm::Value* divides_by_zero = nullptr;
+  };
+  bool is_size(const Expr& e);
+  llvm::Value* emit_checked(const Expr& e);
+  Size emit_size(const Expr& e);
+  Size emit_new_size(const Expr& e);
+  Size emit_size_arithmetic(const Expr& e);
+  llvm::Value* either(llvm::Value* a, llvm::Value* b);
+  llvm::Value* both(llvm::Value* condition, llvm::Value* b);
+
+  // ---- Parts of long host functions (host_parts.cpp)
+  void split_if_long();
+  llvm::Value* here(llvm::Value* v);
+  void finish_parts();
+
   bool reads_memory(const Expr& e);
   bool is_nonnegative(const Expr& e);
 
@@ -156,11 +175,11 @@ class FunctionEmitter {
   llvm::Value* data_of(const Buffer& buffer);
 
   ModuleEmitter& owner_;
-  llvm::Function* const function_;
+  llvm::Function* function_;
   const Mode mode_;
   llvm::IRBuilder<> b_;
   Arithmetic arithmetic_;
-  llvm::Value* const frame_;
+  llvm::Value* frame_;
   llvm::Value* symbols_ = nullptr;
   llvm::Value* mask_ = nullptr;  // lanes whose memory may be read; null: all
   bool unchecked_ = false;       // inside an address of a host function
@@ -174,8 +193,17 @@ class FunctionEmitter {
   std::vector<std::unordered_map<Expr, llvm::Value*>> memo_;  // keeps its keys alive
   // Of a host function: sizes that were computed, by structure, for each branch that is open. What
   // is in the map of an open branch was emitted where it dominates what comes next.
-  std::vector<std::unordered_map<Expr, llvm::Value*, StructuralHash, StructuralEqual>> sizes_{1};
+  std::vector<std::unordered_map<Expr, Size, StructuralHash, StructuralEqual>> sizes_{1};
   std::unordered_map<Expr, bool> reads_memory_;
+
+  // The first part; null while there is only one.
+  llvm::Function* first_part_ = nullptr;
+  llvm::AllocaInst* first_state_ = nullptr;
+  llvm::Value* state_ = nullptr;  // in this part
+  int num_parts_ = 1;
+  size_t num_emitted_ = 0;                           // expressions, in this part
+  std::unordered_map<llvm::Value*, int64_t> slots_;  // of the state, by the value in its own part
+  std::unordered_map<llvm::Value*, llvm::Value*> here_;  // in this part
 };
 
 // What is emitted while it lives doesn't always run.

@@ -51,7 +51,7 @@ std::vector<Value*> FunctionEmitter::strides_of(const Buffer& buffer) {
 Value* FunctionEmitter::data_of(const Buffer& buffer) {
   auto it = buffers_.find(buffer.get());
   REPOSE_CHECK(it != buffers_.end(), "buffer `" + buffer->name + "` has no memory");
-  return it->second;
+  return here(it->second);
 }
 
 FunctionEmitter::Memory FunctionEmitter::locate(const Buffer& buffer,

@@ -27,16 +27,6 @@ Stores stores_of(const tir::Stmt& body) {
   return stores;
 }
 
-constexpr unsigned max_optimised_instructions = 10'000;
-
-// LLVM's time grows faster than a function of many branches, and what a large host function costs
-// is little beside the kernels that it calls.
-void skip_optimising_if_large(llvm::Function& function) {
-  if (function.getInstructionCount() <= max_optimised_instructions) return;
-  function.addFnAttr(llvm::Attribute::NoInline);
-  function.addFnAttr(llvm::Attribute::OptimizeNone);
-}
-
 bool may_alias(const tir::PrimFunc& f, size_t param) {
   if (f->attrs.get_bool("may_alias")) return true;
   const std::vector<int64_t> some = f->attrs.get_ints("may_alias_params");
@@ -130,7 +120,6 @@ llvm::Function* ModuleEmitter::define_run(const std::string& name, const tir::Pr
   FunctionEmitter emitter(*this, function, Mode::host);
   if (!f->params.empty()) emitter.bind_num_threads(f->params[0].var);
   emitter.run(f->body);
-  skip_optimising_if_large(*function);
   return function;
 }
 
@@ -160,7 +149,6 @@ llvm::Function* ModuleEmitter::define_sizes(const std::string& name, const tir::
   emitter.bind(dims, b.CreateSelect(none, scratch, function->getArg(3)));
   if (f->params.size() > 2) emitter.bind_num_threads(f->params[2].var);
   emitter.run(f->body);
-  skip_optimising_if_large(*function);
   return function;
 }
 

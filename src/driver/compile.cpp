@@ -13,6 +13,7 @@
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/link.h"
 #include "codegen/llvm/link_output.h"
+#include "driver/peak_text.h"
 #include "host/check_inputs.h"
 #include "ir/function_facts.h"
 #include "ir/op.h"
@@ -147,8 +148,11 @@ std::string make_metadata(const CompiledModel& model) {
     for (const auto& [name, value] : f.plan.names) {
       sizes.push_back({{"name", name->name}, {"value", dim_text(value, interface.symbols)}});
     }
-    Json memory = Json::array();
-    for (const Region& r : f.plan.regions) memory.push_back(dim_text(r.bytes, interface.symbols));
+    const PeakText peak = peak_text(f);
+    Json parts = Json::array();
+    for (const auto& [name, value] : peak.parts) {
+      parts.push_back({{"name", name}, {"value", value}});
+    }
     root["functions"].push_back(
         Json{{"name", interface.name},
              {"inputs", describe_values(interface.inputs, interface.symbols)},
@@ -157,7 +161,8 @@ std::string make_metadata(const CompiledModel& model) {
              {"sizes", sizes},
              {"conditions", describe_conditions(f)},
              {"operators", f.operators},
-             {"arena_bytes", memory},
+             {"arena_bytes", peak.formulas},
+             {"arena_parts", parts},
              {"arena_samples", describe_arena_samples(f)},
              {"kernels", kernel_calls(f.host.run)}});
   }

@@ -9,8 +9,9 @@ namespace repose {
 
 namespace {
 
-constexpr size_t max_sums = 16;  // of a maximum; beyond, it is taken as one term
-constexpr size_t max_proof = 8;  // terms of a comparison that the prover is asked for
+constexpr size_t max_sums = 256;  // of a maximum; beyond, it is taken as one term
+constexpr int max_nested = 8;     // sums within quotients within products
+constexpr size_t max_proof = 8;   // terms of a comparison that the prover is asked for
 constexpr uint64_t max_proof_steps = 1000;
 
 // Sums, products and divisions: what the prover decides quickly.
@@ -110,6 +111,7 @@ bool MaxPlus::at_most(const Sum& a, const Sum& b) {
   if (std::all_of(rest.begin(), rest.end(), [](const auto& t) { return t.second > 0; })) {
     return true;
   }
+  if (covered(rest)) return true;
   if (!plain(a) || !plain(b) || a.terms.size() + b.terms.size() > max_proof) return false;
   // Comparisons of the same difference are many.
   auto [known, is_new] = proven_.try_emplace(std::move(rest), false);
@@ -119,6 +121,94 @@ bool MaxPlus::at_most(const Sum& a, const Sum& b) {
     known->second = prove_le(to_expr(a), to_expr(b), facts_) == Truth::yes;
   }
   return known->second;
+}
+
+// Is a sum >= 0 since each term that is taken away is at most one that is added?
+bool MaxPlus::covered(Terms rest) {
+  for (auto& [t, coefficient] : rest) {
+    for (auto& [other, room] : rest) {
+      if (coefficient >= 0) break;
+      if (room <= 0 || !term_at_most(t, other)) continue;
+      const int64_t taken = std::min(room, -coefficient);
+      coefficient += taken;
+      room -= taken;
+    }
+    if (coefficient < 0) return false;
+  }
+  return true;
+}
+
+bool MaxPlus::term_at_most(int a, int b) {
+  const auto &x = term_values_[static_cast<size_t>(a)], &y = term_values_[static_cast<size_t>(b)];
+  for (size_t s = 0; s < x.size(); ++s) {
+    if (x[s] > y[s]) return false;
+  }
+  auto [known, is_new] = at_most_.try_emplace({a, b}, false);
+  if (is_new && proofs_left_ > 0) {
+    --proofs_left_;
+    known->second =
+        grows_to(terms_[static_cast<size_t>(a)], terms_[static_cast<size_t>(b)], max_nested);
+  }
+  return known->second;
+}
+
+// Is a <= b, both >= 0, part by part: factor by factor, quotients of one divisor, sums term by
+// term.
+bool MaxPlus::grows_to(const Expr& a, const Expr& b, int depth) {
+  if (structural_equal(a, b)) return true;
+  if (depth == 0) return false;
+  const Polynomial p = polynomial_of(a), q = polynomial_of(b);
+  if (p.failed || q.failed) return false;
+  if (p.terms.size() == 1 && q.terms.size() == 1 && p.constant == 0 && q.constant == 0) {
+    return p.terms[0].coefficient > 0 && p.terms[0].coefficient <= q.terms[0].coefficient &&
+           factors_grow_to(p.terms[0].factors, q.terms[0].factors, depth);
+  }
+  if (p.constant > q.constant || p.terms.size() > q.terms.size()) return false;
+  std::vector<bool> taken(q.terms.size(), false);
+  return std::all_of(p.terms.begin(), p.terms.end(),
+                     [&](const Term& t) {
+                       for (size_t i = 0; i < q.terms.size(); ++i) {
+                         const Term& u = q.terms[i];
+                         if (taken[i] || t.coefficient <= 0 || t.coefficient > u.coefficient)
+                           continue;
+                         if (!factors_grow_to(t.factors, u.factors, depth)) continue;
+                         taken[i] = true;
+                         return true;
+                       }
+                       return false;
+                     }) &&
+         std::all_of(q.terms.begin(), q.terms.end(),
+                     [](const Term& u) { return u.coefficient > 0; });
+}
+
+bool MaxPlus::factors_grow_to(const Factors& a, const Factors& b, int depth) {
+  if (a.size() != b.size()) return false;
+  std::vector<bool> taken(b.size(), false);
+  auto take = [&](const Expr& x, bool same) {
+    for (size_t i = 0; i < b.size(); ++i) {
+      if (taken[i] || !(same ? structural_equal(x, b[i]) : atom_grows_to(x, b[i], depth))) continue;
+      taken[i] = true;
+      return true;
+    }
+    return false;
+  };
+  std::vector<Expr> others;
+  for (const Expr& x : a) {
+    if (bounds(x, facts_).lower < 0) return false;
+    if (!take(x, true)) others.push_back(x);
+  }
+  return std::all_of(others.begin(), others.end(), [&](const Expr& x) { return take(x, false); });
+}
+
+bool MaxPlus::atom_grows_to(const Expr& a, const Expr& b, int depth) {
+  int64_t divisor = 0, other = 0;
+  const bool both_divide = a->kind == ExprKind::floor_div && b->kind == ExprKind::floor_div;
+  if (both_divide && as_const_int(a->args[1], &divisor) && as_const_int(b->args[1], &other) &&
+      divisor == other && divisor > 0 && grows_to(a->args[0], b->args[0], depth - 1)) {
+    return true;
+  }
+  const StepBudget budget(max_proof_steps);
+  return is_plain(a) && is_plain(b) && prove_le(a, b, facts_) == Truth::yes;
 }
 
 void MaxPlus::insert(Max& m, const Sum& s) {

@@ -40,6 +40,11 @@ class MaxPlus {
   Expr to_expr(const Max& m) const;
 
  private:
+  bool covered(Terms rest);
+  bool term_at_most(int a, int b);
+  bool grows_to(const Expr& a, const Expr& b, int depth);
+  bool factors_grow_to(const Factors& a, const Factors& b, int depth);
+  bool atom_grows_to(const Expr& a, const Expr& b, int depth);
   int term(const Factors& factors);
   int opaque_term(const Expr& e, std::vector<int64_t> values);
   bool plain(const Sum& s) const;
@@ -51,6 +56,7 @@ class MaxPlus {
   std::vector<bool> is_plain_;
   std::vector<std::vector<int64_t>> term_values_;  // per term: at the samples
   std::map<Terms, bool> proven_;  // differences that the prover was asked about: are they >= 0?
+  std::map<std::pair<int, int>, bool> at_most_;  // terms
   int proofs_left_ = 2000;
 };
 

@@ -2,6 +2,7 @@
 #include "memory/plan.h"
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_set>
 
 #include "ir/function_facts.h"
@@ -103,12 +104,20 @@ class RegionPlanner {
       if (!sums.contains(e.get())) sums.emplace(e.get(), algebra.sum_of(e));
     }
     for (const Orientation& o : region_.placements) {
-      region_.peaks.push_back(algebra.to_expr(peak_of(algebra, sums, o)));
+      MaxPlus::Max peak = peak_of(algebra, sums, o);
+      std::stable_sort(peak.begin(), peak.end(),
+                       [](const auto& a, const auto& b) { return size_of(a) > size_of(b); });
+      region_.peaks.push_back(algebra.to_expr(peak));
     }
     region_.bytes = region_.peaks[0];
     for (size_t i = 1; i < region_.peaks.size(); ++i) {
       region_.bytes = min(region_.bytes, region_.peaks[i]);
     }
+  }
+
+  // How much it is, all samples together.
+  static double size_of(const MaxPlus::Sum& sum) {
+    return std::accumulate(sum.values.begin(), sum.values.end(), 0.0);
   }
 
   MaxPlus::Max peak_of(MaxPlus& algebra,

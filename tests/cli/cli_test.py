@@ -152,6 +152,26 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             self.expect(USAGE, "inspect", path, "--memory", wrong)
             self.assertIn(text, self.err)
 
+    def test_inspect_memory_as_one_maximum(self):
+        # Sizes that none exceeds for all n and m; what stands twice has a name.
+        path = self.write("m.onnx", model_of("""g (float[n, 3] x, float[m, 5] y) => (float[] z)
+            { a = Softmax<axis = 0>(x) b = Softmax<axis = 0>(a) c = Softmax<axis = 0>(b)
+              d = Softmax<axis = 0>(y) e = Softmax<axis = 0>(d) f = Softmax<axis = 0>(e)
+              s = ReduceSum<keepdims = 0>(c) t = ReduceSum<keepdims = 0>(f) z = Add(s, t) }"""))
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for what in (path, "m.so"):
+            self.expect(OK, "inspect", what, "--memory")
+            line, *where = self.out.splitlines()[1:]
+            self.assertEqual(line.count("T.max("), 1, self.out)
+            self.assertTrue(where, self.out)
+            for i, definition in enumerate(where):
+                self.assertTrue(definition.startswith(f"    where part_{i + 1} = "), self.out)
+                self.assertGreater(line.count(f"part_{i + 1}"), 1, self.out)
+            self.expect(OK, "inspect", what, "--memory", "--json")
+            (function,) = json.loads(self.out)
+            self.assertEqual([f"  arena bytes: {text}" for text in function["arena_bytes"]], [line])
+            self.assertEqual([f"    where {s['name']} = {s['value']}" for s in function["sizes"]], where)
+
     def test_debug_memory_of_a_region_that_one_branch_opens(self):
         path = self.write("m.relax", """
 @R.function

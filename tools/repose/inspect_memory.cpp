@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "command.h"
+#include "driver/peak_text.h"
 #include "runtime/threads.h"
 
 namespace repose::cli {
@@ -275,10 +276,12 @@ int print_memory(const CompiledModel& model, const MemoryQuery& query) {
     }
     add_other_names(Json::parse(model.metadata), out);
     out.symbols.push_back(threads_symbol());
-    for (const Region& r : f.plan.regions) out.peaks.push_back(dim_text(r.bytes, symbols));
+    const PeakText peak = peak_text(f);
+    out.peaks = peak.formulas;
     for (const auto& [name, value] : f.plan.names) {
       out.sizes.push_back({name->name, dim_text(value, symbols)});
     }
+    for (const auto& [name, value] : peak.parts) out.sizes.push_back({name, value});
     out.at = [&f, &symbols](const Values& values) -> Result<Point> {
       SymbolValues by_symbol;
       for (size_t i = 0; i < symbols.size(); ++i) {
@@ -318,8 +321,10 @@ int print_memory(const LoadedModel& model, const MemoryQuery& query) {
     for (const Json& f : metadata["functions"]) {
       if (f["name"] != out.name) continue;
       out.peaks = f["arena_bytes"].get<std::vector<std::string>>();
-      for (const Json& s : f.value("sizes", Json::array())) {
-        out.sizes.push_back({s["name"].get<std::string>(), s["value"].get<std::string>()});
+      for (const char* kind : {"sizes", "arena_parts"}) {
+        for (const Json& s : f.value(kind, Json::array())) {
+          out.sizes.push_back({s["name"].get<std::string>(), s["value"].get<std::string>()});
+        }
       }
     }
     out.at = [handle, i](const Values& values) { return memory_at(*handle, i, values); };

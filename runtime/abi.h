@@ -45,6 +45,10 @@ int32_t repose_rt_fail(repose_rt_frame* frame, int32_t status, const char* messa
 // from.
 void repose_rt_fail_in(repose_rt_frame* frame, const char* origin);
 
+// Counts operations (elements that kernels store) of this call, before they are done. A status
+// other than 0: they are more than the model's limit (recorded).
+int32_t repose_rt_count(repose_rt_frame* frame, double operations);
+
 // Memory of region `region` of this call's arena (0 is the first; further regions exist where data
 // decides sizes): at least `bytes` bytes, 64-byte aligned, not initialised, valid until the call
 // ends. Once per region, by the host function. Null: out of memory (recorded; return

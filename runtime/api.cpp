@@ -57,6 +57,8 @@ bool check_options(const repose_options& options, Text& error) {
   } else if (options.memory_limit_bytes < 0) {
     error << "option memory_limit_bytes is " << options.memory_limit_bytes
           << ", expected at least 0";
+  } else if (options.operations_limit < 0) {
+    error << "option operations_limit is " << options.operations_limit << ", expected at least 0";
   } else if ((options.allocator.allocate == nullptr) != (options.allocator.deallocate == nullptr)) {
     error << "option allocator has one of its two functions, expected both or none";
   } else if (options.thread_pool.parallel_for != nullptr && options.thread_pool.num_threads < 1) {

@@ -23,6 +23,7 @@ struct Call {
   const repose_rt_function& function;
   Context* context;          // null while only sizes are computed
   DLTensor* const* outputs;  // the caller's, or null
+  double operations;         // so far, where they have a limit
 };
 
 struct Frame : repose_rt_frame {
@@ -293,7 +294,7 @@ int32_t call_function(Model& model, const repose_rt_function& function,
                         status == REPOSE_BUSY ? "every context of the model is in use"
                                               : "there is no memory for a context");
   }
-  Call call{model, function, context, outputs};
+  Call call{model, function, context, outputs, 0};
   fill_arguments(context->arguments, function, inputs);
   status = run(call, failure);
   hand_over(function, context->arguments, status == REPOSE_OK, results);
@@ -304,7 +305,7 @@ int32_t call_function(Model& model, const repose_rt_function& function,
 int32_t compute_sizes(Model& model, const repose_rt_function& function, const int64_t* symbols,
                       int64_t* arena_bytes, int64_t* output_dims) {
   Failure failure;
-  Call call{model, function, nullptr, nullptr};
+  Call call{model, function, nullptr, nullptr, 0};
   Frame frame = make_frame(call, failure);
   Text error(failure.text, kErrorBytes);
   int32_t status = check_symbols(function, symbols, error);
@@ -335,6 +336,16 @@ void repose_rt_fail_in(repose_rt_frame* opaque, const char* origin) {
   size_t length = 0;
   while (text[length] != 0) ++length;
   Text(text + length, kErrorBytes - length) << " (in " << origin << ")";
+}
+
+int32_t repose_rt_count(repose_rt_frame* opaque, double operations) {
+  Frame& frame = as_frame(opaque);
+  const int64_t limit = frame.call->model.operations_limit;
+  if (limit == 0) return REPOSE_RT_OK;
+  frame.call->operations += operations;
+  if (frame.call->operations <= static_cast<double>(limit)) return REPOSE_RT_OK;
+  fail_text(frame) << "the call takes more operations than the limit of " << limit;
+  return REPOSE_RT_REFUSED;
 }
 
 void* repose_rt_region(repose_rt_frame* opaque, int32_t number, int64_t bytes) {

@@ -29,6 +29,7 @@ struct Model : repose_model {
       : repose_model{},
         budget{options.allocator, options.memory_limit_bytes, 0},
         contexts(limits),
+        operations_limit(options.operations_limit),
         owner(getpid()) {}
 
   const repose_rt_model* code = nullptr;
@@ -36,6 +37,7 @@ struct Model : repose_model {
   Pool* pool = nullptr;          // the own pool, or null
   Budget budget;
   ContextList contexts;
+  const int64_t operations_limit;  // of a call; 0: none
   Owner owner;
   Lock errors_lock;
   ThreadError* errors = nullptr;

@@ -6,6 +6,7 @@
 #include "codegen/llvm/codegen.h"
 #include "driver/pipeline.h"
 #include "ir/builder.h"
+#include "ir/operations.h"
 #include "ir/structural.h"
 #include "memory/liveness.h"
 #include "passes/lower/legalize.h"
@@ -13,6 +14,9 @@
 namespace repose {
 
 namespace {
+
+// Beyond, folding a call would take longer than many compilations.
+constexpr double max_folded_operations = 4e9;
 
 // Compiled programs by structure.
 class ProgramCache {
@@ -69,6 +73,31 @@ Result<std::vector<Array>> run_program(ProgramCache& cache, const tir::PrimFunc&
   auto done = code->call(buffers.data(), scalars.data());
   if (!done.ok()) return done.errors();
   return std::vector<Array>(results.begin(), results.end());
+}
+
+// What a program stores in this call of it (operations.h).
+double operations(const tir::PrimFunc& f, const std::vector<Array>& inputs,
+                  const std::vector<int64_t>& scalars,
+                  const std::vector<std::vector<int64_t>>& result_shapes) {
+  std::unordered_map<const VarNode*, int64_t> values;
+  size_t scalar = 0, buffer = 0;
+  for (const tir::Param& p : f->params) {
+    if (!p.buffer) {
+      values.emplace(p.var.get(), scalars.at(scalar++));
+      continue;
+    }
+    const size_t i = buffer++;
+    const auto& shape = i < inputs.size() ? inputs[i]->shape : result_shapes.at(i - inputs.size());
+    for (size_t d = 0; d < p.buffer->shape.size() && d < shape.size(); ++d) {
+      if (const auto* v = as<VarNode>(p.buffer->shape[d])) values.emplace(v, shape[d]);
+    }
+  }
+  const auto counted = evaluate(operations_of(f), [&](const Var& v) -> std::optional<Scalar> {
+    auto it = values.find(v.get());
+    if (it == values.end()) return std::nullopt;
+    return Scalar::of_int(it->second, v->dtype);
+  });
+  return counted ? counted->f : 0;
 }
 
 bool constant_shape(const Dims& dims, std::vector<int64_t>* shape) {
@@ -163,8 +192,9 @@ class BodyRunner {
       if (!tensor || !tensor->shape || !constant_shape(*tensor->shape, &shapes.back()))
         return false;
     }
-    auto results = run_program(cache_, schedule_program(f, target_, {}).func, inputs, types.size(),
-                               scalars, shapes);
+    const tir::PrimFunc scheduled = schedule_program(f, target_, {}).func;
+    if (operations(scheduled, inputs, scalars, shapes) > max_folded_operations) return false;
+    auto results = run_program(cache_, scheduled, inputs, types.size(), scalars, shapes);
     if (!results.ok()) return false;
     values_[b.var.get()] = std::move(*results);
     return true;

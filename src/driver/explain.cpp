@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "driver/known_facts.h"
 #include "host/interface.h"
@@ -295,10 +296,27 @@ class Explainer {
   }
 
   Derivation bound_inside(const Var& v, const graph::Binding& b) {
+    if (const auto named = size_name(b)) return about_name(*named, b);
     const std::string how = b.cast ? "match_cast" : step_name(b);
     return {fmt::format("bound where {} gives `{}` of type `{}`: the data decides `{}`", how,
                         b.var->name, to_string(b.var->type), text(v)),
             {}};
+  }
+
+  // A name of a size: what it stands for, and what names in that stand for.
+  Derivation about_name(const SizeName& named, const graph::Binding& b) {
+    Derivation d{fmt::format("stands for `{}`, computed{}", text(named.value), place(b)), {}};
+    for (const Var& v : free_vars(named.value)) {
+      const graph::Binding* inner = binder_of(v);
+      if (!inner) continue;
+      const auto other = size_name(*inner);
+      if (other && named_.size() < max_known_facts && named_.insert(v.get()).second) {
+        Derivation of_other{fmt::format("symbol `{}`", text(v)), {}};
+        of_other.from.push_back(about_name(*other, *inner));
+        d.from.push_back(std::move(of_other));
+      }
+    }
+    return d;
   }
 
   // ---- Steps
@@ -501,6 +519,7 @@ class Explainer {
   const FunctionInterface interface_;
   const Knowledge& known_;
   std::unordered_map<const graph::ValueNode*, const graph::Binding*> bindings_;
+  std::unordered_set<const VarNode*> named_;  // whose definitions were told
   std::set<std::tuple<const graph::ValueNode*, Place::Kind, size_t>> visited_;
   std::set<const VarNode*> told_;
 };

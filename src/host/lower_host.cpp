@@ -11,6 +11,7 @@
 #include "host/place_blocks.h"
 #include "ir/function_facts.h"
 #include "ir/op.h"
+#include "ir/operations.h"
 #include "passes/tensor/find_sharing.h"
 
 namespace repose {
@@ -289,8 +290,17 @@ class HostLowering {
     if (auto it = plan_.workspaces.find(&c); it != plan_.workspaces.end()) {
       operands.push_back(block_handle(it->second, program + "_workspace"));
     }
-    if (b.span && !says_places(*f)) operands.push_back(make_string(place_text(b.span)));
+    const std::string place = b.span ? place_text(b.span) : quoted(program);
+    out_->evaluate(make_call(Intrinsic::count_operations, dtypes::int32,
+                             {substitute(operations_of(program, f), symbols), make_string(place)}));
+    if (b.span && !says_places(*f)) operands.push_back(make_string(place));
     out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
+  }
+
+  const Expr& operations_of(const std::string& program, const tir::PrimFunc& f) {
+    Expr& known = operations_[program];
+    if (!known) known = repose::operations_of(f);
+    return known;
   }
 
   // A concatenation, some of whose parts are where they belong: copies the others.
@@ -530,6 +540,7 @@ class HostLowering {
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
+  std::unordered_map<std::string, Expr> operations_;  // of programs
 };
 
 }  // namespace

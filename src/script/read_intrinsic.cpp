@@ -24,6 +24,8 @@ DType result_of(Intrinsic intrinsic, const std::vector<Expr>& args) {
     case Intrinsic::byte_offset:
     case Intrinsic::buffer_data:
       return dtypes::handle;
+    case Intrinsic::count_operations:
+      return dtypes::int32;
     case Intrinsic::isnan:
     case Intrinsic::isinf:
     case Intrinsic::isfinite:

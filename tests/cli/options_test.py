@@ -174,6 +174,31 @@ class Artifacts(Command):
 
 
 class Passes(Command):
+    def test_operations_limit(self):
+        # Nothing of this needs memory: the sizes are the data's.
+        path = self.write("m.onnx", model_of("""g (int64 n) => (float[] z)
+            { zero = Constant<value = int64 {0}>() one = Constant<value = int64 {1}>()
+              r = Range(zero, n, one) f = Cast<to = 1>(r) z = ReduceSum<keepdims = 0>(f) }"""))
+        self.expect(OK, "compile", path, "-o", "m.so")
+        limit = ("--operations-limit", "100000")
+        np.save(self.folder / "few.npy", np.array(1000))
+        np.save(self.folder / "many.npy", np.array(2**60))
+        for what in (path, "m.so"):
+            self.expect(OK, "run", what, "-i", "n=@few.npy", *limit)
+            self.assertIn("499500", self.out)
+            self.expect(REFUSED, "run", what, "-i", "n=@many.npy", *limit,
+                        says=["more operations than the limit of 100000 (in node `"])
+        self.expect(USAGE, "run", "m.so", "-i", "n=@few.npy", "--operations-limit", "-1")
+
+    def test_folding_has_a_limit(self):
+        # A constant of 10^13 elements, and a product of two large constants: neither is computed while compiling.
+        path = self.write("m.onnx", model_of("""g (float[n] x) => (float[1] s, float[n] y)
+            { shape = Constant<value = int64[2] {1, 10000000000000}>() c = ConstantOfShape(shape)
+              s = ReduceSum<keepdims = 0>(c) t = Squeeze(s) y = Add(x, t) }""".replace("float[1] s", "float[] s")))
+        self.expect(OK, "compile", path, "-o", "m.so")
+        self.expect(REFUSED, "run", "m.so", "-i", "x=2xf32:ones", "--operations-limit", "1000000",
+                    says="more operations than the limit")
+
     def test_times(self):
         path = self.write("m.relax", TEXT)
         for command in (("run", path, "-i", "x=1x4xf32", "-i", "y=4xf32"), ("inspect", path),

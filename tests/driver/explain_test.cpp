@@ -46,6 +46,28 @@ TEST(Explain, AProductLeadsToTheDimensionsThatItIsMadeOf) {
             "          bound by dimension 0 of input `b`\n");
 }
 
+TEST(Explain, ANameOfASizeLeadsToWhatItStandsFor) {
+  const Module module = parse(R"(
+@R.function
+def main(x: R.Tensor(("m",), "float32")):
+    m = T.int64()
+    s = T.int64()
+    t = T.int64()
+    with R.dataflow():
+        a = R.match_cast(R.prim_value((m + 1) // 2 + (m + 2) // 3 + (m + 4) // 5 + (m + 6) // 7 + (m + 10) // 11), R.Prim(value="s"))
+        b = R.match_cast(R.prim_value((s + 1) // 2 + (m + 2) // 3 + (m + 4) // 5 + (m + 6) // 7 + (m + 10) // 11), R.Prim(value="t"))
+        y = R.broadcast_to(R.sum(x), R.shape([t]))
+        R.output(y)
+    return y
+)");
+  const std::string text = why(module, "0:0");
+  EXPECT_NE(text.find("symbol `t`: 0.."), std::string::npos) << text;
+  EXPECT_NE(text.find(" + (s + 1) // 2`, computed"), std::string::npos) << text;
+  EXPECT_NE(text.find("symbol `s`\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("stands for `(m + 1) // 2 + "), std::string::npos) << text;
+  EXPECT_EQ(text.find("the data decides"), std::string::npos) << text;
+}
+
 TEST(Explain, ASumNamesBothOperandsAndWhatIsKnown) {
   const Module module = parse(R"(
 @R.function

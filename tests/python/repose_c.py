@@ -45,6 +45,7 @@ class Options(ctypes.Structure):
         ("memory_limit_bytes", c_int64),
         ("allocator", Allocator),
         ("thread_pool", ThreadPool),
+        ("operations_limit", c_int64),
     ]
 
 

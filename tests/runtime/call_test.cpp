@@ -150,6 +150,9 @@ TEST(Options, BadOnesAreRefused) {
   options.memory_limit_bytes = -1;
   expect_bad_options(options, "option memory_limit_bytes is -1, expected at least 0");
   options = repose_default_options();
+  options.operations_limit = -1;
+  expect_bad_options(options, "option operations_limit is -1, expected at least 0");
+  options = repose_default_options();
   options.allocator.allocate = [](void*, size_t, size_t) -> void* { return nullptr; };
   expect_bad_options(options,
                      "option allocator has one of its two functions, expected both or none");

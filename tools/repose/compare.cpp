@@ -285,9 +285,9 @@ Diagnostics compare_call(const LoadedModel& model, int index, const Module& modu
 }
 
 Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
-  if (o.artifact.empty()) return LoadedModel::load(o.model, o.threads);
+  if (o.artifact.empty()) return LoadedModel::load(o.model, {o.threads, 0});
   if (auto none = refuse_for_artifact(o.model, true); !none.ok()) return none.errors();
-  return LoadedModel::load(o.artifact, o.threads);
+  return LoadedModel::load(o.artifact, {o.threads, 0});
 }
 
 // The function's interface, as its source module says it.

@@ -275,7 +275,7 @@ int print_metadata(const std::string& metadata, const Options& o) {
 }
 
 int inspect_artifact(const Options& o) {
-  auto model = LoadedModel::load(o.model.path, 1);
+  auto model = LoadedModel::load(o.model.path, {1, 0});
   if (!model.ok()) return report(model.errors());
   if (o.memory) return print_memory(**model, {o.at, o.function, o.json});
   repose_info info{};

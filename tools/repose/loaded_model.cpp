@@ -43,17 +43,20 @@ DType from_dl(DLDataType t) {
 
 }  // namespace
 
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, int threads) {
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
+                                                       const RunLimits& limits) {
   auto loaded = std::make_unique<LoadedModel>();
   repose_options options = repose_default_options();
-  options.num_threads = threads;
+  options.num_threads = limits.threads;
+  options.operations_limit = limits.operations;
   if (repose_load(path.c_str(), &options, &loaded->model_) != REPOSE_OK) {
     return error(DiagnosticKind::cannot_read, {}, "{}", repose_last_error(nullptr));
   }
   return loaded;
 }
 
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled, int threads) {
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled,
+                                                       const RunLimits& limits) {
   std::error_code ec;
   std::string folder = std::filesystem::temp_directory_path(ec) / "repose-XXXXXX";
   if (ec || mkdtemp(folder.data()) == nullptr) {
@@ -64,15 +67,16 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(CompiledModel& compiled, 
   auto written = write_artifact(compiled, Emit::shared, path);
   Result<std::unique_ptr<LoadedModel>> model =
       Diagnostics(written.ok() ? Diagnostics{} : written.errors());
-  if (written.ok()) model = load(path, threads);
+  if (written.ok()) model = load(path, limits);
   std::filesystem::remove_all(folder, ec);
   return model;
 }
 
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const ModelOptions& options, int threads) {
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const ModelOptions& options,
+                                                       const RunLimits& limits) {
   const Progress progress("compiling " + options.path);
   REPOSE_TRY(compiled, compile_model(options));
-  auto model = load(compiled, threads);
+  auto model = load(compiled, limits);
   if (options.time_passes) print_times(compiled.reports);
   return model;
 }

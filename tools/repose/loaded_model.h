@@ -13,13 +13,22 @@
 
 namespace repose::cli {
 
+// What calls may take; 0: as the machine allows, without a limit.
+struct RunLimits {
+  int threads = 0;
+  int64_t operations = 0;
+};
+
 class LoadedModel {
  public:
-  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, int threads);
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path,
+                                                   const RunLimits& limits);
   // By way of a temporary file that is gone afterwards.
-  static Result<std::unique_ptr<LoadedModel>> load(CompiledModel& compiled, int threads);
+  static Result<std::unique_ptr<LoadedModel>> load(CompiledModel& compiled,
+                                                   const RunLimits& limits);
   // Compiles it first.
-  static Result<std::unique_ptr<LoadedModel>> load(const ModelOptions& options, int threads);
+  static Result<std::unique_ptr<LoadedModel>> load(const ModelOptions& options,
+                                                   const RunLimits& limits);
   ~LoadedModel();
 
   repose_model* handle() const { return model_; }

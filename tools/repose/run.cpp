@@ -20,6 +20,7 @@ struct Options {
   std::vector<std::string> inputs;
   std::string output;
   int threads = 0;
+  int64_t operations_limit = 0;
   int repeat = 0;
 };
 
@@ -142,9 +143,10 @@ Result<void> print_results(const std::vector<std::string>& names, const std::vec
 }
 
 Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
-  if (!is_artifact(o.model.path)) return LoadedModel::load(o.model, o.threads);
+  if (!is_artifact(o.model.path))
+    return LoadedModel::load(o.model, {o.threads, o.operations_limit});
   if (auto none = refuse_for_artifact(o.model); !none.ok()) return none.errors();
-  return LoadedModel::load(o.model.path, o.threads);
+  return LoadedModel::load(o.model.path, {o.threads, o.operations_limit});
 }
 
 int run(const Options& o) {
@@ -191,6 +193,12 @@ void add_run(CLI::App& app, int& exit_code) {
       ->check(not_empty());
   command->add_option("-i,--input", options->inputs,
                       "NAME=@x.npy, or NAME=4x16xi64:rand (rand, rand(lo,hi), zeros, ones)");
+  command
+      ->add_option(
+          "--operations-limit", options->operations_limit,
+          "The call fails where it would store more elements, reductions counted by steps; "
+          "default: none")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--threads", options->threads, "Threads; default: as the machine allows")
       ->check(thread_count());
   command->add_option("--output", options->output, "Write each result into this folder as NAME.npy")

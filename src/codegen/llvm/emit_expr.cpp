@@ -244,6 +244,7 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
     case Intrinsic::input_data:
     case Intrinsic::output_data:
     case Intrinsic::arena_region:
+    case Intrinsic::count_operations:
     case Intrinsic::weight_data:
     case Intrinsic::sizes_symbol:
       return emit_host_call(c);
@@ -284,6 +285,14 @@ Value* FunctionEmitter::emit_host_call(const CallNode& c) {
       return_if_nonzero(
           b_.CreateSelect(none, b_.getInt32(REPOSE_RT_OUT_OF_MEMORY), b_.getInt32(0)));
       return p;
+    }
+    case Intrinsic::count_operations: {
+      may_be_anything_ = true;
+      Value* count = emit(c.args[0]);
+      may_be_anything_ = false;
+      return_if_nonzero(b_.CreateCall(owner_.runtime("repose_rt_count"), {frame_, count}),
+                        as<StringImmNode>(c.args[1])->value);
+      return b_.getInt32(0);
     }
     default:
       return emit_output(c);

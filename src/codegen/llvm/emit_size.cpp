@@ -50,7 +50,7 @@ bool FunctionEmitter::is_size(const Expr& e) {
 // Fails where a size has not the value that it means.
 Value* FunctionEmitter::emit_checked(const Expr& e) {
   Size size = emit_size(e);
-  if (!size.overflows && !size.divides_by_zero) return size.value;
+  if (may_be_anything_ || (!size.overflows && !size.divides_by_zero)) return size.value;
   if (size.overflows) {
     fail_if(size.overflows, REPOSE_RT_OVERFLOW, size_message("a size does not fit in 64 bits", e),
             {});

@@ -183,6 +183,8 @@ class FunctionEmitter {
   llvm::Value* symbols_ = nullptr;
   llvm::Value* mask_ = nullptr;  // lanes whose memory may be read; null: all
   bool unchecked_ = false;       // inside an address of a host function
+  // Inside a number of operations: an extent that has no value stands in a loop that doesn't run.
+  bool may_be_anything_ = false;
   int parallel_bodies_ = 0;
 
   std::unordered_map<const VarNode*, llvm::Value*> vars_;

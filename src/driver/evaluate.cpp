@@ -92,11 +92,12 @@ double operations(const tir::PrimFunc& f, const std::vector<Array>& inputs,
       if (const auto* v = as<VarNode>(p.buffer->shape[d])) values.emplace(v, shape[d]);
     }
   }
-  const auto counted = evaluate(operations_of(f), [&](const Var& v) -> std::optional<Scalar> {
-    auto it = values.find(v.get());
-    if (it == values.end()) return std::nullopt;
-    return Scalar::of_int(it->second, v->dtype);
-  });
+  const auto counted =
+      evaluate(operations_of(f).to_expr(), [&](const Var& v) -> std::optional<Scalar> {
+        auto it = values.find(v.get());
+        if (it == values.end()) return std::nullopt;
+        return Scalar::of_int(it->second, v->dtype);
+      });
   return counted ? counted->f : 0;
 }
 

@@ -65,6 +65,7 @@ class HostLowering {
   void begin() {
     if (std::exchange(has_begun_, true)) return;
     for (const auto& [name, value] : plan_.limit_names) out_->let(name, value);
+    count_at_entry();
     open_regions();
   }
 
@@ -291,16 +292,51 @@ class HostLowering {
       operands.push_back(block_handle(it->second, program + "_workspace"));
     }
     const std::string place = b.span ? place_text(b.span) : quoted(program);
-    out_->evaluate(make_call(Intrinsic::count_operations, dtypes::int32,
-                             {substitute(operations_of(program, f), symbols), make_string(place)}));
+    if (!is_counted_at_entry(b.var.get(), c)) count(operations_of(c, b.var->type), place);
     if (b.span && !says_places(*f)) operands.push_back(make_string(place));
     out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 
-  const Expr& operations_of(const std::string& program, const tir::PrimFunc& f) {
-    Expr& known = operations_[program];
-    if (!known) known = repose::operations_of(f);
-    return known;
+  // ---- Operations: of kernels that always run at sizes known at entry all at once, before any
+  // ----
+
+  Operations operations_of(const graph::CallNode& call, const Type& result) {
+    const std::string& program = graph::as<graph::GlobalNode>(call.args[0])->name;
+    const tir::PrimFunc f = module_.prim_func(program);
+    auto [known, is_new] = operations_.try_emplace(program);
+    if (is_new) known->second = repose::operations_of(f);
+    Operations here;
+    here.add(known->second, program_symbols(*f, call, result));
+    return here;
+  }
+
+  void count(const Operations& operations, const std::string& place) {
+    if (operations.is_zero()) return;
+    out_->evaluate(make_call(Intrinsic::count_operations, dtypes::int32,
+                             {operations.to_expr(), make_string(place)}));
+  }
+
+  bool is_counted_at_entry(const graph::VariableNode* result, const graph::CallNode& call) {
+    const int position = plan_.live.positions.at(result);
+    for (const BranchJoin& join : plan_.live.joins) {
+      if (join.then_begin <= position && position <= join.else_end) return false;
+    }
+    const Expr number = operations_of(call, result->type).to_expr();
+    const std::vector<Var> symbols = free_vars(number);
+    return std::all_of(symbols.begin(), symbols.end(), [&](const Var& v) {
+      auto it = plan_.live.symbol_positions.find(v.get());
+      return it != plan_.live.symbol_positions.end() && it->second == 0;
+    });
+  }
+
+  void count_at_entry() {
+    Operations all;
+    for (const KernelCall& k : plan_.live.calls) {
+      const bool copies = plan_.aliases.parts_to_copy.contains(k.call);
+      if (copies || !is_counted_at_entry(k.result, *k.call)) continue;
+      all.add(operations_of(*k.call, k.result->type), {});
+    }
+    count(all, "");
   }
 
   // A concatenation, some of whose parts are where they belong: copies the others.
@@ -540,7 +576,7 @@ class HostLowering {
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
-  std::unordered_map<std::string, Expr> operations_;  // of programs
+  std::unordered_map<std::string, Operations> operations_;  // of programs
 };
 
 }  // namespace

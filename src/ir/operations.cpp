@@ -8,38 +8,52 @@
 
 namespace repose {
 
+void Operations::add(double count, std::vector<Expr> extents) {
+  std::vector<Expr> symbolic;
+  for (const Expr& e : extents) {
+    const Expr extent = canonical(e);
+    int64_t number = 0;
+    if (as_const_int(extent, &number)) {
+      count *= static_cast<double>(std::max<int64_t>(number, 0));
+    } else {
+      symbolic.push_back(extent);
+    }
+  }
+  if (count == 0) return;
+  std::sort(symbolic.begin(), symbolic.end(),
+            [](const Expr& a, const Expr& b) { return compare(a, b) < 0; });
+  for (Term& t : terms_) {
+    if (!std::equal(t.extents.begin(), t.extents.end(), symbolic.begin(), symbolic.end(),
+                    [](const Expr& a, const Expr& b) { return structural_equal(a, b); })) {
+      continue;
+    }
+    t.count += count;
+    return;
+  }
+  terms_.push_back({count, std::move(symbolic)});
+}
+
+void Operations::add(const Operations& other, const VarMap& symbols) {
+  for (const Term& t : other.terms_) {
+    std::vector<Expr> extents;
+    for (const Expr& e : t.extents) extents.push_back(substitute(e, symbols));
+    add(t.count, std::move(extents));
+  }
+}
+
+Expr Operations::to_expr() const {
+  Expr sum;
+  for (const Term& t : terms_) {
+    Expr product = make_float(t.count, dtypes::float64);
+    for (const Expr& e : t.extents) {
+      product = product * make_cast(dtypes::float64, max(e, make_int(0)));
+    }
+    sum = sum ? sum + product : product;
+  }
+  return sum ? sum : make_float(0, dtypes::float64);
+}
+
 namespace {
-
-const DType real = dtypes::float64;
-
-Expr number(double value) {
-  return make_float(value, real);
-}
-
-bool is_number(const Expr& e, double* value) {
-  const auto* f = as<FloatImmNode>(e);
-  if (f) *value = f->value;
-  return f != nullptr;
-}
-
-Expr sum(const Expr& a, const Expr& b) {
-  double x = 0, y = 0;
-  const bool is_x = is_number(a, &x), is_y = is_number(b, &y);
-  if (is_x && is_y) return number(x + y);
-  if (is_x && x == 0) return b;
-  if (is_y && y == 0) return a;
-  return a + b;
-}
-
-Expr product(const Expr& a, const Expr& b) {
-  double x = 0, y = 0;
-  const bool is_x = is_number(a, &x), is_y = is_number(b, &y);
-  if (is_x && is_y) return number(x * y);
-  if ((is_x && x == 0) || (is_y && y == 0)) return number(0);
-  if (is_x && x == 1) return b;
-  if (is_y && y == 1) return a;
-  return a * b;
-}
 
 class Counter {
  public:
@@ -48,48 +62,51 @@ class Counter {
     for (const Var& v : tir::bound_symbols(*f)) known_.insert(v.get());
   }
 
-  Expr count(const tir::Stmt& s) {
+  Operations counted;
+
+  void count(const tir::Stmt& s) {
     if (const auto* seq = tir::as<tir::SeqNode>(s)) {
-      Expr all = number(0);
-      for (const tir::Stmt& child : seq->stmts) all = sum(all, count(child));
-      return all;
-    }
-    if (const auto* loop = tir::as<tir::ForNode>(s)) return count_loop(*loop);
-    if (const auto* block = tir::as<tir::BlockNode>(s)) return count(block->body);
-    if (const auto* choice = tir::as<tir::IfNode>(s)) {
-      const Expr then = count(choice->then_body);
-      return choice->else_body ? sum(then, count(choice->else_body)) : then;
-    }
-    if (const auto* let = tir::as<tir::LetNode>(s)) {
-      const Expr value = substitute(let->value, lows_), high = substitute(let->value, highs_);
-      lows_[let->var.get()] = value;
+      for (const tir::Stmt& child : seq->stmts) count(child);
+    } else if (const auto* loop = tir::as<tir::ForNode>(s)) {
+      count_loop(*loop);
+    } else if (const auto* block = tir::as<tir::BlockNode>(s)) {
+      count(block->body);
+    } else if (const auto* choice = tir::as<tir::IfNode>(s)) {
+      count(choice->then_body);
+      if (choice->else_body) count(choice->else_body);
+    } else if (const auto* let = tir::as<tir::LetNode>(s)) {
+      const Expr low = substitute(let->value, lows_), high = substitute(let->value, highs_);
+      lows_[let->var.get()] = low;
       highs_[let->var.get()] = high;
-      return count(let->body);
+      count(let->body);
+    } else if (const auto* loop = tir::as<tir::WhileNode>(s)) {
+      count(loop->body);
+    } else if (const auto* declare = tir::as<tir::DeclareNode>(s)) {
+      count(declare->body);
+    } else if (const auto* attr = tir::as<tir::AttrStmtNode>(s)) {
+      count(attr->body);
+    } else if (const auto* allocate = tir::as<tir::AllocateNode>(s)) {
+      count(allocate->body);
+    } else if (const auto* store = tir::as<tir::StoreNode>(s)) {
+      counted.add(store->value->dtype.lanes, extents_);
+    } else if (tir::as<tir::EvaluateNode>(s)) {
+      counted.add(1, extents_);
     }
-    if (const auto* loop = tir::as<tir::WhileNode>(s)) return count(loop->body);
-    if (const auto* declare = tir::as<tir::DeclareNode>(s)) return count(declare->body);
-    if (const auto* attr = tir::as<tir::AttrStmtNode>(s)) return count(attr->body);
-    if (const auto* allocate = tir::as<tir::AllocateNode>(s)) return count(allocate->body);
-    if (const auto* store = tir::as<tir::StoreNode>(s)) return number(store->value->dtype.lanes);
-    return number(tir::as<tir::EvaluateNode>(s) ? 1 : 0);
   }
 
  private:
-  Expr count_loop(const tir::ForNode& loop) {
-    const Expr first = substitute(loop.extent, lows_), last = substitute(loop.extent, highs_);
+  void count_loop(const tir::ForNode& loop) {
+    const Expr first = canonical(substitute(loop.extent, lows_));
+    const Expr last = canonical(substitute(loop.extent, highs_));
     const bool is_known = knows(first) && knows(last);
-    const Expr most =
-        is_known ? (structural_equal(first, last) ? first : max(first, last)) : make_int(1);
-    lows_[loop.var.get()] = substitute(loop.min, lows_);
-    highs_[loop.var.get()] =
-        is_known ? canonical(lows_[loop.var.get()] + most - make_int(1)) : lows_[loop.var.get()];
-    const Expr inside = count(loop.body);
-    int64_t times = 0;
-    const Expr simple = canonical(most);
-    if (as_const_int(simple, &times)) {
-      return product(number(static_cast<double>(std::max<int64_t>(times, 0))), inside);
-    }
-    return product(make_cast(real, canonical(max(simple, make_int(0)))), inside);
+    const bool is_none = is_const_int(first, 0) || is_const_int(first, 1);
+    const Expr times = !is_known ? make_int(1) : is_none ? last : first;
+    const Expr low = substitute(loop.min, lows_);
+    lows_[loop.var.get()] = low;
+    highs_[loop.var.get()] = canonical(low + times - make_int(1));
+    extents_.push_back(times);
+    count(loop.body);
+    extents_.pop_back();
   }
 
   bool knows(const Expr& e) const {
@@ -104,13 +121,16 @@ class Counter {
   }
 
   std::unordered_set<const VarNode*> known_;
-  VarMap lows_, highs_;  // loop variables at their ends
+  VarMap lows_, highs_;        // loop variables at their ends
+  std::vector<Expr> extents_;  // of the loops around
 };
 
 }  // namespace
 
-Expr operations_of(const tir::PrimFunc& f) {
-  return Counter(f).count(f->body);
+Operations operations_of(const tir::PrimFunc& f) {
+  Counter counter(f);
+  counter.count(f->body);
+  return std::move(counter.counted);
 }
 
 }  // namespace repose

@@ -1,14 +1,33 @@
 // How much a tensor program computes.
 #pragma once
 
+#include <vector>
+
 #include "ir/tir.h"
 
 namespace repose {
 
+// A sum of products: of a number with extents (index expressions; one below 0 counts as 0).
+class Operations {
+ public:
+  void add(double count, std::vector<Expr> extents);
+  void add(const Operations& other, const VarMap& symbols);  // with values for its symbols
+  bool is_zero() const { return terms_.empty(); }
+  // As a float64: nothing overflows.
+  Expr to_expr() const;
+
+ private:
+  struct Term {
+    double count;
+    std::vector<Expr> extents;  // sorted
+  };
+  std::vector<Term> terms_;
+};
+
 // Elements that `f` stores, each of a reduction once a step: about how often its innermost loops
-// run. A float64 over the program's scalars and symbols; at least 0. Of branches both count; a loop
-// whose extent only the program's data tell counts once; one whose extent depends on a loop around
-// it, as often as where that is longest at its ends.
-Expr operations_of(const tir::PrimFunc& f);
+// run. Over the program's scalars and symbols. Of branches both count; a loop whose extent only the
+// program's data tell counts once; one whose extent depends on a loop around it, as often as in
+// that one's first iteration, or its last where the first does nothing.
+Operations operations_of(const tir::PrimFunc& f);
 
 }  // namespace repose

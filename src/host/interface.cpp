@@ -1,6 +1,7 @@
 // What a compiled graph function looks like from outside.
 #include "host/interface.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "ir/function_facts.h"
@@ -46,7 +47,9 @@ Expr range_condition(const SymbolInfo& s) {
 
 std::string dim_text(const Expr& e, const std::vector<SymbolInfo>& symbols) {
   VarMap names;
+  const std::vector<Var> mentioned = free_vars(e);
   for (const SymbolInfo& s : symbols) {
+    if (std::find(mentioned.begin(), mentioned.end(), s.symbol) == mentioned.end()) continue;
     // A name that is a formula stays one thing inside of another formula.
     const bool is_formula = s.name.find_first_of("+-*/% ") != std::string::npos;
     const std::string name = is_formula && e != s.symbol ? "(" + s.name + ")" : s.name;

@@ -104,6 +104,10 @@ bool known_to_broadcast(const Expr& e, const Facts& facts) {
 // Whether `x` is a broadcast that `operand` went into, of names' definitions too, where the check
 // of every one on the way is known: then `operand` is 1 or `x`, by induction over the broadcasts.
 bool went_into_broadcast(const Expr& operand, const Expr& x, const Facts& facts) {
+  if (x->kind != ExprKind::select && x->kind != ExprKind::var) return false;
+  for (const ExprNode* symbol : mentioned_symbols(operand)) {
+    if (facts.known().mentioning(symbol, 1).empty()) return false;  // no check is about it
+  }
   std::vector<Expr> open{x};
   for (size_t visited = 0; !open.empty() && visited < max_operands; ++visited) {
     const Expr e = open.back();

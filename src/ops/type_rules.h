@@ -15,9 +15,9 @@ Result<const TensorTypeNode*> tensor_arg(InferContext& context, const graph::Cal
                                          size_t i);
 
 // The broadcast of two shapes after NumPy, for unknown dimensions too (docs/ir.md, "Broadcast"):
-// equal -> a; one is 1 -> the other; one is known to differ from 1 -> that one, with a check of the
-// other; (a = 1 or b = 1) implies a = b -> a, with the check a = b; else select(a = 1, b, a) with
-// the check a = b or a = 1 or b = 1.
+// equal -> a; a went into b by a broadcast before -> b; one is 1 -> the other; one is known to
+// differ from 1 -> that one, with a check of the other; (a = 1 or b = 1) implies a = b -> a, with
+// the check a = b; else select(a = 1, b, a) with the check a = b or a = 1 or b = 1.
 Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const Dims& a,
                               const Dims& b);
 // The index into a dimension of extent `dim` for index `i` of the broadcast dimension `out`.

@@ -182,8 +182,7 @@ std::vector<int64_t> as_ints(const std::vector<size_t>& list) {
   return {list.begin(), list.end()};
 }
 
-tir::PrimFunc with_sharing(const tir::PrimFunc& f, const Sharing& sharing) {
-  Attrs attrs = f->attrs;
+Attrs with_sharing(Attrs attrs, const Sharing& sharing) {
   std::vector<int64_t> pairs;
   for (const auto& [result, operand] : sharing.in_place) {
     pairs.push_back(static_cast<int64_t>(result));
@@ -193,7 +192,7 @@ tir::PrimFunc with_sharing(const tir::PrimFunc& f, const Sharing& sharing) {
   if (!sharing.concatenation.empty()) {
     attrs.set("concatenation", Attr(as_ints(sharing.concatenation)));
   }
-  return tir::make_prim_func(f->params, f->body, f->is_private, std::move(attrs), f->span);
+  return attrs;
 }
 
 // The call as a view of its operand: the program's scalars are known from the call.
@@ -261,6 +260,19 @@ Sharing sharing_of(const tir::PrimFuncNode& f) {
   return sharing;
 }
 
+Attrs with_moved_params(const tir::PrimFuncNode& f, const std::vector<size_t>& moved) {
+  Sharing sharing = sharing_of(f);
+  auto move = [&](size_t& param) {
+    if (param < moved.size()) param = moved[param];
+  };
+  for (auto& [result, operand] : sharing.in_place) {
+    move(result);
+    move(operand);
+  }
+  for (size_t& param : sharing.concatenation) move(param);
+  return with_sharing(f.attrs, sharing);
+}
+
 Module find_sharing(const Module& module, const OpTable& ops) {
   Module result = module;
   std::unordered_map<std::string, ContiguousCopy> copies;
@@ -271,7 +283,8 @@ Module find_sharing(const Module& module, const OpTable& ops) {
     if (!staged) continue;
     const Sharing sharing = find_sharing(*staged);
     if (!sharing.in_place.empty() || !sharing.concatenation.empty()) {
-      result.set(name, with_sharing(f, sharing));
+      result.set(name, tir::make_prim_func(f->params, f->body, f->is_private,
+                                           with_sharing(f->attrs, sharing), f->span));
     }
     if (auto copy = match_contiguous_copy(*staged)) copies.emplace(name, std::move(*copy));
   }

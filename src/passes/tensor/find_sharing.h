@@ -45,6 +45,8 @@ std::optional<ContiguousCopy> match_contiguous_copy(const StagedProgram& p);
 
 // What the attributes of a program say.
 Sharing sharing_of(const tir::PrimFuncNode& f);
+// These attributes where parameter `p` is at position `moved[p]`.
+Attrs with_moved_params(const tir::PrimFuncNode& f, const std::vector<size_t>& moved);
 
 Module find_sharing(const Module& module, const OpTable& ops);
 

@@ -6,6 +6,7 @@
 
 #include "ir/structural.h"
 #include "passes/graph/rewrite_calls.h"
+#include "passes/tensor/find_sharing.h"
 
 namespace repose {
 
@@ -42,8 +43,10 @@ class SizeLifter : public tir::StmtRewriter {
     Lifted lifted;
     find_uses(body, buffers);
     std::vector<tir::Param> params;
+    std::vector<size_t> moved;
     for (size_t i = 0; i < f_->params.size(); ++i) {
       if (i == num_args) add_scalars(params);
+      moved.push_back(params.size());
       tir::Param p = f_->params[i];
       if (scalars_.contains(p.var.get()) && !used_.contains(p.var.get())) {
         lifted.gone.insert(i);
@@ -52,7 +55,8 @@ class SizeLifter : public tir::StmtRewriter {
       if (p.buffer && buffers.contains(p.buffer.get())) p.buffer = buffers.at(p.buffer.get());
       params.push_back(std::move(p));
     }
-    lifted.func = tir::make_prim_func(std::move(params), body, f_->is_private, f_->attrs, f_->span);
+    lifted.func = tir::make_prim_func(std::move(params), body, f_->is_private,
+                                      with_moved_params(*f_, moved), f_->span);
     lifted.sizes = std::move(sizes_);
     return lifted;
   }

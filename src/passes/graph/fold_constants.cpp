@@ -1,6 +1,8 @@
 // Evaluates calls whose operands are all constants, and values whose elements are known.
 #include "passes/graph/fold_constants.h"
 
+#include <algorithm>
+
 #include "ir/function_facts.h"
 #include "passes/graph/rebuild.h"
 
@@ -9,6 +11,7 @@ namespace repose {
 namespace {
 
 constexpr int64_t max_grown_bytes = 64 << 20;
+constexpr int64_t max_element_bytes = 1024;  // more than what elements are known of
 
 using graph::Value;
 
@@ -82,10 +85,35 @@ Value constant_of(const Type& type, const std::vector<Expr>& elements) {
   return graph::make_constant(Array(array));
 }
 
+bool has_constant_args(const graph::CallNode& call) {
+  int64_t bytes = 0;
+  bool any_tensor = false;
+  return std::all_of(call.args.begin(), call.args.end(),
+                     [&](const Value& a) { return all_constant(a, bytes, any_tensor); });
+}
+
+// Whether some call might be folded: else nothing has to be built anew.
+bool may_fold(const Module& module) {
+  bool found = false;
+  for (const std::string& name : module.names()) {
+    const graph::Function f = module.graph_function(name);
+    if (!f) continue;
+    graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
+      const auto* call = graph::as<graph::CallNode>(b.value);
+      if (!call || !call->op || !call->op->pure || is_check(b.value)) return;
+      const int64_t bytes = call->op->elements ? result_bytes(b.var->type) : -1;
+      found = found || (call->op->lower && has_constant_args(*call)) ||
+              (bytes >= 0 && bytes <= max_element_bytes);
+    });
+  }
+  return found;
+}
+
 }  // namespace
 
 Result<Module> fold_constants(const Module& module, const OpTable& ops,
                               const CallEvaluator& evaluate) {
+  if (!may_fold(module)) return module;
   return rebuild_functions(
       module, ops, [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
         if (!call.op || !call.op->pure || is_check(Value(&call))) return Value();

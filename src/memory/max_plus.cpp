@@ -165,20 +165,26 @@ bool MaxPlus::grows_to(const Expr& a, const Expr& b, int depth) {
   }
   if (p.constant > q.constant || p.terms.size() > q.terms.size()) return false;
   std::vector<bool> taken(q.terms.size(), false);
-  return std::all_of(p.terms.begin(), p.terms.end(),
-                     [&](const Term& t) {
-                       for (size_t i = 0; i < q.terms.size(); ++i) {
-                         const Term& u = q.terms[i];
-                         if (taken[i] || t.coefficient <= 0 || t.coefficient > u.coefficient)
-                           continue;
-                         if (!factors_grow_to(t.factors, u.factors, depth)) continue;
-                         taken[i] = true;
-                         return true;
-                       }
-                       return false;
-                     }) &&
-         std::all_of(q.terms.begin(), q.terms.end(),
-                     [](const Term& u) { return u.coefficient > 0; });
+  for (const Term& t : p.terms) {
+    size_t i = 0;
+    while (i < q.terms.size() &&
+           (taken[i] || t.coefficient <= 0 || t.coefficient > q.terms[i].coefficient ||
+            !factors_grow_to(t.factors, q.terms[i].factors, depth))) {
+      ++i;
+    }
+    if (i == q.terms.size()) return false;
+    taken[i] = true;
+  }
+  for (size_t i = 0; i < q.terms.size(); ++i) {  // what b has besides must not make it less
+    if (taken[i]) continue;
+    const Factors& factors = q.terms[i].factors;
+    const bool is_positive = q.terms[i].coefficient > 0 &&
+                             std::all_of(factors.begin(), factors.end(), [&](const Expr& f) {
+                               return bounds(f, facts_).lower >= 0;
+                             });
+    if (!is_positive) return false;
+  }
+  return true;
 }
 
 bool MaxPlus::factors_grow_to(const Factors& a, const Factors& b, int depth) {

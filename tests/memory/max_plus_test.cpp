@@ -36,6 +36,18 @@ TEST_F(MaxPlusTest, SmallerMapsNeedNoMore) {
   EXPECT_FALSE(at_most(algebra_.add(map_of(2), map_of(2)), map_of(1)));
 }
 
+TEST_F(MaxPlusTest, WhatMayBeNegativeAddsNothing) {
+  // Within a quotient: batch + offset is not at least batch where offset may be below 0.
+  const Var offset = make_var("offset", dtypes::index, VarRole::value);
+  facts_.assume(le(make_int(0), batch_ + offset));
+  SymbolValues small{{batch_.get(), 8}, {rows_.get(), 1}, {cols_.get(), 1}, {offset.get(), 8}};
+  const std::vector<SymbolValues> samples{small};
+  MaxPlus algebra(facts_, samples);
+  const auto blocks = [&](const Expr& n) { return algebra.sum_of(floor_div(n, make_int(8))); };
+  EXPECT_FALSE(algebra.at_most(blocks(batch_), blocks(batch_ + offset)));
+  EXPECT_TRUE(algebra.at_most(blocks(batch_), blocks(batch_ + rows_)));
+}
+
 TEST_F(MaxPlusTest, AllOfWhatMayBeTheLargestIsKept) {
   const Expr tall = batch_ * rows_ * make_int(64), wide = batch_ * cols_ * make_int(64);
   MaxPlus::Max most = algebra_.larger({algebra_.sum_of(tall)}, {algebra_.sum_of(wide)});

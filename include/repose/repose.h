@@ -192,8 +192,8 @@ typedef struct repose_options {
   // Upper bound of the operations of one call: elements that kernels store, those of a reduction
   // once a step, so about how often the innermost loops run. A call that would exceed it fails with
   // REPOSE_REFUSED before it computes anything; where data decides, before the kernel that would,
-  // and the text names the node. For models and data that nobody
-  // vouches for: a size in the data may ask for any number of steps without any memory. 0: none.
+  // and the text names the node. For models and data that nobody vouches for: a size in the data
+  // may ask for any number of steps without any memory. 0: none.
   int64_t operations_limit;
 } repose_options;
 

@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "expr/structural_key.h"
+
 namespace repose {
 
 namespace {
@@ -23,13 +25,6 @@ std::pair<Expr, int64_t> scaled(const Expr& e) {
   if (e->kind == ExprKind::mul && as_const_int(e->args[1], &factor)) return {e->args[0], factor};
   return {e, 1};
 }
-
-struct Hash {
-  size_t operator()(const Expr& e) const { return e->hash(); }
-};
-struct Equal {
-  bool operator()(const Expr& a, const Expr& b) const { return structural_equal(a, b); }
-};
 
 class PeakPrinter {
  public:
@@ -104,8 +99,8 @@ class PeakPrinter {
 
   const CompiledFunction& f_;
   std::vector<std::vector<std::vector<Expr>>> regions_;  // placements, terms
-  std::unordered_map<Expr, int, Hash, Equal> uses_;
-  std::unordered_map<Expr, Expr, Hash, Equal> names_;
+  std::unordered_map<Expr, int, StructuralHash, StructuralEqual> uses_;
+  std::unordered_map<Expr, Expr, StructuralHash, StructuralEqual> names_;
   std::unordered_set<std::string> taken_;
   std::vector<std::pair<std::string, std::string>> parts_;
   int num_parts_ = 0;

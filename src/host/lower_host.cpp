@@ -292,14 +292,13 @@ class HostLowering {
       operands.push_back(block_handle(it->second, program + "_workspace"));
     }
     const std::string place = b.span ? place_text(b.span) : quoted(program);
-    if (!is_counted_at_entry(b.var.get(), c)) count(operations_of(c, b.var->type), place);
+    if (!counted_.contains(&c)) count(operations_of(c, b.var->type), place);
     if (b.span && !says_places(*f)) operands.push_back(make_string(place));
     out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
   }
 
-  // ---- Operations: of kernels that always run at sizes known at entry all at once, before any
-  // ----
-
+  // Of kernels that always run at sizes known at entry, operations are counted all at once, before
+  // any runs.
   Operations operations_of(const graph::CallNode& call, const Type& result) {
     const std::string& program = graph::as<graph::GlobalNode>(call.args[0])->name;
     const tir::PrimFunc f = module_.prim_func(program);
@@ -316,13 +315,15 @@ class HostLowering {
                              {operations.to_expr(), make_string(place)}));
   }
 
-  bool is_counted_at_entry(const graph::VariableNode* result, const graph::CallNode& call) {
-    const int position = plan_.live.positions.at(result);
-    for (const BranchJoin& join : plan_.live.joins) {
-      if (join.then_begin <= position && position <= join.else_end) return false;
-    }
-    const Expr number = operations_of(call, result->type).to_expr();
-    const std::vector<Var> symbols = free_vars(number);
+  bool always_runs(int position) const {
+    return std::none_of(plan_.live.joins.begin(), plan_.live.joins.end(),
+                        [&](const BranchJoin& join) {
+                          return join.then_begin <= position && position <= join.else_end;
+                        });
+  }
+
+  bool is_known_at_entry(const Operations& operations) const {
+    const std::vector<Var> symbols = free_vars(operations.to_expr());
     return std::all_of(symbols.begin(), symbols.end(), [&](const Var& v) {
       auto it = plan_.live.symbol_positions.find(v.get());
       return it != plan_.live.symbol_positions.end() && it->second == 0;
@@ -332,9 +333,11 @@ class HostLowering {
   void count_at_entry() {
     Operations all;
     for (const KernelCall& k : plan_.live.calls) {
-      const bool copies = plan_.aliases.parts_to_copy.contains(k.call);
-      if (copies || !is_counted_at_entry(k.result, *k.call)) continue;
-      all.add(operations_of(*k.call, k.result->type), {});
+      if (plan_.aliases.parts_to_copy.contains(k.call) || !always_runs(k.position)) continue;
+      const Operations own = operations_of(*k.call, k.result->type);
+      if (!is_known_at_entry(own)) continue;
+      all.add(own, {});
+      counted_.insert(k.call);
     }
     count(all, "");
   }
@@ -577,6 +580,7 @@ class HostLowering {
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
   std::unordered_map<std::string, Operations> operations_;  // of programs
+  std::unordered_set<const graph::CallNode*> counted_;      // at entry
 };
 
 }  // namespace

@@ -259,7 +259,7 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
 }
 
 Value* FunctionEmitter::emit_host_call(const CallNode& c) {
-  REPOSE_CHECK(mode_ == Mode::host || mode_ == Mode::sizes,
+  REPOSE_CHECK(is_host(),
                std::string("`") + intrinsic_name(c.intrinsic) + "` outside of a host function");
   llvm::Type *ptr = b_.getPtrTy(), *i64 = b_.getInt64Ty();
   auto frame_field = [&](FrameField i) { return b_.CreateLoad(ptr, field(i)); };

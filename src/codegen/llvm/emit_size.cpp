@@ -39,7 +39,7 @@ llvm::Intrinsic::ID overflow_intrinsic(ExprKind kind) {
 }  // namespace
 
 bool FunctionEmitter::is_size(const Expr& e) {
-  if ((mode_ != Mode::host && mode_ != Mode::sizes) || unchecked_ || e->args.empty()) return false;
+  if (!is_host() || unchecked_ || e->args.empty()) return false;
   if (e->dtype != dtypes::index && e->dtype != dtypes::boolean) return false;
   if (e->kind == ExprKind::load || e->kind == ExprKind::call) return false;
   return std::all_of(e->args.begin(), e->args.end(), [](const Expr& arg) {

@@ -12,6 +12,7 @@
 
 #include "codegen/llvm/arithmetic.h"
 #include "codegen/llvm/codegen.h"
+#include "expr/structural_key.h"
 #include "ir/workspace.h"
 
 namespace repose::codegen {
@@ -66,14 +67,6 @@ class ModuleEmitter {
 // Kernels compute indices without checks; host functions check index arithmetic and may use the
 // host intrinsics; `sizes` is a host function of the memory query.
 enum class Mode { kernel, parallel_body, host, sizes };
-
-// Expressions by what they say.
-struct StructuralHash {
-  size_t operator()(const Expr& e) const { return e->hash(); }
-};
-struct StructuralEqual {
-  bool operator()(const Expr& a, const Expr& b) const { return structural_equal(a, b); }
-};
 
 class FunctionEmitter {
  public:
@@ -144,6 +137,7 @@ class FunctionEmitter {
     llvm::Value* overflows = nullptr;
     llvm::Value* divides_by_zero = nullptr;
   };
+  bool is_host() const { return mode_ == Mode::host || mode_ == Mode::sizes; }
   bool is_size(const Expr& e);
   llvm::Value* emit_checked(const Expr& e);
   Size emit_size(const Expr& e);

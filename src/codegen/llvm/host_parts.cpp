@@ -18,8 +18,7 @@ constexpr size_t max_part_nodes = 500;  // expressions, of some instructions eac
 
 // Between two statements that always run.
 void FunctionEmitter::split_if_long() {
-  const bool is_host = mode_ == Mode::host || mode_ == Mode::sizes;
-  if (!is_host || sizes_.size() > 1 || num_emitted_ < max_part_nodes) return;
+  if (!is_host() || sizes_.size() > 1 || num_emitted_ < max_part_nodes) return;
   num_emitted_ = 0;
   llvm::Type* ptr = b_.getPtrTy();
   if (!state_) {

@@ -1,7 +1,7 @@
 // Evaluates calls whose operands are all constants, and values whose elements are known.
 #include "passes/graph/fold_constants.h"
 
-#include <algorithm>
+#include <optional>
 
 #include "ir/function_facts.h"
 #include "passes/graph/rebuild.h"
@@ -15,16 +15,15 @@ constexpr int64_t max_element_bytes = 1024;  // more than what elements are know
 
 using graph::Value;
 
-// Are all operands constants? Adds up the bytes of tensors.
-bool all_constant(const Value& v, int64_t& bytes, bool& any_tensor) {
+// Is it made of constants alone? Adds up the bytes of tensors.
+bool all_constant(const Value& v, int64_t& bytes) {
   if (const auto* c = graph::as<graph::ConstantNode>(v)) {
     bytes += static_cast<int64_t>(c->data->num_bytes);
-    any_tensor = true;
     return true;
   }
   if (const auto* tuple = graph::as<graph::TupleNode>(v)) {
     for (const Value& field : tuple->fields) {
-      if (!all_constant(field, bytes, any_tensor)) return false;
+      if (!all_constant(field, bytes)) return false;
     }
     return true;
   }
@@ -85,11 +84,13 @@ Value constant_of(const Type& type, const std::vector<Expr>& elements) {
   return graph::make_constant(Array(array));
 }
 
-bool has_constant_args(const graph::CallNode& call) {
+// The bytes of the operands, if all are constants.
+std::optional<int64_t> constant_bytes(const graph::CallNode& call) {
   int64_t bytes = 0;
-  bool any_tensor = false;
-  return std::all_of(call.args.begin(), call.args.end(),
-                     [&](const Value& a) { return all_constant(a, bytes, any_tensor); });
+  for (const Value& a : call.args) {
+    if (!all_constant(a, bytes)) return std::nullopt;
+  }
+  return bytes;
 }
 
 // Whether some call might be folded: else nothing has to be built anew.
@@ -102,7 +103,7 @@ bool may_fold(const Module& module) {
       const auto* call = graph::as<graph::CallNode>(b.value);
       if (!call || !call->op || !call->op->pure || is_check(b.value)) return;
       const int64_t bytes = call->op->elements ? result_bytes(b.var->type) : -1;
-      found = found || (call->op->lower && has_constant_args(*call)) ||
+      found = found || (call->op->lower && constant_bytes(*call)) ||
               (bytes >= 0 && bytes <= max_element_bytes);
     });
   }
@@ -117,13 +118,11 @@ Result<Module> fold_constants(const Module& module, const OpTable& ops,
   return rebuild_functions(
       module, ops, [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
         if (!call.op || !call.op->pure || is_check(Value(&call))) return Value();
-        int64_t bytes = 0;
-        bool any_tensor = false, constant = true;
-        for (const Value& a : call.args) constant = constant && all_constant(a, bytes, any_tensor);
-        if (constant && call.op->lower) {
+        const std::optional<int64_t> bytes = constant_bytes(call);
+        if (bytes && call.op->lower) {
           REPOSE_TRY(typed, b.infer_only(Value(&call), span));
           const int64_t grown = result_bytes(typed->type);
-          if (grown >= 0 && (grown <= bytes || grown <= max_grown_bytes)) {
+          if (grown >= 0 && (grown <= *bytes || grown <= max_grown_bytes)) {
             if (auto arrays = evaluate(*graph::as<graph::CallNode>(typed))) {
               std::vector<Value> results;
               for (Array& a : *arrays) results.push_back(graph::make_constant(std::move(a)));

@@ -4,11 +4,14 @@
     - the first line of a C++ or Python file (after `#!`) is a comment that says what it is for;
     - no file names a path of one machine;
     - each kind of diagnostic (src/base/diagnostic_kinds.def) is produced by a test;
+    - docs/schedule.md is what tools/make_docs.py makes of the sources;
     - relative links between the documents lead somewhere (with --links: this alone).
 """
 import re
 import sys
 from pathlib import Path
+
+import make_docs
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = "src runtime include tools tests bench fuzz examples models docs cmake .ci".split()
@@ -73,6 +76,8 @@ def main(arguments):
         if path.relative_to(ROOT).parts[0] == "tests":
             tests.append(text)
     wrong += [] if links_only else check_kinds(tests)
+    if not links_only and not make_docs.is_current():
+        wrong.append("docs/schedule.md: is not what `./dev docs` makes of the sources")
     print("".join(f"{line}\n" for line in wrong) + f"sources: {len(wrong)} wrong")
     return 1 if wrong else 0
 

@@ -21,7 +21,6 @@
 #include "passes/tensor/lower_blocks.h"
 #include "passes/tensor/share_programs.h"
 #include "passes/tensor/vectorize_loops.h"
-#include "schedule/schedule.h"
 
 namespace repose {
 
@@ -77,7 +76,7 @@ const Pass passes[] = {
      }},
     {{"schedule_programs", "tiles, vectorizes, parallelizes; packs constant operands", false},
      [](const Module& m, const OpTable&, const PipelineOptions& o) -> Result<Module> {
-       return schedule_programs(m, o.target, make_program_evaluator(o.target));
+       return schedule_programs(m, o.target, make_program_evaluator(o.target), o.schedule);
      }},
     {{"share_programs", "makes one program of those that differ in sizes only", false},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {

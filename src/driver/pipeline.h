@@ -9,6 +9,7 @@
 #include "base/work.h"
 #include "ir/module.h"
 #include "ir/op.h"
+#include "schedule/schedule.h"
 
 namespace repose {
 
@@ -16,6 +17,7 @@ struct PipelineOptions {
   Target target;
   std::vector<std::string> disabled;  // names of passes that are skipped
   bool verify = false;                // after every pass
+  ScheduleOptions schedule;           // of schedule_programs
   // Called after each pass that ran (--print-after, --dump-ir).
   std::function<void(const std::string& pass, const Module& module)> after_pass;
 };

@@ -1,11 +1,13 @@
 // The schedule of elementwise programs, reductions, and chains of them over rows.
 #include <algorithm>
 
+#include "schedule/primitives.h"
+#include "schedule/region.h"
+#include "schedule/rule_parts.h"
 #include "schedule/rules.h"
+#include "schedule/strides.h"
 
-namespace repose {
-
-using tir::Stmt;
+namespace repose::schedule {
 
 namespace {
 
@@ -20,15 +22,6 @@ enum class Inner : uint8_t {
   vector_reduce,  // vectors of partial results along the last reduction axis
 };
 
-struct StagePlan {
-  const Stage* stage = nullptr;
-  Inner inner = Inner::scalar;
-};
-
-bool vector_dtype(const Stage& s) {
-  return s.target->dtype.bits >= 8;
-}
-
 bool stores_along(const Stage& s, const Var& axis) {
   for (size_t i = 0; i < s.indices.size(); ++i) {
     if (uses_var(s.indices[i], axis) && (i + 1 < s.indices.size() || s.indices[i] != axis)) {
@@ -39,7 +32,7 @@ bool stores_along(const Stage& s, const Var& axis) {
 }
 
 Inner choose_inner(const Stage& s) {
-  if (!vector_dtype(s)) return Inner::scalar;
+  if (s.target->dtype.bits < 8) return Inner::scalar;
   if (s.is_reduction() && !s.reduce_axes.empty()) {
     if (stride_of_loads(s.value, s.reduce_axes.back()) != Stride::other &&
         !is_const_int(s.reduce_extents.back(), 1)) {
@@ -69,88 +62,177 @@ int lanes_for(const Stage& s, const Target& target) {
   return std::max(1, target.vector_bits / 8 / bytes);
 }
 
-class Rows {
+class RowsRule {
  public:
-  Rows(const StagedProgram& p, const Target& target) : p_(p), target_(target) {}
+  RowsRule(const tir::PrimFunc& f, const StagedProgram& p, const Target& target)
+      : p_(p), target_(target), s_(begin_schedule(f)) {}
 
-  tir::PrimFunc run() {
-    if (auto flat = flat_elementwise()) return finish(*flat);
-    int prefix = shared_prefix(p_);
-    for (const Stage& s : p_.stages) {
-      StagePlan plan{&s, choose_inner(s)};
-      const int axes = static_cast<int>(s.axes.size());
-      if (p_.stages.size() == 1 && (plan.inner == Inner::vector_axis || !s.is_reduction())) {
-        prefix = std::min(prefix, std::max(0, axes - 1));
-      }
-      plans_.push_back(plan);
+  Result<Scheduled> run() {
+    for (const tir::BlockNode* block : blocks_in(s_.func->body)) blocks_.push_back({block->name});
+    if (blocks_.size() != p_.stages.size()) return illegal("blocks are missing");
+    if (p_.stages.size() == 1 && is_flat(p_.stages[0])) {
+      REPOSE_RUN(flat());
+      return std::move(s_);
     }
-    prefix_ = static_cast<size_t>(prefix);
-    std::vector<Expr> outer(p_.stages[0].extents.begin(), p_.stages[0].extents.begin() + prefix);
-    std::vector<Var> row_vars;
-    for (int i = 0; i < prefix; ++i) row_vars.push_back(loop_var("r" + std::to_string(i)));
-    make_row_buffers();
-    std::vector<Stmt> parts;
-    for (const StagePlan& plan : plans_) parts.push_back(emit(plan, row_vars));
-    Stmt body = tir::make_seq(std::move(parts));
-    for (size_t i = row_buffers_.size(); i-- > 0;) {
-      body = tir::make<tir::AllocateNode>(row_buffers_[i], std::move(body));
+    prefix_ = static_cast<size_t>(choose_prefix());
+    REPOSE_RUN(make_rows());
+    for (size_t i = 0; i < blocks_.size(); ++i) REPOSE_RUN(run_stage(p_.stages[i], blocks_[i]));
+    if (row_) {
+      REPOSE_RUN(parallel(s_, *row_, grain()));
     }
-    if (prefix > 0) {
-      Var row = loop_var("row");
-      std::vector<Expr> values = unflatten(row, outer);
-      for (size_t i = row_vars.size(); i-- > 0;) body = let_stmt(row_vars[i], values[i], body);
-      body = parallel_loop(row, product(outer), grain(), std::move(body));
-    }
-    return finish(std::move(body));
+    return std::move(s_);
   }
 
  private:
-  tir::PrimFunc finish(Stmt body) {
-    return tir::make_prim_func(p_.params, std::move(body), p_.is_private, p_.attrs, p_.span);
+  // The axes that all stages share, but for the last where that gives a stage its vectors.
+  int choose_prefix() const {
+    const int prefix = shared_prefix(p_);
+    bool all_axes = true, along_axis = false, elementwise = true;
+    for (const Stage& s : p_.stages) {
+      all_axes = all_axes && static_cast<int>(s.axes.size()) == prefix;
+      along_axis = along_axis || choose_inner(s) == Inner::vector_axis;
+      elementwise = elementwise && !s.is_reduction();
+    }
+    return all_axes && (along_axis || elementwise) ? std::max(0, prefix - 1) : prefix;
   }
 
-  // One stage that reads and writes only whole tensors of one shape runs over their flat elements.
-  std::optional<Stmt> flat_elementwise() {
-    if (p_.stages.size() != 1 || p_.stages[0].is_reduction()) return std::nullopt;
-    const Stage& s = p_.stages[0];
-    if (s.axes.empty() || !stores_identity(s)) return std::nullopt;
-    std::vector<Access> accesses = loads_of(s.value);
-    accesses.push_back({s.target, s.indices});
-    auto merged = merge_axes(s.axes, s.extents, accesses, "i");
-    if (!merged) return std::nullopt;
-    for (const Var& v : s.axes) {  // an axis that is a value too (an index that is stored)
-      if (uses_var(merged->apply(s.value), v)) return std::nullopt;
-    }
-    const Expr total = product(s.extents);
-    const Expr value = merged->apply(s.value);
-    const Buffer target = merged->view_of(s.target);
-    auto element = [&](const Expr& i) {
-      VarMap at{{merged->axis.get(), i}};
-      return tir::make<tir::StoreNode>(target, std::vector<Expr>{i}, substitute(value, at), s.span);
-    };
-    const int lanes = lanes_for(s, target_);
+  // One elementwise stage over whole tensors.
+  Result<void> flat() {
+    const Stage& stage = p_.stages[0];
+    const int lanes = lanes_for(stage, target_);
+    REPOSE_TRY(all, fuse_all(s_, loops_of(s_, blocks_[0])));
     int64_t known = 0;
-    Stmt body;
-    if (as_const_int(total, &known) && known <= flat_block) {
-      body = vector_loop(total, lanes, "i", element);
-    } else {
-      Var block = loop_var("block"), begin = loop_var("begin"), count = loop_var("count");
-      body = vector_loop(count, lanes, "i", [&](const Expr& i) { return element(begin + i); });
-      body = let_stmt(count, min(total - begin, make_int(flat_block)), body);
-      body = let_stmt(begin, block * flat_block, body);
-      const int64_t cost = 1 + cost_of(s.value);
-      const Expr grain = make_int(std::max<int64_t>(1, work_per_piece / (cost * flat_block)));
-      body = parallel_loop(block, canonical(ceil_div(total, make_int(flat_block))), grain, body);
+    if (as_const_int(product(stage.extents), &known) && known <= flat_block) {
+      return vectorized(all, lanes);
     }
-    return merged->declare(std::move(body));
+    REPOSE_TRY(pieces, split(s_, all, make_int(flat_block), Tail::bounded));
+    REPOSE_RUN(vectorized(pieces.back(), lanes));
+    const int64_t cost = 1 + cost_of(stage.value);
+    return parallel(s_, pieces[0],
+                    make_int(std::max<int64_t>(1, work_per_piece / (cost * flat_block))));
+  }
+
+  // A loop in vectors, the rest in one that is masked.
+  Result<void> vectorized(const Loop& loop, int lanes) {
+    REPOSE_TRY(tiles, split(s_, loop, make_int(lanes), Tail::vector));
+    for (size_t i = 1; i < tiles.size(); i += 2) REPOSE_RUN(vectorize(s_, tiles[i]));
+    return {};
+  }
+
+  // One loop over the rows that all stages share; what they hand over lives in it.
+  Result<void> make_rows() {
+    if (prefix_ == 0) return {};
+    for (const Block& block : blocks_) {
+      std::vector<Loop> loops = loops_of(s_, block);
+      loops.resize(prefix_);
+      REPOSE_TRY(row, fuse_all(s_, loops));
+      if (!row_) {
+        row_ = row;
+      } else {
+        REPOSE_RUN(join(s_, *row_, row));
+      }
+    }
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      const Buffer own = target_of(s_, blocks_[i]);
+      if (!is_made_in(s_.func->body, own)) continue;
+      const Buffer& b = p_.stages[i].target;
+      std::vector<Expr> shape(
+          b->shape.begin() + static_cast<int64_t>(std::min(prefix_, b->shape.size())),
+          b->shape.end());
+      int64_t elements = 0;
+      const bool small = as_const_int(product(shape), &elements) &&
+                         elements * b->dtype.size_bytes() <= max_local_bytes;
+      REPOSE_RUN(set_scope(s_, own, small ? Scope::local : Scope::workspace, *row_));
+    }
+    return {};
+  }
+
+  Result<void> run_stage(const Stage& stage, const Block& block) {
+    const int lanes = lanes_for(stage, target_);
+    const std::vector<Loop> all = loops_of(s_, block, row_.value_or(Loop{}));
+    const size_t reduces = stage.reduce_axes.size();
+    const size_t own = all.size() - reduces;
+    const Inner inner = choose_inner(stage);
+    if (!stage.is_reduction() || reduces == 0) {
+      return inner == Inner::vector_axis && own > 0 ? vectorized(all.back(), lanes)
+                                                    : Result<void>();
+    }
+    const std::vector<Loop> k(all.begin() + static_cast<int64_t>(own), all.end());
+    if (inner == Inner::vector_axis && own > 0)
+      return reduce_in_lanes(stage, block, all[own - 1], lanes);
+    if (inner == Inner::vector_reduce) return reduce_vectors(stage, block, k, lanes);
+    const Loop at = own > 0 ? all[own - 1] : row_.value_or(Loop{});
+    const Buffer& target = target_of(s_, block);
+    const bool is_scalar = target->scope == Scope::local && is_const_int(product(target->shape), 1);
+    if (!is_scalar) REPOSE_RUN(cache_write(s_, block, at, Scope::local));
+    REPOSE_RUN(decompose_reduction(s_, block, k[0]));
+    return add_up(stage, block);
+  }
+
+  // Sums of neighbouring elements in the lanes of a vector.
+  Result<void> reduce_in_lanes(const Stage& stage, const Block& block, const Loop& axis,
+                               int lanes) {
+    if (!find_block(s_, block)) return illegal("there is no block `{}`", block.name);
+    REPOSE_TRY(tiles, split(s_, axis, make_int(lanes), Tail::vector));
+    for (size_t i = 0; i + 1 < tiles.size(); i += 2) {
+      const Block own{blocks_in(find_loop(s_, tiles[i])->body)[0]->name};
+      REPOSE_TRY(save, cache_write(s_, own, tiles[i], Scope::local));
+      std::vector<Loop> loops = loops_of(s_, own, tiles[i]);  // the lane, then the reduction
+      std::rotate(loops.begin(), loops.begin() + 1, loops.end());
+      REPOSE_RUN(reorder(s_, loops));
+      REPOSE_TRY(init, decompose_reduction(s_, own, loops[0]));
+      REPOSE_RUN(add_up(stage, own));
+      for (const Block& b : {init, own, save}) {
+        REPOSE_RUN(vectorize(s_, loops_of(s_, b, tiles[i]).back()));
+      }
+    }
+    return {};
+  }
+
+  // Partial results in the lanes of one wide vector, combined in a fixed order at the end.
+  Result<void> reduce_vectors(const Stage& stage, const Block& block, const std::vector<Loop>& k,
+                              int lanes) {
+    // Several registers hide the latency of the combining operation where the reduction is long.
+    int64_t known = 0;
+    const Expr& extent = stage.reduce_extents.back();
+    if (!as_const_int(extent, &known) || known >= 4 * lanes) lanes *= 4;
+    REPOSE_TRY(cut, split(s_, k.back(), make_int(lanes), Tail::masked));
+    const Loop outer = cut[0], lane = cut[1];
+    const std::vector<Loop> before = loops_of(s_, block);
+    REPOSE_TRY(combine, split_reduction(s_, block, lane));
+    const Buffer parts = target_of(s_, block);
+    // Around both: the loop outside of the reduction.
+    const size_t first_k = before.size() - k.size() - 1;
+    const Loop at = first_k > 0 ? before[first_k - 1] : Loop{};
+    REPOSE_RUN(set_scope(s_, parts, Scope::local, at));
+    REPOSE_TRY(init, decompose_reduction(s_, block, k.size() > 1 ? k[0] : outer));
+    REPOSE_RUN(add_up(stage, block));
+    REPOSE_RUN(combine_lanes(s_, combine));
+    REPOSE_RUN(vectorize(s_, loops_of(s_, init).back()));
+    if (!is_const_int(canonical(floor_mod(extent, make_int(lanes))), 0)) {
+      REPOSE_TRY(ends, partition(s_, outer, canonical(floor_div(extent, make_int(lanes)))));
+      for (const Loop& part : ends) {
+        const tir::ForNode* inside = find_loop(s_, part);
+        REPOSE_RUN(vectorize(s_, Loop{tir::as<tir::ForNode>(inner_body(*inside))->var}));
+      }
+      return {};
+    }
+    return vectorize(s_, lane);
+  }
+
+  // A product that is summed becomes a fused multiply-add.
+  Result<void> add_up(const Stage& stage, const Block& block) {
+    const bool is_product = stage.reducer == te::Reducer::sum &&
+                            stage.value->kind == ExprKind::mul && stage.value->dtype.is_float();
+    return is_product ? contract_multiply_add(s_, block) : Result<void>();
   }
 
   // Iterations of the row loop that make a piece of work.
-  Expr grain() {
+  Expr grain() const {
     Expr work = make_int(0);
-    for (const StagePlan& plan : plans_) {
-      const Stage& s = *plan.stage;
-      Expr elements = product(std::vector<Expr>(s.extents.begin() + prefix_, s.extents.end()));
+    for (const Stage& s : p_.stages) {
+      const Expr elements = product(
+          std::vector<Expr>(s.extents.begin() + static_cast<int64_t>(prefix_), s.extents.end()));
       work = work + elements * product(s.reduce_extents) * (1 + cost_of(s.value));
     }
     work = canonical(work);
@@ -161,171 +243,18 @@ class Rows {
     return max(make_int(1), floor_div(make_int(work_per_piece), max(work, make_int(1))));
   }
 
-  void make_row_buffers() {
-    for (const Buffer& b : p_.allocated) {
-      std::vector<Expr> shape(
-          b->shape.begin() + static_cast<int64_t>(std::min(prefix_, b->shape.size())),
-          b->shape.end());
-      if (shape.empty()) shape.push_back(make_int(1));
-      int64_t elements = 0;
-      const bool small = as_const_int(product(shape), &elements) &&
-                         elements * b->dtype.size_bytes() <= max_local_bytes;
-      Buffer row = make_buffer(b->name, std::move(shape), b->dtype,
-                               small ? Scope::local : Scope::workspace, {}, nullptr, 64);
-      row_of_.emplace(b.get(), row);
-      row_buffers_.push_back(row);
-    }
-  }
-
-  std::vector<Expr> row_indices(const Buffer& b, const std::vector<Expr>& indices) const {
-    if (!row_of_.count(b.get())) return indices;
-    std::vector<Expr> own(indices.begin() + static_cast<int64_t>(std::min(prefix_, indices.size())),
-                          indices.end());
-    if (own.empty()) own.push_back(make_int(0));
-    return own;
-  }
-  Buffer row_buffer(const Buffer& b) const {
-    auto it = row_of_.find(b.get());
-    return it == row_of_.end() ? b : it->second;
-  }
-  Expr row_loads(const Expr& e) const {
-    return rewrite(e, [&](const Expr& node) -> Expr {
-      const auto* load = as<LoadNode>(node);
-      if (!load || !row_of_.count(load->buffer.get())) return node;
-      return make_load(row_buffer(load->buffer), row_indices(load->buffer, node->args));
-    });
-  }
-
-  // The stage's loops inside a row.
-  Stmt emit(const StagePlan& plan, const std::vector<Var>& row_vars) {
-    const Stage& s = *plan.stage;
-    VarMap to_row;
-    for (size_t i = 0; i < prefix_; ++i) to_row.emplace(s.axes[i].get(), row_vars[i]);
-    auto in_row = [&](const Expr& e) { return substitute(row_loads(e), to_row); };
-    const Buffer target = row_buffer(s.target);
-    std::vector<Expr> indices;
-    for (const Expr& i : row_indices(s.target, s.indices)) indices.push_back(substitute(i, to_row));
-    std::vector<Var> own;
-    std::vector<Expr> extents;
-    for (size_t i = prefix_; i < s.axes.size(); ++i) {
-      own.push_back(loop_var(s.axes[i]->name));
-      extents.push_back(in_row(s.extents[i]));
-      to_row.emplace(s.axes[i].get(), own.back());
-    }
-    for (Expr& i : indices) i = substitute(i, to_row);
-    const Expr value = in_row(s.value);
-    std::vector<Expr> reduce_extents;
-    for (const Expr& e : s.reduce_extents) reduce_extents.push_back(in_row(e));
-    auto store = [&](const VarMap& at, const Expr& v) {
-      std::vector<Expr> where;
-      for (const Expr& i : indices) where.push_back(substitute(i, at));
-      return tir::make<tir::StoreNode>(target, std::move(where), v, s.span);
-    };
-
-    const bool by_axis = plan.inner == Inner::vector_axis && !own.empty();
-    if (!s.is_reduction() || s.reduce_axes.empty()) {
-      Expr stored = s.is_reduction() ? te::combine(s.reducer, in_row(s.init), value) : value;
-      if (!by_axis) return nest_loops(own, extents, store({}, stored));
-      Stmt inner =
-          vector_loop(extents.back(), lanes_for(s, target_), own.back()->name, [&](const Expr& i) {
-            VarMap at{{own.back().get(), i}};
-            return store(at, substitute(stored, at));
-          });
-      own.pop_back();
-      return nest_loops(own, extents, std::move(inner));
-    }
-    if (by_axis) {
-      const int lanes = lanes_for(s, target_);
-      Buffer acc =
-          make_buffer("acc", {make_int(lanes)}, s.target->dtype, Scope::local, {}, nullptr, 64);
-      Stmt inner = vector_loop(extents.back(), lanes, own.back()->name, [&](const Expr& i) {
-        VarMap at{{own.back().get(), i}};
-        return reduce_at(s, acc, {lane_of(i)}, substitute(value, at), in_row(s.init),
-                         reduce_extents, store(at, make_load(acc, {lane_of(i)})));
-      });
-      own.pop_back();
-      return nest_loops(own, extents, tir::make<tir::AllocateNode>(acc, std::move(inner)));
-    }
-    if (plan.inner == Inner::vector_reduce) {
-      return nest_loops(own, extents,
-                        reduce_vectors(s, value, in_row(s.init), reduce_extents, store));
-    }
-    Buffer acc = make_buffer("acc", {make_int(1)}, s.target->dtype, Scope::local);
-    Stmt inner = reduce_at(s, acc, {make_int(0)}, value, in_row(s.init), reduce_extents,
-                           store({}, make_load(acc, {make_int(0)})));
-    return nest_loops(own, extents, tir::make<tir::AllocateNode>(acc, std::move(inner)));
-  }
-
-  // vector_loop's indices are base + lane variable, the variable last: the lane within the vector.
-  static Expr lane_of(const Expr& i) { return i->kind == ExprKind::add ? i->args[1] : i; }
-
-  // acc = init; for k…: acc = combine(acc, value); after
-  Stmt reduce_at(const Stage& s, const Buffer& acc, const std::vector<Expr>& at, const Expr& value,
-                 const Expr& init, const std::vector<Expr>& extents, Stmt after) {
-    Stmt step =
-        tir::make<tir::StoreNode>(acc, at, accumulate(s.reducer, make_load(acc, at), value));
-    // The reduction's axes are loop variables of this nest.
-    std::vector<Var> loops;
-    VarMap rename;
-    for (const Var& v : s.reduce_axes) {
-      loops.push_back(loop_var(v->name));
-      rename.emplace(v.get(), loops.back());
-    }
-    step = tir::substitute(step, rename);
-    return tir::make_seq({tir::make<tir::StoreNode>(acc, at, init),
-                          nest_loops(loops, extents, std::move(step)), std::move(after)});
-  }
-
-  // Partial results in the lanes of one wide vector, combined in a fixed order at the end.
-  Stmt reduce_vectors(const Stage& s, const Expr& value, const Expr& init,
-                      const std::vector<Expr>& extents,
-                      const std::function<Stmt(const VarMap&, const Expr&)>& store) {
-    // Several registers hide the latency of the combining operation where the reduction is long.
-    int lanes = lanes_for(s, target_);
-    int64_t known = 0;
-    if (!as_const_int(extents.back(), &known) || known >= 4 * lanes) lanes *= 4;
-    const DType dtype = s.target->dtype;
-    Buffer acc = make_buffer("acc", {make_int(lanes)}, dtype, Scope::local, {}, nullptr, 64);
-    const Expr identity = te::identity_of(s.reducer, dtype);
-    Var lane = loop_var("lane");
-    Stmt clear = vectorized_loop(lane, lanes,
-                                 tir::make<tir::StoreNode>(acc, std::vector<Expr>{lane}, identity));
-    std::vector<Var> loops;
-    VarMap rename;
-    for (size_t i = 0; i + 1 < s.reduce_axes.size(); ++i) {
-      loops.push_back(loop_var(s.reduce_axes[i]->name));
-      rename.emplace(s.reduce_axes[i].get(), loops.back());
-    }
-    const Expr outer_value = substitute(value, rename);
-    Stmt steps = vector_loop(extents.back(), lanes, s.reduce_axes.back()->name, [&](const Expr& i) {
-      VarMap at{{s.reduce_axes.back().get(), i}};
-      std::vector<Expr> own{lane_of(i)};
-      return tir::make<tir::StoreNode>(
-          acc, own, accumulate(s.reducer, make_load(acc, own), substitute(outer_value, at)));
-    });
-    Intrinsic combine_lanes = Intrinsic::vector_reduce_add;
-    if (s.reducer == te::Reducer::prod) combine_lanes = Intrinsic::vector_reduce_mul;
-    if (s.reducer == te::Reducer::min) combine_lanes = Intrinsic::vector_reduce_min;
-    if (s.reducer == te::Reducer::max) combine_lanes = Intrinsic::vector_reduce_max;
-    Expr all = make_load(acc, {make_ramp(make_int(0), make_int(1), lanes)});
-    Expr total = te::combine(s.reducer, init, make_call(combine_lanes, all));
-    return tir::make<tir::AllocateNode>(
-        acc, tir::make_seq({std::move(clear), nest_loops(loops, extents, std::move(steps)),
-                            store({}, total)}));
-  }
-
   const StagedProgram& p_;
   const Target& target_;
+  Scheduled s_;
+  std::vector<Block> blocks_;
   size_t prefix_ = 0;
-  std::vector<StagePlan> plans_;
-  std::unordered_map<const BufferNode*, Buffer> row_of_;
-  std::vector<Buffer> row_buffers_;
+  std::optional<Loop> row_;
 };
 
 }  // namespace
 
-tir::PrimFunc schedule_rows(const StagedProgram& p, const Target& target) {
-  return Rows(p, target).run();
+Result<Scheduled> rows(const tir::PrimFunc& f, const StagedProgram& p, const Target& target) {
+  return RowsRule(f, p, target).run();
 }
 
-}  // namespace repose
+}  // namespace repose::schedule

@@ -1,4 +1,5 @@
-// The schedule rules. Each takes a program in stage form whose symbols are scalar parameters.
+// The schedule rules. Each takes a program in stage form, `p` of `f`, whose symbols are scalar
+// parameters, and gives the program that its steps have made; an error: the rule does not fit.
 //
 // What every rule keeps, so that results may lie in the bytes of operands (find_sharing.h): a
 // result's buffer is written only with final values, each element once and after the loads that its
@@ -6,22 +7,22 @@
 // rows are independent of each other. A rule that does otherwise drops the attribute `in_place`.
 #pragma once
 
+#include "base/target.h"
 #include "passes/tensor/classify.h"
-#include "schedule/nest.h"
-#include "schedule/schedule.h"
+#include "schedule/scheduled.h"
 
-namespace repose {
+namespace repose::schedule {
 
 // Elementwise programs, reductions, and chains of them over rows. For each point of the axes that
 // all stages share (in parallel), the stages run one after another, each vectorized along its
 // innermost axis or its reduction; what they hand over lives in buffers of one row.
-tir::PrimFunc schedule_rows(const StagedProgram& p, const Target& target);
+Result<Scheduled> rows(const tir::PrimFunc& f, const StagedProgram& p, const Target& target);
 
 // A contraction with its epilogue. Columns are cut into panels of two vectors, rows into tiles that
 // fill the vector registers, accumulators stay in registers over the whole reduction. `is_constant`
 // says which parameters may be packed at compile time; another B operand is packed panel by panel
-// into the thread's workspace. Nothing where the rule does not fit.
-std::optional<ScheduledProgram> schedule_contraction(const StagedProgram& p, const Target& target,
-                                                     const std::vector<bool>& is_constant);
+// into the thread's workspace.
+Result<Scheduled> contraction(const tir::PrimFunc& f, const StagedProgram& p, const Target& target,
+                              const std::vector<bool>& is_constant);
 
-}  // namespace repose
+}  // namespace repose::schedule

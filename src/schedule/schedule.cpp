@@ -4,23 +4,67 @@
 #include "base/work.h"
 #include "passes/graph/rewrite_calls.h"
 #include "passes/tensor/lower_blocks.h"
+#include "schedule/finish.h"
+#include "schedule/replay.h"
 #include "schedule/rules.h"
+#include "script/suggest.h"
 
 namespace repose {
+
+namespace {
+
+ScheduledProgram finished(schedule::Scheduled s) {
+  ScheduledProgram result;
+  for (schedule::LayoutRequest& request : s.layouts) {
+    result.packings.push_back({request.param, std::move(request.packer)});
+  }
+  result.func = schedule::finish_schedule(s);
+  result.steps = std::move(s.steps);
+  return result;
+}
+
+}  // namespace
 
 ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
                                   const std::vector<bool>& is_constant) {
   auto staged = to_stages(f);
-  if (!staged || staged->stages.empty()) return {lower_blocks(f), {}};
+  if (!staged || staged->stages.empty()) return {lower_blocks(f), {}, {}};
   if (classify(*staged) == ProgramKind::contraction && is_single_nest(*staged)) {
-    if (auto done = schedule_contraction(*staged, target, is_constant)) return std::move(*done);
+    if (auto done = schedule::contraction(f, *staged, target, is_constant); done.ok()) {
+      return finished(std::move(*done));
+    }
   }
-  return {schedule_rows(*staged, target), {}};
+  if (auto done = schedule::rows(f, *staged, target); done.ok()) return finished(std::move(*done));
+  return {lower_blocks(f), {}, {}};
 }
 
 namespace {
 
 using Fields = std::vector<graph::Value>;
+
+// Applies a person's steps. They may read operands after they wrote results.
+Result<ScheduledProgram> schedule_as_written(const tir::PrimFunc& f,
+                                             const schedule::ScheduleText& text,
+                                             const std::vector<bool>& is_constant) {
+  schedule::Scheduled s = schedule::begin_schedule(f);
+  if (auto done = schedule::replay(s, text.steps); !done.ok()) return done.errors();
+  ScheduledProgram result;
+  for (schedule::LayoutRequest& request : s.layouts) {
+    if (request.param >= is_constant.size() || !is_constant[request.param]) {
+      return error(DiagnosticKind::illegal_schedule, text.at,
+                   "`{}` cannot be packed in advance: not every call passes a constant",
+                   f->params[request.param].buffer->name);
+    }
+    result.packings.push_back({request.param, std::move(request.packer)});
+  }
+  const tir::PrimFunc loops = schedule::finish_schedule(s);
+  Attrs attrs = loops->attrs;
+  attrs.erase("in_place");
+  result.func =
+      tir::make_prim_func(loops->params, loops->body, loops->is_private, attrs, loops->span);
+  result.steps = std::move(s.steps);
+  return result;
+}
 
 // Which of a call's arguments are constants that may be packed. A call in place keeps its own: its
 // program's results are among them.
@@ -35,8 +79,9 @@ std::vector<bool> constant_args(const graph::CallNode& call) {
 
 class ModuleScheduler {
  public:
-  ModuleScheduler(const Module& module, const Target& target, const ProgramEvaluator& evaluate)
-      : result_(module), target_(target), evaluate_(evaluate) {}
+  ModuleScheduler(const Module& module, const Target& target, const ProgramEvaluator& evaluate,
+                  const ScheduleOptions& options)
+      : result_(module), target_(target), evaluate_(evaluate), options_(options) {}
 
   Result<Module> run() {
     // An operand may be packed where every call of the program passes a constant.
@@ -45,12 +90,18 @@ class ModuleScheduler {
       auto [it, first] = constant_.emplace(name, here);
       for (size_t i = 0; !first && i < here.size(); ++i) it->second[i] = it->second[i] && here[i];
     });
+    for (const auto& [name, text] : options_.written) {
+      if (result_.prim_func(name)) {
+        constant_.try_emplace(name);
+      } else {
+        problems_.push_back(unknown_program(name, text.at));
+      }
+    }
     for (const auto& [name, is_constant] : constant_) {
       const WorkPart part(name);
-      ScheduledProgram scheduled = schedule_program(result_.prim_func(name), target_, is_constant);
-      result_.set(name, scheduled.func);
-      packings_[name] = std::move(scheduled.packings);
+      schedule_one(name, is_constant);
     }
+    if (!problems_.empty()) return problems_;
     rewrite_calls(
         result_, [&](const graph::CallNode& call, const Type& type) { return repack(call, type); });
     if (!problems_.empty()) return problems_;
@@ -67,6 +118,32 @@ class ModuleScheduler {
       }
       return nullptr;
     });
+  }
+
+  void schedule_one(const std::string& name, const std::vector<bool>& is_constant) {
+    const tir::PrimFunc f = result_.prim_func(name);
+    const auto written = options_.written.find(name);
+    Result<ScheduledProgram> scheduled = written == options_.written.end()
+                                             ? schedule_program(f, target_, is_constant)
+                                             : schedule_as_written(f, written->second, is_constant);
+    if (!scheduled.ok()) {
+      problems_.insert(problems_.end(), scheduled.errors().begin(), scheduled.errors().end());
+      return;
+    }
+    if (options_.on_program) {
+      options_.on_program(name, scheduled->steps ? &*scheduled->steps : nullptr);
+    }
+    result_.set(name, scheduled->func);
+    packings_[name] = std::move(scheduled->packings);
+  }
+
+  Diagnostic unknown_program(const std::string& name, const Span& at) const {
+    std::vector<std::string> programs;
+    for (const std::string& known : result_.names()) {
+      if (result_.prim_func(known)) programs.push_back(known);
+    }
+    return error(DiagnosticKind::unknown_name, at, "there is no tensor program `{}`{}", name,
+                 script::suggest(name, programs));
   }
 
   graph::Value repack(const graph::CallNode& call, const Type& type) {
@@ -95,6 +172,7 @@ class ModuleScheduler {
   Module result_;
   const Target& target_;
   const ProgramEvaluator& evaluate_;
+  const ScheduleOptions& options_;
   Diagnostics problems_;
   std::map<std::string, std::vector<bool>> constant_;
   std::unordered_map<std::string, std::vector<Packing>> packings_;
@@ -104,8 +182,8 @@ class ModuleScheduler {
 }  // namespace
 
 Result<Module> schedule_programs(const Module& module, const Target& target,
-                                 const ProgramEvaluator& evaluate) {
-  return ModuleScheduler(module, target, evaluate).run();
+                                 const ProgramEvaluator& evaluate, const ScheduleOptions& options) {
+  return ModuleScheduler(module, target, evaluate, options).run();
 }
 
 }  // namespace repose

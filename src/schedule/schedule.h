@@ -14,10 +14,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "base/target.h"
 #include "ir/module.h"
 #include "ir/op.h"
+#include "schedule/schedule_text.h"
+#include "schedule/scheduled.h"
 
 namespace repose {
 
@@ -31,6 +34,7 @@ struct Packing {
 struct ScheduledProgram {
   tir::PrimFunc func;
   std::vector<Packing> packings;
+  std::optional<std::vector<schedule::Step>> steps;  // where it was made by primitives
 };
 
 // `is_constant`: per parameter, whether every call passes a constant there (such operands may be
@@ -43,8 +47,19 @@ ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
 using ProgramEvaluator =
     std::function<Result<Array>(const tir::PrimFunc& program, const std::vector<Array>& inputs)>;
 
-// Schedules every tensor program that a call_tir of the module uses, and packs constants.
+struct ScheduleOptions {
+  // Schedules that a person wrote, by program: they stand in for the rules. Programs without calls
+  // are scheduled too where they have one.
+  schedule::ScheduleTexts written;
+  // Called for each program with the steps of its schedule; null: its loops come without steps.
+  std::function<void(const std::string& program, const std::vector<schedule::Step>* steps)>
+      on_program;
+};
+
+// Schedules every tensor program that a call_tir of the module uses, and packs constants. An error
+// where a schedule of `options` is for no program, or has a step that is not legal.
 Result<Module> schedule_programs(const Module& module, const Target& target,
-                                 const ProgramEvaluator& evaluate);
+                                 const ProgramEvaluator& evaluate,
+                                 const ScheduleOptions& options = {});
 
 }  // namespace repose

@@ -144,7 +144,8 @@ class Artifacts(Command):
 
     COMPILING = (("--cpu", "x86-64-v3"), ("--dim", "n=1..4"), ("--strict-dims",),
                  ("--time-passes",), ("--print-after", "legalize"), ("--debug-memory",),
-                 ("--disable", "fuse_programs"), ("--verify",), ("--dump-ir", "d"))
+                 ("--disable", "fuse_programs"), ("--verify",), ("--dump-ir", "d"), ("--trace",),
+                 ("--schedule", "s.txt"))
 
     def test_options_that_come_too_late(self):
         library = self.compiled()

@@ -3,12 +3,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <utility>
 
+#include "codegen/llvm/codegen.h"
 #include "codegen/llvm/target_llvm.h"
 #include "driver/compile.h"
+#include "driver/pipeline.h"
 #include "ops/ops.h"
 #include "repose/repose.h"
 
@@ -130,6 +133,71 @@ Outcome NativeModule::call(const std::string& function, const std::vector<HostVa
   }
   Outcome o;
   o.value = values.size() == 1 ? values[0] : HostValue(std::move(values));
+  return o;
+}
+
+// ---- Programs -----------------------------------------------------------------------------------
+
+namespace {
+
+// What stands in the 64 bits of a scalar parameter: an integer extended, or a float's bits.
+int64_t slot_of(const Scalar& value) {
+  if (!value.dtype.is_float()) return value.i;
+  Ref<ArrayNode> bits = make_array({1}, value.dtype);
+  bits->store(0, value);
+  int64_t slot = 0;
+  std::memcpy(&slot, bits->bytes, bits->num_bytes);
+  return slot;
+}
+
+}  // namespace
+
+Result<NativeProgram> NativeProgram::load(const tir::PrimFunc& f) {
+  NativeProgram program;
+  program.func_ = f;
+  std::vector<tir::Param> params = f->params;
+  for (const Var& v : tir::bound_symbols(*f)) {
+    program.symbols_.push_back(v);
+    params.push_back(tir::scalar_param(v));
+  }
+  REPOSE_TRY(target, host_target());
+  CodegenOptions options;
+  options.debug_bounds = true;
+  const tir::PrimFunc whole = tir::make_prim_func(params, f->body, f->is_private, f->attrs);
+  REPOSE_TRY(code, compile_in_process(finish_program(whole), target, options));
+  program.code_ = std::move(code);
+  return program;
+}
+
+Outcome NativeProgram::call(const std::vector<HostValue>& args) const {
+  std::vector<Ref<ArrayNode>> copies;
+  std::vector<void*> buffers;
+  std::vector<int64_t> scalars;
+  std::vector<int64_t> sizes(symbols_.size());
+  HostValue::Tuple results;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (const Scalar* s = args[i].scalar()) {
+      scalars.push_back(slot_of(*s));
+      continue;
+    }
+    const Array in = args[i].tensor();
+    Ref<ArrayNode> copy = make_array(in->shape, in->dtype);
+    std::copy(in->bytes, in->bytes + in->num_bytes, copy->mutable_bytes());
+    buffers.push_back(copy->mutable_bytes());
+    results.emplace_back(copy);
+    copies.push_back(std::move(copy));
+    const std::vector<Expr>& shape = func_->params[i].buffer->shape;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      auto symbol = std::find_if(symbols_.begin(), symbols_.end(),
+                                 [&](const Var& v) { return v.get() == shape[d].get(); });
+      if (symbol != symbols_.end()) sizes[symbol - symbols_.begin()] = in->shape[d];
+    }
+  }
+  scalars.insert(scalars.end(), sizes.begin(), sizes.end());
+  auto done = code_->call(buffers.data(), scalars.data());
+  if (!done.ok()) return refused(to_string(done.errors()));
+  Outcome o;
+  o.value = HostValue(std::move(results));
   return o;
 }
 

@@ -1,9 +1,15 @@
-// Modules compiled for this machine, loaded into this process and called.
+// Modules and programs compiled for this machine, loaded into this process and called.
 #pragma once
+
+#include <memory>
 
 #include "text/outcome.h"
 
 struct repose_model;
+
+namespace repose {
+class CompiledProgram;
+}
 
 namespace repose::testing_text {
 
@@ -20,6 +26,19 @@ class NativeModule {
  private:
   explicit NativeModule(repose_model* model) : model_(model) {}
   repose_model* model_ = nullptr;
+};
+
+// One tensor program as it is, without the passes of the pipeline. Subscripts are checked.
+class NativeProgram {
+ public:
+  static Result<NativeProgram> load(const tir::PrimFunc& f);
+  // Arguments and result as of `run` (outcome.h).
+  Outcome call(const std::vector<HostValue>& args) const;
+
+ private:
+  tir::PrimFunc func_;
+  std::vector<Var> symbols_;  // of shapes: scalar parameters behind the others
+  std::shared_ptr<CompiledProgram> code_;
 };
 
 }  // namespace repose::testing_text

@@ -7,11 +7,14 @@
 #include "ir/structural.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "schedule/finish.h"
+#include "schedule/replay.h"
 #include "script/parser.h"
 #include "script/printer.h"
 #include "text/inputs.h"
 #include "text/native.h"
 #include "text/run_line.h"
+#include "text/schedule_case.h"
 
 namespace repose::testing_text {
 
@@ -112,6 +115,7 @@ class CaseRunner {
     if (!problems.empty()) return std::nullopt;
     round_trip("input", module);
     if (file_.command == "run") compare_with_native(module);
+    if (file_.command == "schedule") return scheduled(module, messages);
     if (file_.command != "pass") return module;
     Module current = module;
     for (const std::string& name : file_.arguments) {
@@ -129,6 +133,67 @@ class CaseRunner {
       current = std::move(*next);
     }
     return current;
+  }
+
+  Module scheduled(const Module& module, Diagnostics& messages) {
+    auto check = [&](const std::string& what, const Module& result) {
+      const size_t failed = result_.failures.size();
+      const Diagnostics problems = verify(result, standard_ops());
+      if (!problems.empty()) {
+        fail("{}: not well formed: {}in\n{}", what, to_string(problems), text_of(result));
+      } else {
+        round_trip("result of " + what, result);
+      }
+      return result_.failures.size() == failed;
+    };
+    ScheduledCase done = run_schedule(module, file_, case_, messages, check);
+    for (std::string& text : done.failures) result_.failures.push_back(std::move(text));
+    if (!result_.failures.empty()) return done.output;
+    PassUnderTest steps;
+    for (const ProgramSteps& p : done.programs) {
+      if (schedule::reassociates(p.after.steps)) steps.closeness = Closeness::rounding;
+    }
+    compare_runs(steps, "the steps", module, done.blocks);
+    compare_runs(steps, "the steps and `finish_schedule`", module, done.loops);
+    if (!result_.failures.empty() || case_.no_native || case_.no_run) return done.output;
+    for (const ProgramSteps& p : done.programs) {
+      const tir::PrimFunc plain = schedule::finish_schedule(schedule::begin_schedule(p.before));
+      compare_programs(p.name, p.before, plain, done.loops.prim_func(p.name), steps.closeness);
+    }
+    return done.output;
+  }
+
+  // Native code of a program without steps and after them: the same bits, unless they reassociate;
+  // the latter beside the interpreter.
+  void compare_programs(const std::string& name, const tir::PrimFunc& before,
+                        const tir::PrimFunc& without_steps, const tir::PrimFunc& after,
+                        Closeness closeness) {
+    auto native = NativeProgram::load(after), plain = NativeProgram::load(without_steps);
+    if (!native.ok()) return fail("native code of `{}`: {}", name, to_string(native.errors()));
+    if (!plain.ok()) return fail("native code of `{}`: {}", name, to_string(plain.errors()));
+    Module module;
+    module.set(name, before);
+    auto compare = [&](const Outcome& a, const Outcome& b, const char* what, Closeness how) {
+      if (a.kind != b.kind) return fmt::format("{}: {}{}", what, a.error, b.error);
+      const std::string found =
+          a.kind == Outcome::Kind::ran ? testing_text::difference(a.value, b.value, how) : "";
+      return found.empty() ? found : fmt::format("{}: {}", what, found);
+    };
+    const std::string what = "native code of `" + name + "`";
+    compare_function(what, signature(before), closeness == Closeness::exact,
+                     [&](const std::vector<HostValue>& args, std::string& difference) {
+                       difference = compare(plain->call(args), native->call(args),
+                                            "before and after", closeness);
+                       return true;
+                     });
+    compare_function(what, signature(before), false,
+                     [&](const std::vector<HostValue>& args, std::string& difference) {
+                       const Outcome a = testing_text::run(module, name, args);
+                       if (a.kind == Outcome::Kind::too_large) return false;
+                       difference = compare(a, native->call(args), "the interpreter and it",
+                                            Closeness::rounding);
+                       return true;
+                     });
   }
 
   // ---- What always holds -----------------------------------------------------------------------
@@ -300,7 +365,7 @@ class CaseRunner {
       if (!found.empty()) fail("{}\nin\n{}", found, *result_.output);
     }
     const bool says_something = case_.expected || !case_.checks.empty() || case_.is_unchanged ||
-                                !case_.runs.empty() || !is_printed;
+                                !case_.runs.empty() || !is_printed || !case_.messages.empty();
     if (!says_something && file_.command != "verify" && file_.command != "run") {
       fail("the case expects nothing: no `# ==>`, `# check:`, `# unchanged` or `# run:`");
     }
@@ -325,7 +390,7 @@ class CaseRunner {
         if (!found.empty()) fail("line {}, {}: {}", line.line, where, found);
       };
       check("interpreter", testing_text::run(input, call->function, call->args));
-      if (file_.command == "pass") {
+      if (file_.command == "pass" || file_.command == "schedule") {
         check("interpreter, after", testing_text::run(output, call->function, call->args));
       }
       if (native) check("native code", native->call(call->function, call->args));

@@ -172,6 +172,53 @@ TEST(TextCase, CallsAreCompared) {
   EXPECT_TRUE(contains(with("main([1])"), "expected `function(arguments)"));
 }
 
+// ---- Schedules ---------------------------------------------------------------------------------
+
+const std::string copy =
+    "@T.prim_func\n"
+    "def main(A: T.Buffer((\"n\",), \"float32\"), B: T.Buffer((\"n\",), \"float32\")):\n"
+    "    n = T.int64()\n"
+    "    for i in range(n):\n"
+    "        with T.block(\"B\"):\n"
+    "            v = T.axis.spatial(n, i)\n"
+    "            B[v] = A[v]\n";
+
+TEST(TextFile, StepsHavePlacesAndPrograms) {
+  const TextFile file = file_of(
+      "# test: schedule\nx\n# schedule: a, b = split(i, 8, masked)  # error: wrong\n"
+      "#  schedule f: parallel(i, 1)\n# error: worse\n# check: x\n");
+  EXPECT_TRUE(file.mistakes.empty());
+  const TextCase& c = file.cases.at(0);
+  ASSERT_EQ(c.schedule.size(), 2u);
+  EXPECT_EQ(c.schedule[0].step, "a, b = split(i, 8, masked)");
+  EXPECT_EQ(c.schedule[0].program, "");
+  EXPECT_EQ(c.schedule[0].line, 3);
+  EXPECT_EQ(c.schedule[0].column, 13);
+  EXPECT_EQ(c.schedule[1].step, "parallel(i, 1)");
+  EXPECT_EQ(c.schedule[1].program, "f");
+  ASSERT_EQ(c.messages.size(), 2u);
+  EXPECT_EQ(c.messages[0].line, 3);
+  EXPECT_EQ(c.messages[1].line, 4);
+  EXPECT_TRUE(contains(file_of("# test: parse\nx\n# schedule: f(i)\n").mistakes.at(0),
+                       "stands in files of `schedule`"));
+}
+
+TEST(TextCase, StepsAreAppliedOrRefused) {
+  auto with = [](const std::string& lines) {
+    return failures("# test: schedule\n" + copy + lines);
+  };
+  EXPECT_EQ(with("# schedule: parallel(i, 1)\n# check: T.parallel(n)\n"), "");
+  EXPECT_EQ(with("# schedule: unroll(i)  # error: at most 64\n# check: range(n)\n"), "");
+  EXPECT_TRUE(contains(with("# schedule: unroll(i)\n# check: range(n)\n"),
+                       "unexpected: t.relax:9:13: error: a loop of at most 64 iterations"));
+  EXPECT_TRUE(contains(with("# schedule: unroll(i)\n# check: range(n)\n"), "[illegal-schedule]"));
+  EXPECT_TRUE(contains(with("# schedule: parallel(i, 1)  # error: no\n"),
+                       "line 9: no error contains `no`"));
+  EXPECT_TRUE(contains(with("# schedule f: parallel(i, 1)\n# check: n\n"),
+                       "there is no tensor program `f`"));
+  EXPECT_TRUE(contains(with("# schedule: parallel(i, 1)\n"), "expects nothing"));
+}
+
 // ---- What always holds of passes
 // -----------------------------------------------------------------
 

@@ -56,6 +56,11 @@ std::vector<std::string> lines_of(const std::string& contents) {
 std::pair<std::string, std::string> directive_of(const std::string& comment) {
   const std::string body = trimmed(comment.substr(1));
   if (body == "unchanged") return {body, ""};
+  // `# schedule program: step`: the program's name goes with the step.
+  const std::string named = "schedule ";
+  if (body.rfind(named, 0) == 0 && body.find(':') != std::string::npos) {
+    return {"schedule", trimmed(body.substr(named.size()))};
+  }
   const size_t end = body.find_first_not_of("abcdefghijklmnopqrstuvwxyz-");
   if (end == 0 || end == std::string::npos || body[end] != ':') return {};
   return {body.substr(0, end), trimmed(body.substr(end + 1))};
@@ -105,8 +110,8 @@ class FileReader {
     const std::string text = file_.lines[0].substr(prefix.size());
     const size_t space = text.find(' ');
     file_.command = text.substr(0, space);
-    if (file_.command != "pass" && file_.command != "parse" && file_.command != "verify" &&
-        file_.command != "run") {
+    const char* commands[] = {"pass", "parse", "verify", "run", "schedule"};
+    if (std::find(std::begin(commands), std::end(commands), file_.command) == std::end(commands)) {
       mistake(1, fmt::format("`{}` is no command", file_.command));
     }
     if (space != std::string::npos) {
@@ -128,10 +133,15 @@ class FileReader {
     file_.cases.push_back(std::move(c));
   }
 
-  // There is no module that anything else could be said of.
+  // There is no module that anything else could be said of; a refused step leaves one.
   void check_case_with_errors(const TextCase& c) {
-    const bool has_errors = std::any_of(c.messages.begin(), c.messages.end(),
-                                        [](const ExpectedMessage& m) { return !m.is_warning; });
+    auto is_step = [&](const ExpectedMessage& m) {
+      return std::any_of(c.schedule.begin(), c.schedule.end(),
+                         [&](const ScheduleLine& s) { return s.line == m.line; });
+    };
+    const bool has_errors =
+        std::any_of(c.messages.begin(), c.messages.end(),
+                    [&](const ExpectedMessage& m) { return !m.is_warning && !is_step(m); });
     if (!has_errors) return;
     const auto line = static_cast<size_t>(c.line);
     if (c.expected) mistake(line, "a case with errors has no output");
@@ -154,6 +164,11 @@ class FileReader {
       return;
     }
     if (!text.empty()) last_code_line_ = static_cast<int>(i) + 1;
+    read_messages(c, line);
+  }
+
+  // What stands behind the code of a line.
+  void read_messages(TextCase& c, const std::string& line) {
     for (const char* tag : {"# error: ", "# warning: "}) {
       const size_t at = line.find(tag);
       if (at == std::string::npos) continue;
@@ -175,6 +190,8 @@ class FileReader {
       c.no_native = rest;
     } else if (name == "unchanged") {
       c.is_unchanged = true;
+    } else if (name == "schedule") {
+      read_step(c, rest, line);
     } else if (name == "weight") {
       read_weight(c, rest, line);
     } else {
@@ -182,6 +199,22 @@ class FileReader {
       return;
     }
     if (rest.empty() && name != "unchanged") mistake(line, fmt::format("`# {}:` is empty", name));
+  }
+
+  // "[program:] step  # error: text"
+  void read_step(TextCase& c, const std::string& text, size_t line) {
+    if (file_.command != "schedule") mistake(line, "`# schedule:` stands in files of `schedule`");
+    ScheduleLine step;
+    step.line = last_code_line_ = static_cast<int>(line);
+    read_messages(c, text);
+    std::string code = trimmed(text.substr(0, text.find('#')));
+    if (const size_t colon = code.find(':'); colon != std::string::npos) {
+      step.program = trimmed(code.substr(0, colon));
+      code = trimmed(code.substr(colon + 1));
+    }
+    step.column = static_cast<int>(file_.lines[line - 1].find(code)) + 1;
+    step.step = std::move(code);
+    c.schedule.push_back(std::move(step));
   }
 
   void read_weight(TextCase& c, const std::string& text, size_t line) {

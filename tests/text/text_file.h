@@ -30,6 +30,14 @@ struct RunLine {
   std::string text;
 };
 
+// `# schedule: step`, `# schedule program: step`.
+struct ScheduleLine {
+  int line = 0;
+  int column = 0;       // where the step begins
+  std::string program;  // "": the first one
+  std::string step;
+};
+
 // `# weight: name dtype shape`: the array of R.weight(name), with fixed contents.
 struct WeightLine {
   std::string name, dtype;
@@ -43,6 +51,7 @@ struct TextCase {
   std::vector<ExpectedMessage> messages;
   std::vector<Check> checks;
   std::vector<RunLine> runs;
+  std::vector<ScheduleLine> schedule;
   std::vector<WeightLine> weights;
   std::optional<std::string> no_run, no_native;  // why it isn't run
   bool is_unchanged = false;                     // `# unchanged`: the output is the input
@@ -52,7 +61,7 @@ struct TextCase {
 
 struct TextFile {
   std::string path;
-  std::string command;                 // "pass", "verify", "parse", "run"
+  std::string command;                 // "pass", "verify", "parse", "run", "schedule"
   std::vector<std::string> arguments;  // "pass": names of passes
   std::vector<std::string> lines;
   std::vector<TextCase> cases;

@@ -68,6 +68,10 @@ void add_model_options(CLI::App& app, ModelOptions& o, Uses uses, const std::str
       app.add_option("--dump-ir", o.dump_folder,
                      "Write the module after every pass into this folder")
           ->check(not_empty()),
+      app.add_option("--schedule", o.schedule_file,
+                     "Schedules of programs, in the form that --trace prints")
+          ->check(not_empty()),
+      app.add_flag("--trace", o.trace, "Print the steps of each program's schedule"),
       app.add_flag("--time-passes", o.time_passes,
                    "Print the time of every pass, and of the steps that follow them")};
   if (uses == Uses::passes) return;
@@ -288,6 +292,30 @@ Result<Module> read_model(const ModelOptions& o, std::vector<PassReport>* report
   return module;
 }
 
+Result<void> use_schedules(const ModelOptions& o, PipelineOptions& pipeline,
+                           bool schedules_programs) {
+  if (!schedules_programs && (o.trace || !o.schedule_file.empty())) {
+    return error(DiagnosticKind::bad_usage, {},
+                 "{}: no effect here, as schedule_programs doesn't run",
+                 o.trace ? "--trace" : "--schedule");
+  }
+  if (!o.schedule_file.empty()) {
+    REPOSE_TRY(text, read_file(o.schedule_file));
+    REPOSE_TRY(written, schedule::read_schedules(make_text_source(o.schedule_file, text)));
+    pipeline.schedule.written = std::move(written);
+  }
+  if (!o.trace) return {};
+  pipeline.schedule.on_program = [](const std::string& program,
+                                    const std::vector<schedule::Step>* steps) {
+    std::string text = steps ? program + ":\n" : "# " + program + ": loops without steps\n";
+    for (const schedule::Step& step : steps ? *steps : std::vector<schedule::Step>{}) {
+      text += "    " + schedule::to_string(step) + "\n";
+    }
+    print_out(text);
+  };
+  return {};
+}
+
 Result<void> watch_passes(const ModelOptions& o, PipelineOptions& pipeline, Diagnostics& problems) {
   for (const std::string& name : o.print_after) {
     const auto& all = pipeline_passes();
@@ -317,6 +345,9 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
   options.pipeline.target = target;
   options.pipeline.disabled = o.disabled;
   options.pipeline.verify = o.verify;
+  const bool schedules =
+      std::find(o.disabled.begin(), o.disabled.end(), "schedule_programs") == o.disabled.end();
+  if (auto used = use_schedules(o, options.pipeline, schedules); !used.ok()) return used.errors();
   options.debug_memory = o.debug_memory;
   options.name = o.name.empty() ? fs::path(o.path).stem().string() : o.name;
   options.source = fs::path(o.path).filename().string();

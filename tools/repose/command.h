@@ -31,7 +31,9 @@ struct ModelOptions {
   std::vector<std::string> disabled;
   std::vector<std::string> print_after;
   std::string dump_folder;
+  std::string schedule_file;
   bool strict_dims = false;
+  bool trace = false;
   bool time_passes = false;
   bool verify = false;
   bool debug_memory = false;
@@ -68,6 +70,9 @@ Result<void> require_other_file(const std::string& output, const std::string& pa
 // Reads an .onnx file or IR text (by contents: text that parses as neither is reported as text).
 // `reports`, if given, gets what it took.
 Result<Module> read_model(const ModelOptions& options, std::vector<PassReport>* reports = nullptr);
+// Reads the schedules and prints steps as `options` say, where `schedule_programs` runs.
+Result<void> use_schedules(const ModelOptions& options, PipelineOptions& pipeline,
+                           bool schedules_programs);
 // What passes leave behind: prints and writes modules as `options` say. Errors go to `problems`.
 Result<void> watch_passes(const ModelOptions& options, PipelineOptions& pipeline,
                           Diagnostics& problems);

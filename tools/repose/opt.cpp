@@ -1,4 +1,6 @@
 // repose opt: reads IR text, applies passes, prints.
+#include <algorithm>
+
 #include "codegen/llvm/target_llvm.h"
 #include "command.h"
 #include "ir/verifier.h"
@@ -19,6 +21,9 @@ Result<Module> apply(const Options& o, const Module& module, std::vector<PassRep
   PipelineOptions pipeline;
   pipeline.target = target;
   pipeline.verify = true;
+  const bool schedules =
+      std::find(o.passes.begin(), o.passes.end(), "schedule_programs") != o.passes.end();
+  if (auto used = use_schedules(o.model, pipeline, schedules); !used.ok()) return used.errors();
   Diagnostics problems;
   if (auto watched = watch_passes(o.model, pipeline, problems); !watched.ok())
     return watched.errors();
@@ -40,7 +45,7 @@ int run(const Options& o) {
   if (!problems.empty()) return report(problems);
   auto result = apply(o, *module, reports);
   if (!result.ok()) return report(result.errors());
-  print_out(print(*result));
+  if (!o.model.trace) print_out(print(*result));
   if (o.model.time_passes) print_times(reports);
   return 0;
 }

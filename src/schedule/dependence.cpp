@@ -1,0 +1,662 @@
+// Boxes that iterations share or not, by the prover.
+#include "schedule/dependence.h"
+
+#include <algorithm>
+
+#include "schedule/local_buffer.h"
+
+namespace repose::schedule {
+
+using tir::ForNode;
+using tir::Range;
+using tir::Stmt;
+
+// ---- Accesses
+// ------------------------------------------------------------------------------------
+
+namespace {
+
+// What `T.address_of(buffer[…])` is of; null: something else.
+Buffer buffer_at(const tir::PrimFunc& f, const Expr& data) {
+  Buffer found;
+  visit(data, [&](const Expr& e) {
+    if (const auto* load = as<LoadNode>(e)) found = load->buffer;
+    for (const tir::Param& p : f->params) {
+      if (p.buffer && e == p.var) found = p.buffer;
+    }
+    return !found;
+  });
+  return found;
+}
+
+}  // namespace
+
+Memory::Memory(const tir::PrimFunc& f) {
+  tir::visit_stmts(f->body, [&](const Stmt& s) {
+    if (const auto* declare = tir::as<tir::DeclareNode>(s)) {
+      if (const Buffer source = buffer_at(f, declare->data)) {
+        source_[declare->buffer.get()] = source;
+      }
+    } else if (const auto* block = tir::as<tir::BlockNode>(s)) {
+      for (const tir::MatchBuffer& m : block->match_buffers) {
+        source_[m.buffer.get()] = m.source.buffer;
+      }
+    }
+    return true;
+  });
+}
+
+Buffer Memory::of(Buffer b) const {
+  for (auto it = source_.find(b.get()); it != source_.end(); it = source_.find(b.get())) {
+    b = it->second;
+  }
+  return b;
+}
+
+std::string to_string(const Access& a) {
+  const std::string who = a.block ? fmt::format("`{}`", a.block->name) : "a statement";
+  return fmt::format("{} {} `{}`", who, a.is_store ? "writes" : "reads", a.buffer->name);
+}
+
+namespace {
+
+bool same_element(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Expr& x, const Expr& y) { return structural_equal(x, y); });
+}
+
+}  // namespace
+
+const tir::StoreNode* only_store(const tir::BlockNode& block) {
+  const auto* store = tir::as<tir::StoreNode>(block.body);
+  if (!store || !block.alloc_buffers.empty() || !block.match_buffers.empty()) return nullptr;
+  if (!block.init) return store;
+  const auto* init = tir::as<tir::StoreNode>(block.init);
+  const bool fits =
+      init && init->buffer == store->buffer && same_element(init->indices, store->indices);
+  return fits ? store : nullptr;
+}
+
+Result<void> check_transparent(const Stmt& s) {
+  std::string found;
+  tir::visit_stmts(s, [&](const Stmt& inner) {
+    if (inner->kind == tir::StmtKind::evaluate) found = "T.evaluate";
+    return found.empty();
+  });
+  tir::visit_all_exprs(s, [&](const Expr& e) {
+    visit(e, [&](const Expr& node) {
+      const auto* call = as<CallNode>(node);
+      if (call && !intrinsic_is_pure(call->intrinsic)) found = intrinsic_name(call->intrinsic);
+      return found.empty();
+    });
+  });
+  if (found.empty()) return {};
+  return illegal("`{}` may read and write anything", found);
+}
+
+// ---- Loops as the prover sees them
+// ---------------------------------------------------------------
+
+std::vector<const ForNode*> Space::list() const {
+  std::vector<const ForNode*> result;
+  for (const Stmt& loop : loops) result.push_back(tir::as<ForNode>(loop));
+  return result;
+}
+
+bool Space::mentioned_in(const Expr& e) const {
+  return std::any_of(loops.begin(), loops.end(),
+                     [&](const Stmt& s) { return uses_var(e, tir::as<ForNode>(s)->var); });
+}
+
+namespace {
+
+class SpaceOf {
+ public:
+  explicit SpaceOf(const Facts& facts, Space begun = {}) : facts_(facts), space(std::move(begun)) {}
+
+  void enter(const Stmt& s) {
+    if (const auto* loop = tir::as<ForNode>(s)) {
+      space.loops.push_back(
+          bare_loop(loop->var, space.over_loops(loop->min), space.over_loops(loop->extent)));
+    } else if (const auto* let = tir::as<tir::LetNode>(s)) {
+      const Expr value = space.over_loops(let->value);
+      space.values[let->var.get()] = value;
+      see_part(let->var, value);
+    }
+  }
+
+  // Takes a loop apart that `e` divides; false: it divides none.
+  bool take_apart_in(const Expr& e) {
+    bool done = false;
+    visit(e, [&](const Expr& node) {
+      if (done) return false;
+      const size_t loop = divided_loop(node);
+      if (loop == none) return true;
+      const Var high = make_var("high", dtypes::index, VarRole::loop);
+      const Var low = make_var("low", dtypes::index, VarRole::loop);
+      done = take_apart(loop, {node->args[1], high, low});
+      return !done;
+    });
+    return done;
+  }
+
+ private:
+  static constexpr size_t none = static_cast<size_t>(-1);
+
+  struct Parts {
+    Expr size;
+    Var high, low;  // the loop's variable // size, and % size
+  };
+
+  static Stmt bare_loop(const Var& v, const Expr& min, const Expr& extent) {
+    return tir::make<ForNode>(v, min, extent, tir::ForKind::serial, tir::make_seq({}));
+  }
+
+  // The loop whose variable `e` divides by something, or the rest of that; `none`.
+  size_t divided_loop(const Expr& e) const {
+    if (e->kind != ExprKind::floor_div && e->kind != ExprKind::floor_mod) return none;
+    if (space.mentioned_in(e->args[1])) return none;
+    const auto* of = as<VarNode>(e->args[0]);
+    for (size_t i = 0; of && i < space.loops.size(); ++i) {
+      if (tir::as<ForNode>(space.loops[i])->var.get() == of) return i;
+    }
+    return none;
+  }
+
+  void see_part(const Var& v, const Expr& value) {
+    const size_t loop = divided_loop(value);
+    if (loop == none) return;
+    Parts& parts = parts_[as<VarNode>(value->args[0])];
+    if (parts.size && !structural_equal(parts.size, value->args[1])) return;
+    parts.size = value->args[1];
+    (value->kind == ExprKind::floor_div ? parts.high : parts.low) = v;
+    if (parts.high && parts.low) take_apart(loop, parts);
+  }
+
+  bool take_apart(size_t position, const Parts& parts) {
+    const Stmt whole = space.loops[position];
+    const auto* loop = tir::as<ForNode>(whole);
+    if (!is_const_int(loop->min, 0)) return false;
+    Expr count = simplify(floor_div(loop->extent, parts.size), facts_);
+    if (prove_equal(count * parts.size, loop->extent, facts_) != Truth::yes) {
+      count = canonical(ceil_div(loop->extent, parts.size));
+      space.exact = false;
+    }
+    space.loops[position] = bare_loop(parts.high, make_int(0), count);
+    space.loops.insert(space.loops.begin() + static_cast<int64_t>(position) + 1,
+                       bare_loop(parts.low, make_int(0), parts.size));
+    space.values.erase(parts.high.get());
+    space.values.erase(parts.low.get());
+    const VarMap again{{loop->var.get(), parts.high * parts.size + parts.low}};
+    for (auto& [v, value] : space.values) value = substitute(value, again);
+    space.values[loop->var.get()] = again.begin()->second;
+    return true;
+  }
+
+  const Facts& facts_;
+  std::unordered_map<const VarNode*, Parts> parts_;
+
+ public:
+  Space space;
+};
+
+}  // namespace
+
+Space space_of(std::span<const Stmt> path, const Facts& facts) {
+  SpaceOf space(facts);
+  for (const Stmt& s : path) space.enter(s);
+  return std::move(space.space);
+}
+
+Space refined(const Space& space, std::vector<Expr>& exprs, const Facts& facts) {
+  constexpr int most = 8;  // dimensions that were one loop
+  SpaceOf finer(facts, space);
+  for (Expr& e : exprs) e = canonical(finer.space.over_loops(e));
+  for (int i = 0; i < most; ++i) {
+    if (std::none_of(exprs.begin(), exprs.end(),
+                     [&](const Expr& e) { return finer.take_apart_in(e); })) {
+      break;
+    }
+    const Facts known = facts_in(finer.space, facts);
+    for (Expr& e : exprs) e = simplify(finer.space.over_loops(e), known);
+  }
+  return std::move(finer.space);
+}
+
+Facts facts_in(const Space& space, Facts facts) {
+  for (const ForNode* loop : space.list()) {
+    if (is_const_int(loop->min, 0)) {
+      assume_in_range(facts, loop->var, loop->extent);
+    } else {
+      facts.assume(le(loop->min, loop->var));
+      facts.assume(lt(loop->var, loop->min + loop->extent));
+    }
+  }
+  return facts;
+}
+
+namespace {
+
+// Joins loops from those that take single steps up to those that go on where others end.
+class ValuesOf {
+ public:
+  ValuesOf(const Expr& e, std::span<const ForNode* const> loops, const Facts& facts, Times times)
+      : facts_(facts), times_(times), first_(canonical(e)), reach_(make_int(1)) {
+    for (const ForNode* loop : loops) {
+      if (uses_var(first_, loop->var)) loops_.push_back(loop);
+    }
+  }
+
+  std::optional<Range> run() {
+    while (!loops_.empty()) {
+      const auto next = std::find_if(loops_.rbegin(), loops_.rend(),
+                                     [&](const ForNode* loop) { return join(*loop); });
+      if (next == loops_.rend()) return std::nullopt;
+      loops_.erase(std::next(next).base());
+    }
+    return Range{first_, reach_};
+  }
+
+ private:
+  bool join(const ForNode& loop) {
+    const Expr step = canonical(substitute(first_, {{loop.var.get(), loop.var + 1}}) - first_);
+    Facts known = facts_;
+    for (const ForNode* other : loops_) {
+      if (uses_var(step, other->var)) return false;
+      if (uses_var(other->extent, loop.var)) return false;
+      if (is_const_int(other->min, 0)) assume_in_range(known, other->var, other->extent);
+    }
+    const Expr last = loop.min + loop.extent - 1;
+    const Expr reach =
+        canonical(step * (loop.extent - 1) + substitute(reach_, {{loop.var.get(), last}}));
+    Facts goes_on = known;
+    goes_on.assume(lt(loop.var + 1, loop.min + loop.extent));
+    const bool meets = prove_equal(step, reach_, goes_on) == Truth::yes;
+    if (!meets && (times_ == Times::once || !fits(step, goes_on))) return false;
+    if (!structural_equal(step, canonical(reach_)) && !is_empty_where_loop_is(loop, reach)) {
+      return false;
+    }
+    reach_ = simplify(reach, facts_);
+    first_ = canonical(substitute(first_, {{loop.var.get(), loop.min}}));
+    return true;
+  }
+
+  bool fits(const Expr& step, const Facts& facts) const {
+    return prove_le(make_int(1), step, facts) == Truth::yes &&
+           prove_le(step, reach_, facts) == Truth::yes;
+  }
+  bool is_empty_where_loop_is(const ForNode& loop, const Expr& reach) const {
+    Facts facts = facts_;
+    facts.assume(le(loop.extent, make_int(0)));
+    return facts.is_contradiction() || prove_le(reach, make_int(0), facts) == Truth::yes;
+  }
+
+  const Facts& facts_;
+  const Times times_;
+  Expr first_, reach_;
+  std::vector<const ForNode*> loops_;
+};
+
+}  // namespace
+
+std::optional<Range> values_of(const Expr& e, std::span<const ForNode* const> loops,
+                               const Facts& facts, Times times) {
+  return ValuesOf(e, loops, facts, times).run();
+}
+
+namespace {
+
+// From the least element to the one behind the largest, over all points of `loops`.
+std::optional<std::pair<Expr, Expr>> hull(const Range& range, std::span<const ForNode* const> loops,
+                                          const Facts& facts) {
+  auto first = range_over(range.min, loops, facts);
+  auto last = range_over(canonical(range.min + range.extent), loops, facts);
+  if (!first || !last) return std::nullopt;
+  return std::pair(first->min, canonical(last->min + last->extent - 1));
+}
+
+}  // namespace
+
+namespace {
+
+// The box over loops, which may become more.
+std::vector<Range> over_loops(const std::vector<Range>& box, Space& space, const Facts& facts) {
+  std::vector<Expr> parts;
+  for (const Range& r : box) {
+    parts.push_back(r.min);
+    parts.push_back(r.extent);
+  }
+  space = refined(space, parts, facts);
+  std::vector<Range> result;
+  for (size_t i = 0; i < parts.size(); i += 2) result.push_back({parts[i], parts[i + 1]});
+  return result;
+}
+
+}  // namespace
+
+Expr joined(std::span<const Expr> indices, std::span<const Expr> shape) {
+  Expr at = make_int(0);
+  for (size_t d = 0; d < indices.size(); ++d) at = at * shape[d] + indices[d];
+  return canonical(at);
+}
+
+std::optional<Range> joined(std::span<const Range> box, std::span<const Expr> shape,
+                            const Facts& facts) {
+  std::vector<Expr> first;
+  Expr extent = make_int(1);
+  for (size_t d = 0; d < box.size(); ++d) {
+    first.push_back(box[d].min);
+    const bool is_full =
+        is_const_int(box[d].min, 0) && prove_equal(box[d].extent, shape[d], facts) == Truth::yes;
+    if (!is_const_int(extent, 1) && !is_full) return std::nullopt;
+    extent = canonical(extent * box[d].extent);
+  }
+  return Range{joined(first, shape), extent};
+}
+
+namespace {
+
+// The ranges of single dimensions, and of neighbouring ones: what is cut out of one loop differs
+// only together.
+std::vector<Range> with_joined(const std::vector<Range>& box, const std::vector<Expr>& shape,
+                               const Facts& facts) {
+  std::vector<Range> all = box;
+  for (size_t d = 0; d < box.size(); ++d) {
+    for (size_t count = 2; d + count <= box.size(); ++count) {
+      const auto range =
+          joined(std::span(box).subspan(d, count), std::span(shape).subspan(d, count), facts);
+      if (range) all.push_back(*range);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+bool are_disjoint(const Buffer& buffer, const std::vector<Range>& box, Space space,
+                  const Facts& facts) {
+  const std::vector<Range> ranges =
+      over_loops(with_joined(box, buffer->shape, facts), space, facts);
+  const std::vector<const ForNode*> loops = space.list();
+  // Of two points, one is later in the outermost loop in which they differ; the loops inside of it
+  // may be anywhere.
+  for (size_t p = 0; p < loops.size(); ++p) {
+    Facts known = facts;
+    for (size_t i = 0; i <= p; ++i) assume_in_range(known, loops[i]->var, loops[i]->extent);
+    const Var distance = make_var("distance", dtypes::index, VarRole::dimension);
+    const Expr other = loops[p]->var + distance + 1;
+    known.assume(lt(other, loops[p]->extent));
+    const VarMap later{{loops[p]->var.get(), other}};
+    const std::span<const ForNode* const> inner(loops.begin() + static_cast<int64_t>(p) + 1,
+                                                loops.end());
+    const bool apart = std::any_of(ranges.begin(), ranges.end(), [&](const Range& r) {
+      if (!uses_var(r.min, loops[p]->var)) return false;  // the same at both points
+      const auto here = hull(r, inner, known);
+      const Range next{substitute(r.min, later), substitute(r.extent, later)};
+      const auto there = hull(next, inner, known);
+      return here && there &&
+             (prove_le(here->second, there->first, known) == Truth::yes ||
+              prove_le(there->second, here->first, known) == Truth::yes);
+    });
+    if (!apart && !known.is_contradiction()) return false;
+  }
+  return true;
+}
+
+// ---- What was written
+// ----------------------------------------------------------------------------
+
+namespace {
+
+// Whether subscripts over loops reach every element of a box.
+class Cover {
+ public:
+  Cover(std::vector<const ForNode*> loops, const Facts& facts)
+      : loops_(std::move(loops)), used_(loops_.size()), facts_(facts) {}
+
+  // Elements of `wanted` in [0, extent); null: all of it.
+  bool reaches(const Expr& index, const Range& wanted, const Expr& extent) {
+    for (size_t i = 0; i < loops_.size(); ++i) {
+      if (!uses_var(index, loops_[i]->var)) continue;
+      if (used_[i]) return false;
+      used_[i] = true;
+    }
+    const auto range = values_of(index, loops_, facts_, Times::at_least_once);
+    if (!range) return false;
+    const Expr end = range->min + range->extent;
+    return (at_most(range->min, wanted.min) || (extent && at_most(range->min, make_int(0)))) &&
+           (at_most(wanted.min + wanted.extent, end) || (extent && at_most(extent, end)));
+  }
+  // Those that no subscript used.
+  std::vector<const ForNode*> other_loops() const {
+    std::vector<const ForNode*> others;
+    for (size_t i = 0; i < loops_.size(); ++i) {
+      if (!used_[i]) others.push_back(loops_[i]);
+    }
+    return others;
+  }
+
+ private:
+  bool at_most(const Expr& a, const Expr& b) const { return prove_le(a, b, facts_) == Truth::yes; }
+
+  const std::vector<const ForNode*> loops_;
+  std::vector<bool> used_;
+  const Facts& facts_;
+};
+
+bool runs(const ForNode& loop, const Facts& facts) {
+  return prove_le(make_int(1), loop.extent, facts) == Truth::yes;
+}
+
+class CoverCheck {
+ public:
+  CoverCheck(const std::vector<Stmt>& path, const tir::BlockNode& block, const Facts& facts)
+      : block_(block), facts_(facts) {
+    std::vector<Expr> values;
+    for (const tir::IterVar& iter : block.iters) values.push_back(iter.value);
+    for (const Expr& i : only_store(block)->indices) values.push_back(axes_to(i));
+    space_ = refined(space_of(path, facts), values, facts);
+    for (size_t i = 0; i < block.iters.size(); ++i) {
+      axes_.emplace(block.iters[i].var.get(), values[i]);
+    }
+    indices_.assign(values.begin() + static_cast<int64_t>(block.iters.size()), values.end());
+  }
+
+  bool covers(const tir::StoreNode& store, const std::vector<Range>& region) const {
+    if (!space_.exact) return false;
+    Cover cover(space_.list(), facts_);
+    for (size_t d = 0; d < indices_.size(); ++d) {
+      if (!cover.reaches(indices_[d], region[d], store.buffer->shape[d])) return false;
+    }
+    for (const ForNode* loop : cover.other_loops()) {
+      if (!runs(*loop, facts_) && !begins_in(*loop)) return false;
+    }
+    return runs_inside(store.buffer->shape);
+  }
+
+ private:
+  Expr axes_to(const Expr& e) const {
+    VarMap values;
+    for (const tir::IterVar& iter : block_.iters) values.emplace(iter.var.get(), iter.value);
+    return substitute(e, values);
+  }
+
+  // A reduction over nothing sets its initial value.
+  bool begins_in(const ForNode& loop) const {
+    bool reduces = false;
+    for (const tir::IterVar& iter : block_.iters) {
+      if (!uses_var(axes_.at(iter.var.get()), loop.var)) continue;
+      if (iter.kind != tir::IterKind::reduce) return false;
+      reduces = true;
+    }
+    return reduces && block_.init;
+  }
+
+  // Does it run wherever it would not leave the buffer?
+  bool runs_inside(const std::vector<Expr>& shape) const {
+    if (!block_.predicate) return true;
+    Facts facts = facts_in(space_, facts_);
+    for (size_t d = 0; d < indices_.size(); ++d) {
+      facts.assume(le(make_int(0), indices_[d]));
+      facts.assume(lt(indices_[d], shape[d]));
+    }
+    const Expr condition = space_.over_loops(substitute(block_.predicate, axes_));
+    return prove(condition, facts) == Truth::yes;
+  }
+
+  const tir::BlockNode& block_;
+  const Facts& facts_;
+  Space space_;
+  VarMap axes_;
+  std::vector<Expr> indices_;  // of the store
+};
+
+// Does what is at the end of the path run whenever its beginning does, but for empty loops?
+bool is_unconditional(const std::vector<Stmt>& path) {
+  size_t blocks = 0;
+  for (const Stmt& s : path) {
+    if (s->kind == tir::StmtKind::if_ || s->kind == tir::StmtKind::while_) return false;
+    if (s->kind == tir::StmtKind::block) ++blocks;
+  }
+  return blocks == 1;
+}
+
+}  // namespace
+
+bool cover_together(const std::vector<Range>& box, const std::vector<Range>& wanted, Space space,
+                    const Facts& facts) {
+  const std::vector<Range> ranges = over_loops(box, space, facts);
+  if (!space.exact) return false;
+  std::vector<const ForNode*> loops = space.list();
+  std::vector<Stmt> along;  // loops along the box
+  std::vector<Expr> indices;
+  for (const Range& r : ranges) {
+    const Var v = make_var("along", dtypes::index, VarRole::loop);
+    along.push_back(
+        tir::make<ForNode>(v, make_int(0), r.extent, tir::ForKind::serial, tir::make_seq({})));
+    loops.push_back(tir::as<ForNode>(along.back()));
+    indices.push_back(r.min + v);
+  }
+  Cover cover(loops, facts);
+  for (size_t d = 0; d < box.size(); ++d) {
+    if (!cover.reaches(indices[d], wanted[d], nullptr)) return false;
+  }
+  const std::vector<const ForNode*> others = cover.other_loops();
+  return std::all_of(others.begin(), others.end(),
+                     [&](const ForNode* loop) { return runs(*loop, facts); });
+}
+
+bool writes_all(const Stmt& writer, const Buffer& buffer, const std::vector<Range>& region,
+                const Facts& facts) {
+  for (const tir::BlockNode* block : blocks_in(writer)) {
+    const tir::StoreNode* store = only_store(*block);
+    if (!store || store->buffer != buffer || store->predicate) continue;
+    const std::vector<Stmt> path = path_to(writer, block);
+    if (is_unconditional(path) && CoverCheck(path, *block, facts).covers(*store, region)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+namespace {
+
+class FirstWrites {
+ public:
+  FirstWrites(const Scheduled& s, const Buffer& buffer, const Space& space, const ForNode& at)
+      : s_(s), buffer_(buffer), space_(space), body_(inner_body(at)) {}
+
+  // Quick to tell: the element was written by what stands before in the same loops, or by a step
+  // before of the same reduction.
+  bool covers_element(const Access& load, std::span<const Access> before) const {
+    const auto is_same = [&](const Access& store) {
+      return store.is_store && store.loops == load.loops &&
+             same_element(store.indices, load.indices) && is_whole(store) &&
+             (!store.condition ||
+              (load.condition && structural_equal(store.condition, load.condition)));
+    };
+    return std::any_of(before.begin(), before.end(), is_same) ||
+           (load.block && continues_own(load));
+  }
+  bool covers(const Access& load) const { return load.block && written_before(*load.block); }
+
+ private:
+  // No beginning of a reduction, which happens in its first step alone.
+  static bool is_whole(const Access& store) { return store.block && !store.block->init; }
+
+  // A step of a reduction that the iteration begins and ends.
+  bool continues_own(const Access& load) const {
+    const tir::StoreNode* store = only_store(*load.block);
+    if (!load.block->init || !store || store->buffer != buffer_) return false;
+    for (const tir::IterVar& iter : load.block->iters) {
+      if (iter.kind != tir::IterKind::spatial &&
+          space_.mentioned_in(space_.over_loops(iter.value))) {
+        return false;
+      }
+    }
+    bool same = true;
+    visit(store->value, [&](const Expr& e) {
+      const auto* own = as<LoadNode>(e);
+      if (own && own->buffer == buffer_) same = same && same_element(e->args, store->indices);
+      return true;
+    });
+    return same;
+  }
+
+  bool written_before(const tir::BlockNode& reader) const {
+    const std::vector<Stmt> path = path_to(body_, &reader);
+    for (size_t i = 0; i + 1 < path.size(); ++i) {
+      const auto* seq = tir::as<tir::SeqNode>(path[i]);
+      if (!seq) continue;
+      const Facts facts = facts_at(s_, seq);
+      std::vector<Access> loads;
+      for (const Access& a : accesses_of(accesses_in(path[i + 1]), buffer_)) {
+        if (a.block == &reader && !a.is_store) loads.push_back(a);
+      }
+      const auto region = box_of(loads, facts);
+      if (!region) return false;
+      for (const Stmt& before : seq->stmts) {
+        if (before == path[i + 1]) break;
+        if (writes_all(before, buffer_, *region, facts)) return true;
+      }
+    }
+    return false;
+  }
+
+  const Scheduled& s_;
+  const Buffer& buffer_;
+  const Space& space_;
+  const Stmt body_;
+};
+
+}  // namespace
+
+Result<void> check_written_first(const Scheduled& s, const Buffer& buffer, const Stmt& allocated,
+                                 const ForNode& at) {
+  std::vector<Stmt> path = path_to(allocated, &at);
+  for (Stmt let = at.body; tir::as<tir::LetNode>(let); let = tir::as<tir::LetNode>(let)->body) {
+    path.push_back(let);
+  }
+  const Facts facts = facts_at(s, allocated.get());
+  const Space space = space_of(path, facts);
+  const std::vector<Access> own = accesses_of(accesses_in(inner_body(at)), buffer);
+  const FirstWrites writes(s, buffer, space, at);
+  std::optional<bool> is_own;
+  for (size_t i = 0; i < own.size(); ++i) {
+    if (own[i].is_store || writes.covers_element(own[i], std::span(own).first(i)) ||
+        writes.covers(own[i])) {
+      continue;
+    }
+    // What no other iteration touches can only be read behind a write in this one.
+    if (!is_own) {
+      const auto box = box_of(own, facts_inside(s, at));
+      is_own = box && are_disjoint(buffer, *box, space, facts);
+    }
+    if (*is_own) return {};
+    return illegal("{}, of which an iteration of `{}` may not have written those elements",
+                   to_string(own[i]), at.var->name);
+  }
+  return {};
+}
+
+}  // namespace repose::schedule

@@ -1,0 +1,54 @@
+// What is known in a program that is being scheduled: of its variables, and where a statement runs.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "expr/facts.h"
+#include "ir/tir.h"
+
+namespace repose::schedule {
+
+struct Scheduled;
+
+// Ranges of variables, and what follows from loops and conditions around a statement, which many
+// steps ask for again. Copies of a schedule share it: variables are never used twice.
+class KnownFacts {
+ public:
+  KnownFacts();
+  ~KnownFacts();
+
+  // `v` has no value outside of the range, wherever it is bound.
+  void restrict(const Var& v, const Interval& range);
+  // `v` is bound by a `let`, to values in [0, extent).
+  void let_in_range(const Var& v, const Expr& extent);
+  // What restrict() said.
+  const Facts& everywhere();
+  // The same, and what holds at the end of a path, from the outermost statement to one inside.
+  const Facts& at(const std::vector<tir::Stmt>& path, const tir::StmtNode* target);
+
+ private:
+  struct Node;
+  Node& child(Node& node, const Expr& first, const Expr& second);
+  const Facts& refreshed(Node& node);
+  Node* step(Node& node, const tir::Stmt& at, const tir::Stmt* next);
+
+  std::unique_ptr<Node> root_;
+  std::vector<std::pair<Var, Interval>> ranges_;
+  std::unordered_map<const VarNode*, Expr> let_extents_;
+};
+
+// What is known of variables wherever they are bound.
+const Facts& facts_everywhere(const Scheduled& s);
+// What is known where `target` runs: of parameters, of loops around it, of conditions.
+Facts facts_at(const Scheduled& s, const tir::StmtNode* target);
+// What is known of a variable of a `let`: it is a name of its own, with what its value says.
+void assume_let(Facts& facts, const tir::LetNode& let);
+// A condition that holds, without what loads: stores may change that.
+void assume_lasting(Facts& facts, const Expr& condition);
+// What is known of a variable that runs over [0, extent) where it runs.
+void assume_in_range(Facts& facts, const Var& v, const Expr& extent);
+
+}  // namespace repose::schedule

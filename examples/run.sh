@@ -24,6 +24,7 @@ case $example in
     ;;
   cpp)
     "$build/bin/example_build_and_run" "$out/build_and_run.so"
+    "$build/bin/example_schedule_by_hand" "$out/schedule_by_hand.so"
     ;;
   python)
     "$repose" compile models/flatten_relu.relax -o "$out/flatten_relu.so"

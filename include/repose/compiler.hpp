@@ -27,7 +27,7 @@
 //
 // The layers below are part of the interface: expressions (expr/expr.h), types, values, `Builder`
 // and the verifier (ir/), tensor expressions (te/te.h), the operators (ops/ops.h), the text form
-// (script/), the pipeline (driver/). Names: docs/ir.md and docs/ir.md.
+// (script/), schedules (schedule/), the pipeline (driver/). Names: docs/ir.md.
 #pragma once
 
 #include <concepts>
@@ -48,6 +48,9 @@
 #include "ir/structural.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "schedule/finish.h"
+#include "schedule/primitives.h"
+#include "schedule/replay.h"
 #include "script/parser.h"
 #include "script/printer.h"
 #include "te/te.h"
@@ -219,6 +222,21 @@ class PassManager {
   };
   std::vector<Pass> passes_;
 };
+
+// The module with a tensor program scheduled by hand: its loops are what the primitives of `steps`
+// make of them (docs/schedule.md, schedule/primitives.h), and schedule_programs leaves them alone.
+//
+//   PassManager before;
+//   before.add("legalize").add("fuse_programs").add("expose_symbols");
+//   Result<Module> programs = before.run(*module);
+//   Result<Module> scheduled = with_schedule(*programs, "relu", [](schedule::Scheduled& s) {
+//     return schedule::vectorize(s, *schedule::loop_named(s, "i0"));
+//   });
+//
+// An error: the first of `steps`; there is no such program; a step that needs its calls changed
+// (prepack).
+Result<Module> with_schedule(const Module& module, const std::string& program,
+                             const std::function<Result<void>(schedule::Scheduled&)>& steps);
 
 // Reads a module from text (docs/ir.md). `name` stands for the text in messages.
 Result<Module> parse(std::string text, std::string name = "text",

@@ -232,6 +232,22 @@ Result<Workspaces> finish_programs(CompiledModel& model) {
   return workspaces;
 }
 
+// Shows the kernels as code is generated from them, and the functions that call them.
+void show(const CompiledModel& model) {
+  const auto& after = model.options.pipeline.after_pass;
+  if (!after) return;
+  Module kernels = model.module;
+  for (const auto& [name, f] : model.kernels) kernels.set(name, f);
+  after("finish_programs", kernels);
+  Module hosts;
+  for (const CompiledFunction& f : model.functions) {
+    const std::string& name = f.host.interface.name;
+    hosts.add_prim_func(name, f.host.run);
+    if (f.host.sizes) hosts.add_prim_func(name + "_sizes", f.host.sizes);
+  }
+  after("lower_to_host", hosts);
+}
+
 ModelImage make_image(const CompiledModel& model) {
   ModelImage image;
   image.name = model.options.name;
@@ -271,6 +287,11 @@ std::string undecided_text(const CompiledFunction& f) {
   if (symbols.empty()) return "";
   return fmt::format("the data decides {}, and nothing known before the call is an upper bound",
                      symbols);
+}
+
+const std::vector<std::string>& steps_after_pipeline() {
+  static const std::vector<std::string> names = {"finish_programs", "lower_to_host"};
+  return names;
 }
 
 Result<CompiledModel> compile(const Module& module, const OpTable& ops,
@@ -323,6 +344,7 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
                  "the module has no public graph function to compile");
   }
   model.metadata = make_metadata(model);
+  show(model);
   return model;
 }
 

@@ -41,6 +41,11 @@ struct CompiledModel {
   CompileOptions options;
 };
 
+// What comes after the pipeline and is shown to PipelineOptions::after_pass too: finish_programs,
+// the kernels that code is made from; lower_to_host, the functions that call them, with their
+// sizes, offsets and checks.
+const std::vector<std::string>& steps_after_pipeline();
+
 Result<CompiledModel> compile(const Module& module, const OpTable& ops,
                               const CompileOptions& options);
 

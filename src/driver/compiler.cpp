@@ -376,6 +376,33 @@ Result<Module> PassManager::run(const Module& module, const OpTable& ops,
 // ---- Text and artifacts
 // --------------------------------------------------------------------------
 
+Result<Module> with_schedule(const Module& module, const std::string& program,
+                             const std::function<Result<void>(schedule::Scheduled&)>& steps) {
+  return guarded({}, [&]() -> Result<Module> {
+    const tir::PrimFunc f = module.prim_func(program);
+    if (!f) {
+      return error(DiagnosticKind::unknown_name, {}, "there is no tensor program `{}`", program);
+    }
+    schedule::Scheduled s = schedule::begin_schedule(f);
+    if (auto done = steps(s); !done.ok()) return done.errors();
+    if (!s.layouts.empty()) {
+      return error(
+          DiagnosticKind::illegal_schedule, {},
+          "calls of `{}` would have to pass `{}` packed: prepack is for schedules that the "
+          "pipeline applies",
+          program, f->params[s.layouts[0].param].buffer->name);
+    }
+    const tir::PrimFunc loops = schedule::finish_schedule(s);
+    // Steps may read operands after they wrote results.
+    Attrs attrs = loops->attrs;
+    attrs.erase("in_place");
+    Module result = module;
+    result.set(program, tir::make_prim_func(loops->params, loops->body, loops->is_private,
+                                            std::move(attrs), loops->span));
+    return result;
+  });
+}
+
 Result<Module> parse(std::string text, std::string name, const OpTable& ops) {
   return guarded({}, [&]() -> Result<Module> {
     return parse_module(make_text_source(std::move(name), std::move(text)), ops);

@@ -106,7 +106,9 @@ tir::Stmt make_block(tir::BlockNode::Fields fields) {
       return true;
     });
   }
-  if (fields.predicate) see(fields.predicate);
+  if (fields.predicate) {  // over loops: what it loads is no region of the block's
+    for (const Var& v : free_vars(fields.predicate)) used.insert(v.get());
+  }
   std::erase_if(fields.iters, [&](const tir::IterVar& iter) {
     return iter.kind == tir::IterKind::spatial && !used.count(iter.var.get());
   });

@@ -7,12 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "schedule/region.h"
+#include "schedule/space.h"
 
 namespace repose::schedule {
 
-// ---- Accesses
-// ------------------------------------------------------------------------------------
+// ---- Accesses -----------------------------------------------------------------------------------
 
 // Which buffers are views of others: dependences are between memory, not between names.
 class Memory {
@@ -26,6 +25,10 @@ class Memory {
   std::unordered_map<const BufferNode*, Buffer> source_;
 };
 
+// Whether the memory of a parameter or an allocated buffer has other names, or its address is
+// taken.
+bool has_other_names(const tir::PrimFunc& f, const Buffer& buffer);
+
 // "`X` writes `B`", "a statement reads `B`": for messages.
 std::string to_string(const Access& a);
 // The store that is all that a block does (its init stores the same element); null: it is more.
@@ -33,32 +36,7 @@ const tir::StoreNode* only_store(const tir::BlockNode& block);
 // That nothing inside may read or write without saying so (T.evaluate, calls with effects).
 Result<void> check_transparent(const tir::Stmt& s);
 
-// ---- Loops as the prover sees them
-// ---------------------------------------------------------------
-
-// The loops of a path, outermost first. One that `let`s take apart again (fuse) counts as the loops
-// that it was made of; whatever else is bound on the way has a value over loops.
-struct Space {
-  std::vector<tir::Stmt> loops;
-  VarMap values;
-  bool exact = true;  // every point of the loops is an iteration
-
-  std::vector<const tir::ForNode*> list() const;
-  Expr over_loops(const Expr& e) const { return substitute(e, values); }
-  bool mentioned_in(const Expr& e) const;  // is one of the loops?
-};
-Space space_of(std::span<const tir::Stmt> path, const Facts& facts);
-// The same, in which loops that `exprs` divide (i // 8 and i % 8) are several. Brings `exprs` over
-// its loops.
-Space refined(const Space& space, std::vector<Expr>& exprs, const Facts& facts);
-// What is known at a point of the space.
-Facts facts_in(const Space& space, Facts facts);
-
-// The values that `e` takes, over `loops`, where they have no gap: each at least once, or exactly
-// once. Nothing where that is not proven.
-enum class Times : uint8_t { at_least_once, once };
-std::optional<tir::Range> values_of(const Expr& e, std::span<const tir::ForNode* const> loops,
-                                    const Facts& facts, Times times);
+// ---- Boxes of iterations ------------------------------------------------------------------------
 
 // Neighbouring dimensions as one: a box of them, where it has no gap, and a subscript.
 std::optional<tir::Range> joined(std::span<const tir::Range> box, std::span<const Expr> shape,

@@ -128,6 +128,13 @@ class Flattening : public tir::StmtRewriter {
       if (views_.count(b.get())) return tir::make<tir::AllocateNode>(views_.at(b.get()), body);
       return body == allocate->body ? s : tir::make<tir::AllocateNode>(b, body);
     }
+    if (const auto* declare = tir::as<tir::DeclareNode>(s)) {
+      Stmt body = rewrite(declare->body);
+      const auto it = views_.find(declare->buffer.get());
+      return tir::make<tir::DeclareNode>(it == views_.end() ? declare->buffer : it->second,
+                                         rewrite_expr(declare->data), std::move(body),
+                                         declare->span);
+    }
     const auto* store = tir::as<tir::StoreNode>(s);
     if (!store) return tir::StmtRewriter::rewrite_stmt(s);
     std::vector<Expr> indices;
@@ -233,7 +240,7 @@ class ScalarBuffers : public tir::StmtRewriter {
       stored_again = stored_again || (store && store->buffer == allocate->buffer);
       return !stored_again;
     });
-    if (stored_again) return done;
+    if (stored_again || has_address(allocate->buffer, allocate->body)) return done;
     Var value = make_var(allocate->buffer->name, first->value->dtype, VarRole::let);
     return tir::make<tir::LetNode>(value, first->value,
                                    LoadsOf(allocate->buffer, value).rewrite(body), first->span);
@@ -244,6 +251,20 @@ class ScalarBuffers : public tir::StmtRewriter {
     bool used = false;
     tir::visit_all_exprs(body, [&](const Expr& e) { used = used || uses_var(e, v); });
     return used;
+  }
+
+  // Is there a handle of its memory?
+  static bool has_address(const Buffer& buffer, const Stmt& body) {
+    bool found = false;
+    tir::visit_all_exprs(body, [&](const Expr& e) {
+      visit(e, [&](const Expr& node) {
+        if (node->dtype != dtypes::handle || node->args.empty()) return !found;
+        const auto* load = as<LoadNode>(node->args[0]);
+        found = found || (load && load->buffer == buffer);
+        return !found;
+      });
+    });
+    return found;
   }
 
   class LoadsOf : public tir::StmtRewriter {

@@ -38,8 +38,12 @@ class Decision : public tir::StmtRewriter {
 
   Stmt decided(const ForNode& loop, const Stmt& s) {
     const Expr extent = decided_extent(loop.extent);
-    facts_.assume(le(loop.min, loop.var));
-    facts_.assume(lt(loop.var, loop.min + loop.extent));
+    if (is_const_int(loop.min, 0)) {
+      assume_in_range(facts_, loop.var, loop.extent);
+    } else {
+      facts_.assume(le(loop.min, loop.var));
+      facts_.assume(lt(loop.var, loop.min + loop.extent));
+    }
     Stmt body = rewrite(loop.body);
     if (body == loop.body && extent == loop.extent) return s;
     return tir::make<ForNode>(loop.var, loop.min, extent, loop.loop_kind, std::move(body),

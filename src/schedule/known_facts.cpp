@@ -1,6 +1,8 @@
 // Facts along the way to a statement, kept for each beginning of a way.
 #include "schedule/known_facts.h"
 
+#include <algorithm>
+
 #include "schedule/reduction.h"
 #include "schedule/scheduled.h"
 
@@ -106,12 +108,35 @@ const Facts& KnownFacts::at(const std::vector<Stmt>& path, const tir::StmtNode* 
   return refreshed(*node);
 }
 
+bool KnownFacts::is_true(const std::vector<Expr>& key, const std::function<bool()>& ask) {
+  uint64_t hash = key.size();
+  for (const Expr& e : key) hash = hash * 1099511628211u ^ e->hash();
+  const auto [begin, end] = true_.equal_range(hash);
+  for (auto it = begin; it != end; ++it) {
+    if (std::equal(key.begin(), key.end(), it->second.begin(), it->second.end(),
+                   [](const Expr& a, const Expr& b) { return structural_equal(a, b); })) {
+      return true;
+    }
+  }
+  if (!ask()) return false;
+  true_.emplace(hash, key);
+  return true;
+}
+
 const Facts& facts_everywhere(const Scheduled& s) {
   return s.known->everywhere();
 }
 
 Facts facts_at(const Scheduled& s, const tir::StmtNode* target) {
   return s.known->at(path_to(s.func->body, target), target);
+}
+
+Facts facts_inside(const Scheduled& s, const tir::ForNode& loop) {
+  std::vector<Stmt> path = path_to(s.func->body, &loop);
+  for (Stmt at = loop.body; const auto* let = tir::as<tir::LetNode>(at); at = let->body) {
+    path.push_back(at);
+  }
+  return s.known->at(path, nullptr);
 }
 
 void assume_let(Facts& facts, const tir::LetNode& let) {

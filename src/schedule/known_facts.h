@@ -1,6 +1,7 @@
 // What is known in a program that is being scheduled: of its variables, and where a statement runs.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -26,8 +27,11 @@ class KnownFacts {
   void let_in_range(const Var& v, const Expr& extent);
   // What restrict() said.
   const Facts& everywhere();
-  // The same, and what holds at the end of a path, from the outermost statement to one inside.
+  // The same, and what holds at the end of a path, from the outermost statement to one inside:
+  // where `target` begins, if that is a loop there; else in it.
   const Facts& at(const std::vector<tir::Stmt>& path, const tir::StmtNode* target);
+  // Whether a question has the answer yes, which it keeps: asked once of equal keys (by structure).
+  bool is_true(const std::vector<Expr>& key, const std::function<bool()>& ask);
 
  private:
   struct Node;
@@ -38,12 +42,15 @@ class KnownFacts {
   std::unique_ptr<Node> root_;
   std::vector<std::pair<Var, Interval>> ranges_;
   std::unordered_map<const VarNode*, Expr> let_extents_;
+  std::unordered_multimap<uint64_t, std::vector<Expr>> true_;
 };
 
 // What is known of variables wherever they are bound.
 const Facts& facts_everywhere(const Scheduled& s);
 // What is known where `target` runs: of parameters, of loops around it, of conditions.
 Facts facts_at(const Scheduled& s, const tir::StmtNode* target);
+// What is known in the iterations of a loop, below the `let`s that stand directly in it.
+Facts facts_inside(const Scheduled& s, const tir::ForNode& loop);
 // What is known of a variable of a `let`: it is a name of its own, with what its value says.
 void assume_let(Facts& facts, const tir::LetNode& let);
 // A condition that holds, without what loads: stores may change that.

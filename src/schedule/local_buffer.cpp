@@ -183,13 +183,4 @@ Stmt moved_accesses(const Stmt& root, const Buffer& from, const Buffer& to,
   return AccessMove(from, to, box).rewrite(root);
 }
 
-Facts facts_inside(const Scheduled& s, const tir::ForNode& loop) {
-  Facts facts = facts_at(s, &loop);
-  assume_in_range(facts, loop.var, loop.extent);
-  for (Stmt at = loop.body; const auto* let = tir::as<tir::LetNode>(at); at = let->body) {
-    assume_let(facts, *let);
-  }
-  return facts;
-}
-
 }  // namespace repose::schedule

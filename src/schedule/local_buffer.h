@@ -19,7 +19,4 @@ Result<Buffer> local_buffer(Scheduled& s, const std::string& name, DType dtype,
 tir::Stmt moved_accesses(const tir::Stmt& root, const Buffer& from, const Buffer& to,
                          const std::vector<tir::Range>& box);
 
-// What is known in the iterations of a loop, below the `let`s that stand directly in it.
-Facts facts_inside(const Scheduled& s, const tir::ForNode& loop);
-
 }  // namespace repose::schedule

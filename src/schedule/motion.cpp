@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
 
 #include "schedule/block_fields.h"
 
@@ -14,8 +13,7 @@ using tir::IterKind;
 using tir::Range;
 using tir::Stmt;
 
-// ---- The nest
-// ------------------------------------------------------------------------------------
+// ---- The nest -----------------------------------------------------------------------------------
 
 namespace {
 
@@ -153,8 +151,7 @@ Result<Nest> nest_of(const Scheduled& s, const Block& block, const Loop& at, Sid
   return nest;
 }
 
-// ---- Axes
-// ----------------------------------------------------------------------------------------
+// ---- Axes ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -265,16 +262,42 @@ class AxesOf {
     return {};
   }
 
-  Result<void> keep_predicate() {
-    const std::vector<Var> bound = bound_on(nest_.path);
-    Facts facts = facts_in(space_, nest_.facts);
-    VarMap values;
+  // What holds where the block runs. Without `steps`: also where it only begins a reduction, which
+  // may be one over nothing.
+  Facts facts_inside(bool steps) const {
+    Space spatial;
+    for (size_t i = 0; i < loops_.size(); ++i) {
+      if (steps || !is_of_reduction(i)) spatial.loops.push_back(space_.loops[i]);
+    }
+    Facts facts = facts_in(spatial, nest_.facts);
     for (size_t i = 0; i < values_.size(); ++i) {
       const tir::IterVar& iter = nest_.block->iters[i];
-      values.emplace(iter.var.get(), values_[i]);
+      if (!steps && iter.kind == IterKind::reduce) continue;
       facts.assume(le(iter.min, values_[i]));
       facts.assume(lt(values_[i], iter.min + iter.extent));
     }
+    return facts;
+  }
+  bool is_of_reduction(size_t loop) const {
+    return owner_[loop] != none && result_.axes[owner_[loop]].iter.kind == IterKind::reduce;
+  }
+
+  // Whether a condition of the block follows from the domains of its axes.
+  bool is_implied(const Expr& condition) const {
+    VarMap values;
+    for (size_t i = 0; i < values_.size(); ++i) {
+      values.emplace(nest_.block->iters[i].var.get(), values_[i]);
+    }
+    const Expr e = space_.over_loops(substitute(condition, values));
+    bool steps = false;
+    for (size_t i = 0; i < loops_.size(); ++i) {
+      steps = steps || (is_of_reduction(i) && uses_var(e, loops_[i]->var));
+    }
+    return prove(e, facts_inside(steps)) == Truth::yes;
+  }
+
+  Result<void> keep_predicate() {
+    const std::vector<Var> bound = bound_on(nest_.path);
     std::vector<Expr> rest;
     for (const Expr& e : {nest_.block->predicate, nest_.condition}) {
       if (e) rest.push_back(e);
@@ -287,7 +310,7 @@ class AxesOf {
         rest.push_back(e->args[0]);
       } else if (!uses_any(e, bound)) {
         result_.predicate = both(result_.predicate, e);
-      } else if (prove(space_.over_loops(substitute(e, values)), facts) != Truth::yes) {
+      } else if (!is_implied(e)) {
         return illegal("`{}` runs where {}, which does not follow from the domains of its axes",
                        name_, repose::to_string(e));
       }
@@ -371,8 +394,7 @@ Told told_by(const std::vector<Expr>& subscripts, const Buffer& buffer,
   return told;
 }
 
-// ---- New loops
-// -----------------------------------------------------------------------------------
+// ---- New loops ----------------------------------------------------------------------------------
 
 namespace {
 
@@ -388,7 +410,7 @@ class Rebuilding {
  public:
   Rebuilding(Scheduled& s, const Nest& nest, const NestAxes& axes, const Facts& facts)
       : s_(s), nest_(nest), axes_(axes), around_(facts) {
-    result_.facts = facts;
+    result_.facts = spatial_ = facts;
   }
 
   Rebuilt run(const std::vector<std::optional<Range>>& told) {
@@ -428,14 +450,16 @@ class Rebuilding {
     const Var loop = fresh_loop_var(s_, loop_name(axis.iter.var));
     loops_.emplace_back(loop, extent);
     assume_in_range(result_.facts, loop, extent);
+    if (axis.iter.kind == IterKind::spatial) assume_in_range(spatial_, loop, extent);
     return canonical(range.min + loop);
   }
 
   void keep_inside(tir::BlockNode::Fields& fields, const Range& domain, const Expr& value) {
     for (const Expr& inside : {le(domain.min, value), lt(value, domain.min + domain.extent)}) {
-      if (prove(inside, result_.facts) == Truth::yes) continue;
+      if (prove(inside, spatial_) == Truth::yes) continue;
       fields.predicate = both(fields.predicate, canonical(inside));
       result_.facts.assume(inside);
+      spatial_.assume(inside);
     }
   }
 
@@ -444,6 +468,7 @@ class Rebuilding {
   const NestAxes& axes_;
   const Facts& around_;
   std::vector<std::pair<Var, Expr>> loops_;
+  Facts spatial_;  // what holds where a reduction begins, even one over nothing
   Rebuilt result_;
 };
 
@@ -486,8 +511,7 @@ Result<void> check_place(const Scheduled& s, const Nest& nest, const Stmt& moved
       parallel->var->name, nest.store->buffer->name);
 }
 
-// ---- What is left
-// --------------------------------------------------------------------------------
+// ---- What is left -------------------------------------------------------------------------------
 
 namespace {
 

@@ -30,6 +30,7 @@ struct Equal {
 class Uses {
  public:
   explicit Uses(const Stmt& s) { count(s, 1); }
+  bool none() const { return counts_.empty(); }
   int of(const Expr& e) const {
     auto it = counts_.find(e);
     return it == counts_.end() ? 0 : it->second;
@@ -86,6 +87,7 @@ class Naming : public tir::StmtRewriter {
                                          view->span);
     }
     const Uses uses(s);
+    if (uses.none()) return s;
     Named named{uses, {}, {}};
     Stmt body = Renaming(*this, named).rewrite(s);
     body = rewrite(body);
@@ -109,6 +111,7 @@ class Naming : public tir::StmtRewriter {
     Stmt body =
         loop->loop_kind == tir::ForKind::unrolled ? rewrite(loop->body) : name_here(loop->body);
     loops_.pop_back();
+    if (facts_.size() > loops_.size()) facts_.resize(loops_.size());
     if (body == loop->body) return s;
     return tir::make<ForNode>(loop->var, loop->min, loop->extent, loop->loop_kind, std::move(body),
                               loop->thread, loop->annotations, loop->span);
@@ -168,16 +171,21 @@ class Naming : public tir::StmtRewriter {
     return fits && has_variable;
   }
 
-  bool is_not_zero(const Expr& divisor) const {
+  bool is_not_zero(const Expr& divisor) {
     int64_t known = 0;
     if (as_const_int(divisor, &known)) return known != 0;
-    Facts facts;
-    for (const ForNode* loop : loops_) assume_in_range(facts, loop->var, loop->extent);
-    return prove_nonzero(divisor, facts) == Truth::yes;
+    // Along the loops around, each once.
+    for (size_t i = facts_.size(); i < loops_.size(); ++i) {
+      facts_.push_back(i > 0 ? facts_[i - 1] : Facts());
+      assume_in_range(facts_[i], loops_[i]->var, loops_[i]->extent);
+    }
+    return prove_nonzero(divisor, loops_.empty() ? Facts() : facts_[loops_.size() - 1]) ==
+           Truth::yes;
   }
 
   std::unordered_set<const VarNode*> visible_;
   std::vector<const ForNode*> loops_;
+  std::vector<Facts> facts_;  // inside of each of them
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "expr/hypothesis.h"
 #include "schedule/dependence.h"
 #include "schedule/reduction.h"
 
@@ -170,9 +171,46 @@ std::vector<Expr> relaxed(const Expr& e, const Var& v, bool largest, const Facts
   return {canonical(with(choice->args[0])), canonical(with(choice->args[1]))};
 }
 
+constexpr int64_t max_step = int64_t{1} << 40;  // sums of steps don't overflow
+
+// e = step * v + rest, with a number as step, where a sum says so; null: it doesn't.
+Expr rest_of_sum(const Expr& e, const Var& v, int64_t* step) {
+  int64_t factor = 0;
+  switch (e->kind) {
+    case ExprKind::var:
+      *step = e == v ? 1 : 0;
+      return e == v ? make_int(0) : e;
+    case ExprKind::mul:
+      if (e->args[0] == v && as_const_int(e->args[1], &factor)) {
+        *step = factor;
+        return make_int(0);
+      }
+      break;
+    case ExprKind::add:
+    case ExprKind::sub: {
+      int64_t first = 0, second = 0;
+      const Expr a = rest_of_sum(e->args[0], v, &first), b = rest_of_sum(e->args[1], v, &second);
+      if (!a || !b || first > max_step || second > max_step) return nullptr;
+      *step = e->kind == ExprKind::add ? first + second : first - second;
+      if (first == 0 && second == 0) return e;
+      return e->kind == ExprKind::add ? a + b : a - b;
+    }
+    default:
+      break;
+  }
+  *step = 0;
+  return uses_var(e, v) ? nullptr : e;
+}
+
 // Moves `e` to its least (or largest) value over a loop, or to a bound of it.
 bool to_end_of(Expr& e, const ForNode& loop, bool largest, const Facts& facts) {
   if (!uses_var(e, loop.var)) return true;
+  int64_t known = 0;
+  if (Expr rest = rest_of_sum(e, loop.var, &known);
+      rest && known >= -max_step && known <= max_step && is_const_int(loop.min, 0)) {
+    e = (known > 0) == largest ? simplest(rest + (loop.extent - 1) * known, facts) : rest;
+    return true;
+  }
   const Expr step = canonical(substitute(e, {{loop.var.get(), loop.var + 1}}) - e);
   if (uses_var(step, loop.var)) {
     Expr best;
@@ -289,8 +327,9 @@ bool apart(const Expr& a, std::span<const ForNode* const> loops_a, const Expr& b
   auto here = range_over(a, loops_a, facts);
   auto there = range_over(substitute(b, later), moved.list(), facts);
   if (!here || !there) return false;
-  return prove_le(here->min + here->extent, there->min, facts) == Truth::yes ||
-         prove_le(there->min + there->extent, here->min, facts) == Truth::yes;
+  // What takes cases to decide is asked of the two elements themselves.
+  return prove_directly(le(here->min + here->extent, there->min), facts) == Truth::yes ||
+         prove_directly(le(there->min + there->extent, here->min), facts) == Truth::yes;
 }
 
 // What holds where the access happens, with variables as `names` has them.
@@ -359,8 +398,7 @@ bool are_apart(const Access& a, const Access& b, const VarMap& later, const Fact
 
 Result<void> check_independent(const Scheduled& s, const ForNode& loop) {
   const std::vector<Access> all = accesses_in(loop.body);
-  Facts facts = facts_at(s, &loop);
-  assume_in_range(facts, loop.var, loop.extent);
+  Facts facts = s.known->at(path_to(s.func->body, &loop), nullptr);
   Var distance = make_var("distance", dtypes::index, VarRole::dimension);
   const Expr other = loop.var + distance + 1;
   facts.assume(lt(other, loop.extent));
@@ -370,8 +408,10 @@ Result<void> check_independent(const Scheduled& s, const ForNode& loop) {
     if (!store.is_store || is_made_in(loop.body, memory.of(store.buffer))) continue;
     for (const Access& a : all) {
       if (!memory.same(a.buffer, store.buffer)) continue;
+      if (a.is_store && &a < &store) continue;  // both directions were asked
+      // Of a store and itself, one direction says what the other one does.
       if (a.buffer == store.buffer && are_apart(store, a, later, facts) &&
-          are_apart(a, store, later, facts)) {
+          (&a == &store || are_apart(a, store, later, facts))) {
         continue;
       }
       return illegal(

@@ -28,14 +28,28 @@ ScheduledProgram finished(schedule::Scheduled s) {
 ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
                                   const std::vector<bool>& is_constant) {
   auto staged = to_stages(f);
-  if (!staged || staged->stages.empty()) return {lower_blocks(f), {}, {}};
-  if (classify(*staged) == ProgramKind::contraction && is_single_nest(*staged)) {
-    if (auto done = schedule::contraction(f, *staged, target, is_constant); done.ok()) {
-      return finished(std::move(*done));
+  ScheduledProgram result;
+  auto fits = [&](const char* rule, Result<schedule::Scheduled> done) {
+    if (done.ok()) {
+      result = finished(std::move(*done));
+    } else {
+      result.refused.push_back(fmt::format("{}: {}", rule, done.errors()[0].text));
+    }
+    return result.func != nullptr;
+  };
+  if (staged && !staged->stages.empty()) {
+    if (classify(*staged) == ProgramKind::contraction && is_single_nest(*staged) &&
+        fits("contraction", schedule::contraction(f, *staged, target, is_constant))) {
+      return result;
+    }
+    std::vector<std::string> refused = result.refused;
+    if (fits("rows", schedule::rows(f, *staged, target))) {
+      result.refused = std::move(refused);
+      return result;
     }
   }
-  if (auto done = schedule::rows(f, *staged, target); done.ok()) return finished(std::move(*done));
-  return {lower_blocks(f), {}, {}};
+  result.func = lower_blocks(f);
+  return result;
 }
 
 namespace {
@@ -131,7 +145,7 @@ class ModuleScheduler {
       return;
     }
     if (options_.on_program) {
-      options_.on_program(name, scheduled->steps ? &*scheduled->steps : nullptr);
+      options_.on_program(name, *scheduled);
     }
     result_.set(name, scheduled->func);
     packings_[name] = std::move(scheduled->packings);

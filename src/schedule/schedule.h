@@ -35,6 +35,7 @@ struct ScheduledProgram {
   tir::PrimFunc func;
   std::vector<Packing> packings;
   std::optional<std::vector<schedule::Step>> steps;  // where it was made by primitives
+  std::vector<std::string> refused;  // rules that did not fit, each with the reason: "rows: …"
 };
 
 // `is_constant`: per parameter, whether every call passes a constant there (such operands may be
@@ -51,9 +52,8 @@ struct ScheduleOptions {
   // Schedules that a person wrote, by program: they stand in for the rules. Programs without calls
   // are scheduled too where they have one.
   schedule::ScheduleTexts written;
-  // Called for each program with the steps of its schedule; null: its loops come without steps.
-  std::function<void(const std::string& program, const std::vector<schedule::Step>* steps)>
-      on_program;
+  // Called for each program with its schedule.
+  std::function<void(const std::string& program, const ScheduledProgram& scheduled)> on_program;
 };
 
 // Schedules every tensor program that a call_tir of the module uses, and packs constants. An error

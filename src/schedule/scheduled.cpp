@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "passes/tensor/stages.h"
+#include "schedule/dependence.h"
 
 namespace repose::schedule {
 
@@ -73,20 +74,28 @@ namespace {
 // Gives what a statement binds names of its own: loops, blocks, and the buffers that it makes.
 class Renaming : public tir::StmtRewriter {
  public:
-  Renaming(Scheduled& s, bool also_axes) : s_(s), also_axes_(also_axes) {}
+  // `is_stored`: whether the program writes a buffer of its own.
+  Renaming(Scheduled& s, bool also_axes, std::function<bool(const Buffer&)> is_stored = nullptr)
+      : s_(s), also_axes_(also_axes), is_stored_(std::move(is_stored)) {}
   VarMap vars;
 
  protected:
   Stmt rewrite_stmt(const Stmt& s) override {
     if (const auto* loop = tir::as<ForNode>(s)) {
       Var v = fresh_loop_var(s_, loop->var->name);
-      // Every loop starts at 0.
-      const Expr min = rewrite_expr(loop->min);
+      // Every loop starts at 0. What it runs over is known before it begins.
+      std::vector<std::pair<Var, Expr>> lets;
+      const Expr min = as_it_begins(loop->min, v, lets);
+      const Expr extent = as_it_begins(loop->extent, v, lets);
       vars[loop->var.get()] = is_const_int(min, 0) ? Expr(v) : min + v;
       assume_copied(loop->var, v);
       Stmt body = rewrite(loop->body);
-      return tir::make<ForNode>(v, make_int(0), rewrite_expr(loop->extent), loop->loop_kind,
-                                std::move(body), loop->thread, loop->annotations, loop->span);
+      Stmt result = tir::make<ForNode>(v, make_int(0), extent, loop->loop_kind, std::move(body),
+                                       loop->thread, loop->annotations, loop->span);
+      for (size_t i = lets.size(); i-- > 0;) {
+        result = tir::make<tir::LetNode>(lets[i].first, lets[i].second, result, loop->span);
+      }
+      return result;
     }
     if (const auto* let = tir::as<tir::LetNode>(s)) {
       Expr value = rewrite_expr(let->value);
@@ -100,6 +109,14 @@ class Renaming : public tir::StmtRewriter {
       Stmt body = rewrite(allocate->body);
       return tir::make<tir::AllocateNode>(buffers_.at(allocate->buffer.get()), std::move(body),
                                           allocate->span);
+    }
+    if (const auto* declare = tir::as<tir::DeclareNode>(s)) {
+      const Buffer& b = declare->buffer;
+      Expr data = rewrite_expr(declare->data);
+      rename_buffer(b, b->scope, b->align_bytes);
+      Stmt body = rewrite(declare->body);
+      return tir::make<tir::DeclareNode>(buffers_.at(b.get()), data, std::move(body),
+                                         declare->span);
     }
     const auto* block = tir::as<tir::BlockNode>(s);
     if (!block) return tir::StmtRewriter::rewrite_stmt(s);
@@ -142,6 +159,20 @@ class Renaming : public tir::StmtRewriter {
   }
 
  private:
+  // A name for what loads from memory that the program writes: it may be something else later.
+  Expr as_it_begins(const Expr& e, const Var& loop, std::vector<std::pair<Var, Expr>>& lets) {
+    bool changes = false;
+    visit(e, [&](const Expr& node) {
+      const auto* load = is_stored_ ? as<LoadNode>(node) : nullptr;
+      changes = changes || (load && is_stored_(load->buffer));
+      return !changes;
+    });
+    if (!changes) return rewrite_expr(e);
+    Var name = make_var(s_.fresh(loop->name + "_range"), dtypes::index, VarRole::let);
+    lets.emplace_back(name, rewrite_expr(e));
+    return name;
+  }
+
   // Blocks of a new schedule keep the names that tell them apart.
   std::string name_of(const tir::BlockNode& block) {
     std::string base = block.name.empty() ? "block" : block.name;
@@ -154,10 +185,15 @@ class Renaming : public tir::StmtRewriter {
     return name;
   }
   void rename_buffer(const Buffer& b, Scope scope) {
-    std::vector<Expr> shape;
+    rename_buffer(b, scope, std::max(64, b->align_bytes));
+  }
+  void rename_buffer(const Buffer& b, Scope scope, int align_bytes) {
+    std::vector<Expr> shape, strides;
     for (const Expr& d : b->shape) shape.push_back(rewrite_expr(d));
+    for (const Expr& d : b->strides) strides.push_back(rewrite_expr(d));
+    const Expr offset = b->offset_elems ? rewrite_expr(b->offset_elems) : nullptr;
     buffers_[b.get()] = make_buffer(s_.fresh(b->name), std::move(shape), b->dtype, scope,
-                                    b->strides, b->offset_elems, std::max(64, b->align_bytes));
+                                    std::move(strides), offset, align_bytes);
   }
   // What was learned of a variable where it was made holds of its copy.
   void assume_copied(const Var& old, const Var& copy) {
@@ -167,6 +203,7 @@ class Renaming : public tir::StmtRewriter {
 
   Scheduled& s_;
   bool also_axes_;
+  std::function<bool(const Buffer&)> is_stored_;
   tir::BufferMap buffers_;
   std::set<std::string> blocks_;
 };
@@ -180,7 +217,15 @@ Scheduled begin_schedule(const tir::PrimFunc& f) {
     if (p.buffer) s.names.insert(p.buffer->name);
     if (p.var) s.names.insert(p.var->name);
   }
-  s.func = tir::with_body(f, Renaming(s, false).rewrite(f->body));
+  const Memory memory(f);
+  std::set<const BufferNode*> stored;
+  tir::visit_stmts(f->body, [&](const Stmt& at) {
+    if (const auto* store = tir::as<tir::StoreNode>(at))
+      stored.insert(memory.of(store->buffer).get());
+    return true;
+  });
+  const auto is_stored = [&](const Buffer& b) { return stored.count(memory.of(b).get()) > 0; };
+  s.func = tir::with_body(f, Renaming(s, false, is_stored).rewrite(f->body));
   return s;
 }
 

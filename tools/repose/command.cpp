@@ -305,10 +305,12 @@ Result<void> use_schedules(const ModelOptions& o, PipelineOptions& pipeline,
     pipeline.schedule.written = std::move(written);
   }
   if (!o.trace) return {};
-  pipeline.schedule.on_program = [](const std::string& program,
-                                    const std::vector<schedule::Step>* steps) {
-    std::string text = steps ? program + ":\n" : "# " + program + ": loops without steps\n";
-    for (const schedule::Step& step : steps ? *steps : std::vector<schedule::Step>{}) {
+  pipeline.schedule.on_program = [](const std::string& program, const ScheduledProgram& scheduled) {
+    std::string text;
+    for (const std::string& reason : scheduled.refused) text += "# " + reason + "\n";
+    if (!scheduled.steps) text += "# " + program + ": loops without steps\n";
+    if (scheduled.steps) text += program + ":\n";
+    for (const schedule::Step& step : scheduled.steps.value_or(std::vector<schedule::Step>{})) {
       text += "    " + schedule::to_string(step) + "\n";
     }
     print_out(text);
@@ -316,10 +318,12 @@ Result<void> use_schedules(const ModelOptions& o, PipelineOptions& pipeline,
   return {};
 }
 
-Result<void> watch_passes(const ModelOptions& o, PipelineOptions& pipeline, Diagnostics& problems) {
+Result<void> watch_passes(const ModelOptions& o, PipelineOptions& pipeline, Diagnostics& problems,
+                          std::span<const std::string> steps) {
   for (const std::string& name : o.print_after) {
     const auto& all = pipeline_passes();
-    if (std::none_of(all.begin(), all.end(), [&](const PassInfo& p) { return p.name == name; })) {
+    if (std::none_of(all.begin(), all.end(), [&](const PassInfo& p) { return p.name == name; }) &&
+        std::find(steps.begin(), steps.end(), name) == steps.end()) {
       return error(DiagnosticKind::bad_usage, {}, "--print-after: no pass is called `{}`", name);
     }
   }
@@ -354,7 +358,8 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
   options.name_prefix = name_prefix;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   Diagnostics problems;
-  if (auto watched = watch_passes(o, options.pipeline, problems); !watched.ok())
+  if (auto watched = watch_passes(o, options.pipeline, problems, steps_after_pipeline());
+      !watched.ok())
     return watched.errors();
   std::vector<PassReport> reading;
   REPOSE_TRY(module, read_model(o, &reading));

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,8 +75,9 @@ Result<Module> read_model(const ModelOptions& options, std::vector<PassReport>* 
 Result<void> use_schedules(const ModelOptions& options, PipelineOptions& pipeline,
                            bool schedules_programs);
 // What passes leave behind: prints and writes modules as `options` say. Errors go to `problems`.
+// `steps`: names besides those of passes.
 Result<void> watch_passes(const ModelOptions& options, PipelineOptions& pipeline,
-                          Diagnostics& problems);
+                          Diagnostics& problems, std::span<const std::string> steps = {});
 // Reads and compiles.
 Result<CompiledModel> compile_model(const ModelOptions& options,
                                     const std::string& name_prefix = "");

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "schedule/block_fields.h"
+#include "schedule/dependence.h"
 #include "schedule/local_buffer.h"
 
 namespace repose::schedule {
@@ -56,6 +57,34 @@ std::vector<bool> may_leave(const tir::BlockNode& block, const Access& store) {
     }
   }
   return result;
+}
+
+// That others read of the buffer only what the block has written before, in the same iteration.
+Result<void> check_readers(const Stmt& body, const tir::BlockNode& block, const Access& store,
+                           const std::vector<tir::Range>& box, const Facts& facts) {
+  bool is_behind = false;
+  for (const Access& a : accesses_in(body)) {
+    is_behind = is_behind || a.block == &block;
+    if (a.block == &block || a.buffer != store.buffer || a.is_store) continue;
+    const bool shares_loop =
+        !store.loops.empty() && !a.loops.empty() && store.loops[0] == a.loops[0];
+    Facts there = facts;
+    for (const ForNode* loop : a.loops) {
+      assume_in_range(there, loop->var, substitute(loop->extent, a.lets));
+    }
+    if (a.condition) assume_lasting(there, a.condition);
+    bool is_written = is_behind;
+    for (size_t d = 0; d < a.indices.size(); ++d) {
+      is_written = is_written &&
+                   (shares_loop ? prove_equal(a.indices[d], store.indices[d], there) == Truth::yes
+                                : prove_le(box[d].min, a.indices[d], there) == Truth::yes &&
+                                      prove(lt(a.indices[d], box[d].min + box[d].extent), there) ==
+                                          Truth::yes);
+    }
+    if (is_written) continue;
+    return illegal("{}, which `{}` may not have written before", to_string(a), block.name);
+  }
+  return {};
 }
 
 // for d…: where inside: out[corner + d] = cache[d].
@@ -125,9 +154,18 @@ Result<Block> cache_write(Scheduled& s, const Block& block, const Loop& at, Scop
     }
   }
   const Buffer out = store->buffer;
+  Stmt behind = body;  // what the copy comes behind
+  while (const auto* made = tir::as<tir::AllocateNode>(behind)) behind = made->body;
+  if (is_made_in(behind, out)) {
+    return illegal("`{}` is gone at the end of an iteration of `{}`", out->name, place);
+  }
   std::vector<Access> own;
   for (const Access& a : accesses_of(accesses_in(body), out)) {
     if (a.block == node) {
+      if (!a.is_store && !node->init) {
+        return illegal("`{}` begins with what `{}` is outside of `{}`", block.name, out->name,
+                       place);
+      }
       own.push_back(a);
     } else if (a.is_store) {
       return illegal("`{}` writes `{}` in `{}` too", a.block ? a.block->name : "a statement",
@@ -150,12 +188,13 @@ Result<Block> cache_write(Scheduled& s, const Block& block, const Loop& at, Scop
   const std::string name = next.fresh(block.name + "_out");
   const auto own_store =
       std::find_if(own.begin(), own.end(), [](const Access& a) { return a.is_store; });
+  REPOSE_RUN(check_readers(body, *node, *own_store, *box, facts));
   Stmt copy = copy_out(next, out, cache, *box, may_leave(*node, *own_store), !loop, name);
   Stmt inside = appended(moved_accesses(body, out, cache, *box), std::move(copy));
   inside = tir::make<tir::AllocateNode>(cache, std::move(inside));
   if (loop) {
     const Ref<const tir::StmtNode> keep(loop);
-    replace(next, loop, with_inner_body(*loop, std::move(inside)));
+    replace(next, loop, with_inner_body(*loop, inside));
   } else {
     next.func = tir::with_body(next.func, std::move(inside));
   }

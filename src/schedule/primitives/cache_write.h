@@ -12,8 +12,9 @@
 //
 // What else reads those elements in the iteration reads the buffer. Scope local: registers or the
 // stack, constant extents; workspace: memory of the kernel. The block's elements outside of C's
-// shape are not copied. Not legal where the reduction goes on outside of the loop, or where the
-// block leaves elements of the box unwritten.
+// shape are not copied. Not legal where the reduction begins or
+// goes on outside of the loop, where the block leaves elements of the box unwritten, or where
+// others read elements in there that it has not written before.
 #pragma once
 
 #include "schedule/scheduled.h"

@@ -65,6 +65,36 @@ class AxisMerge : public tir::StmtRewriter {
   const Expr& extent_;
 };
 
+// A divisor that may be 0; null: there is none.
+Expr unsure_divisor(const Expr& e, const Facts& facts) {
+  Expr found;
+  visit(e, [&](const Expr& part) {
+    const bool divides = part->kind == ExprKind::floor_div || part->kind == ExprKind::floor_mod;
+    if (divides && prove_nonzero(part->args[1], facts) != Truth::yes) found = part->args[1];
+    return !found;
+  });
+  return found;
+}
+
+// A reduction over nothing gives its initial value: where the loop runs over elements too, nobody
+// would know which ones.
+Result<void> check_beginnings(const ForNode& outer, const ForNode& inner, const Facts& facts) {
+  for (const tir::BlockNode* block : blocks_in(inner.body)) {
+    const bool by_outer = moves_reduction(outer, *block), by_inner = moves_reduction(inner, *block);
+    // Of a condition nobody would know what is about steps.
+    const bool mixes = by_outer != by_inner || (by_outer && block->predicate);
+    if (!block->init || !mixes) continue;
+    const ForNode& steps = by_outer ? outer : inner;
+    const Expr times = by_outer && by_inner ? min(outer.extent, inner.extent) : steps.extent;
+    if (prove_le(make_int(1), times, facts) == Truth::yes) continue;
+    return illegal(
+        "the reduction of `{}` along `{}` may be over nothing: decompose_reduction comes "
+        "first",
+        block->name, steps.var->name);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Loop> fuse(Scheduled& s, const Loop& outer, const Loop& inner) {
@@ -89,6 +119,11 @@ Result<Loop> fuse(Scheduled& s, const Loop& outer, const Loop& inner) {
     return illegal("the extent of `{}` depends on `{}`", inner.var->name, outer.var->name);
   }
   const Facts facts = facts_at(s, a);
+  if (const Expr divisor = unsure_divisor(b->extent, facts)) {
+    return illegal("the extent of `{}` divides by {}, which may be 0 where `{}` runs never",
+                   inner.var->name, to_string(divisor), outer.var->name);
+  }
+  REPOSE_RUN(check_beginnings(*a, *b, facts));
   Var fused = fresh_loop_var(s, a->var->name + "_" + b->var->name);
   const Expr extent = simplify(a->extent * b->extent, facts);
   // What stands between the two goes inside.

@@ -10,7 +10,9 @@
 //
 // The order of iterations stays. Where something else depends on the two loops, their variables go
 // on as `let`s: i = i_j // n, j = i_j % n. Not legal where a statement stands between the two,
-// where they are of different kinds, or where the inner extent depends on the outer loop.
+// where they are of different kinds, where the inner extent depends on the
+// outer loop or divides by what may be 0, or where a reduction that may be over nothing would not
+// begin (decompose_reduction comes first).
 #pragma once
 
 #include "schedule/scheduled.h"

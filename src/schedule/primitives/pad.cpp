@@ -3,7 +3,7 @@
 
 #include "expr/hypothesis.h"
 #include "schedule/block_fields.h"
-#include "schedule/region.h"
+#include "schedule/dependence.h"
 
 namespace repose::schedule {
 
@@ -26,20 +26,23 @@ bool is_reduction(const BlockNode& block) {
   return false;
 }
 
-// Whether an access may leave its buffer: then the buffer.
-std::optional<Access> access_outside(const Scheduled& s, const tir::StmtNode* block) {
+// Whether an access may leave its buffer: then it, a store before others.
+std::optional<Access> access_outside(const Scheduled& s, const tir::BlockNode* block) {
   const Facts facts = facts_at(s, block);
-  // What takes cases to show is seldom worth them: zeros do no harm.
-  const auto prove = [&](const Expr& e) { return prove_directly(e, facts); };
+  // Where zeros would do, what takes cases to show is seldom worth them.
+  const auto ask = is_reduction(*block) ? prove : prove_directly;
+  const auto prove = [&](const Expr& e) { return ask(e, facts); };
+  std::optional<Access> found;
   for (const Access& a : accesses_in(tir::Stmt(block))) {
     for (size_t d = 0; d < a.indices.size(); ++d) {
-      if (prove(le(make_int(0), a.indices[d])) != Truth::yes ||
-          prove(lt(a.indices[d], a.buffer->shape[d])) != Truth::yes) {
-        return a;
+      if (prove(le(make_int(0), a.indices[d])) == Truth::yes &&
+          prove(lt(a.indices[d], a.buffer->shape[d])) == Truth::yes) {
+        continue;
       }
+      if (!found || a.is_store) found = a;
     }
   }
-  return std::nullopt;
+  return found;
 }
 
 // The loops between the buffer's allocation and the block.
@@ -63,9 +66,8 @@ struct Padded {
 
 Result<Padded> padded(const Scheduled& s, const Block& block, const BlockNode& node) {
   const std::vector<const ForNode*> loops = loops_around(s, &node);
-  Facts facts = facts_everywhere(s), within = facts_everywhere(s);
-  for (const ForNode* loop : loops) assume_in_range(facts, loop->var, loop->extent);
-  within = facts;
+  const Facts facts = loops.empty() ? facts_everywhere(s) : facts_inside(s, *loops.back());
+  Facts within = facts;
   Padded result{node.fields(), nullptr};
   for (tir::IterVar& iter : result.fields.iters) {
     const Expr in_domain = lt(iter.value, iter.min + iter.extent);
@@ -94,6 +96,53 @@ Result<Padded> padded(const Scheduled& s, const Block& block, const BlockNode& n
   return result;
 }
 
+// That what other blocks wrote is not overwritten beyond the domain, where something reads it.
+Result<void> check_unseen(const Scheduled& s, const BlockNode& block, const Buffer& buffer) {
+  const tir::AllocateNode* allocation = nullptr;
+  for (const tir::Stmt& at : path_to(s.func->body, &block)) {
+    const auto* allocate = tir::as<tir::AllocateNode>(at);
+    if (allocate && allocate->buffer == buffer) allocation = allocate;
+  }
+  if (!allocation) return illegal("`{}` is no allocated buffer", buffer->name);
+  const Memory memory(s.func);
+  const Access* own = nullptr;
+  bool has_other_writers = false;
+  const std::vector<Access> all = accesses_in(allocation->body);
+  for (const Access& a : all) {
+    if (!a.is_store || !memory.same(a.buffer, buffer)) continue;
+    if (a.block == &block) own = &a;
+    has_other_writers = has_other_writers || a.block != &block;
+  }
+  if (!has_other_writers) return {};
+  // A point beyond the domain, in loops of its own.
+  Facts facts = facts_at(s, allocation);
+  VarMap names;
+  for (const ForNode* loop : own->loops) {
+    const Var v = make_var(loop->var->name, dtypes::index, VarRole::loop);
+    names.emplace(loop->var.get(), v);
+    const Expr extent = substitute(substitute(loop->extent, own->lets), names);
+    assume_in_range(facts, v, extent);
+  }
+  const auto there = [&](const Expr& e) { return substitute(substitute(e, own->lets), names); };
+  facts.assume(make_not(there(block.predicate)));
+  for (const Access& a : all) {
+    if (a.is_store || a.block == &block || !memory.same(a.buffer, buffer)) continue;
+    Facts both = facts;
+    for (const ForNode* loop : a.loops) {
+      assume_in_range(both, loop->var, substitute(loop->extent, a.lets));
+    }
+    if (a.condition) assume_lasting(both, substitute(a.condition, a.lets));
+    bool is_apart = false;
+    for (size_t d = 0; a.buffer == buffer && d < a.indices.size(); ++d) {
+      is_apart = is_apart || prove(ne(a.indices[d], there(own->indices[d])), both) == Truth::yes;
+    }
+    if (is_apart) continue;
+    return illegal("{}, of which other blocks wrote what `{}` would overwrite", to_string(a),
+                   block.name);
+  }
+  return {};
+}
+
 }  // namespace
 
 // What the program reads was written before: elements that only iterations beyond the domain write
@@ -113,8 +162,8 @@ Result<void> pad(Scheduled& s, const Block& block) {
   Scheduled next = s;
   tir::Stmt made = make_block(wider.fields);
   replace(next, node, made);
-  if (auto outside = access_outside(next, made.get()); outside && wider.inside) {
-    if (outside->is_store || is_reduction(*node) || !wider.inside_is_all) {
+  if (auto outside = access_outside(next, tir::as<BlockNode>(made))) {
+    if (outside->is_store || is_reduction(*node) || !wider.inside || !wider.inside_is_all) {
       return illegal("`{}` might touch `{}` outside of its shape", block.name,
                      outside->buffer->name);
     }
@@ -132,6 +181,7 @@ Result<void> pad(Scheduled& s, const Block& block) {
     auto independent = check_independent(next, *loop);
     if (!independent.ok()) return independent.errors();
   }
+  REPOSE_RUN(check_unseen(s, *node, store->buffer));
   s = std::move(next);
   note(s, "pad", {Arg(block)});
   return {};

@@ -11,8 +11,8 @@
 //
 // The elements beyond the domain live in a buffer of the program, and nothing uses them. Where
 // loads might leave their buffers (and the block does not reduce), they become 0; else whatever the
-// formula gives. Not legal where the block writes a parameter, or where iterations beyond the
-// domain might write elements of it.
+// formula gives. Not legal where the block writes a parameter, or where iterations
+// beyond the domain might write elements of it, or some that other blocks wrote and that are read.
 #pragma once
 
 #include "schedule/scheduled.h"

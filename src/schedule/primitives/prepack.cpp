@@ -1,12 +1,36 @@
 // Blocks that run once, when the program is made.
 #include "schedule/primitives/prepack.h"
 
+#include "schedule/dependence.h"
 #include "schedule/finish.h"
-#include "schedule/region.h"
 
 namespace repose::schedule {
 
 using tir::Stmt;
+
+namespace {
+
+// A variable that statements need, but don't bind; null: there is none. `path`: leads to them.
+Var bound_outside(const Scheduled& s, const Stmt& statements, const std::vector<Stmt>& path) {
+  std::vector<Var> outside;
+  for (const Var& v : tir::bound_symbols(*s.func)) outside.push_back(v);
+  for (const tir::Param& p : s.func->params) {
+    if (!p.buffer) outside.push_back(p.var);
+  }
+  for (const Stmt& at : path) {
+    if (at == statements) break;
+    if (const auto* let = tir::as<tir::LetNode>(at)) outside.push_back(let->var);
+  }
+  Var found;
+  tir::visit_all_exprs(statements, [&](const Expr& e) {
+    for (const Var& v : outside) {
+      if (!found && uses_var(e, v)) found = v;
+    }
+  });
+  return found;
+}
+
+}  // namespace
 
 Result<void> prepack(Scheduled& s, const Block& block) {
   REPOSE_FIND_BLOCK(node, s, block);
@@ -22,13 +46,19 @@ Result<void> prepack(Scheduled& s, const Block& block) {
   }
   const Stmt nest = path[top];
   for (size_t i = 0; i < top; ++i) {
-    if (path[i]->kind == tir::StmtKind::for_) {
-      return illegal("`{}` stands in `{}` with other blocks", block.name,
-                     tir::as<tir::ForNode>(path[i])->var->name);
+    if (const auto* loop = tir::as<tir::ForNode>(path[i])) {
+      return illegal("`{}` stands in `{}` with other blocks", block.name, loop->var->name);
+    }
+    if (const auto* branch = tir::as<tir::IfNode>(path[i])) {
+      return illegal("`{}` runs only if {}", block.name, to_string(branch->condition));
     }
   }
+  REPOSE_RUN(check_transparent(nest));
   std::optional<Buffer> source;
   for (const Access& a : accesses_in(nest)) {
+    if (a.is_store && a.buffer != packed) {
+      return illegal("`{}` is written beside `{}`", a.buffer->name, packed->name);
+    }
     if (a.is_store) continue;
     if (source && *source != a.buffer) {
       return illegal("`{}` reads `{}` and `{}`", block.name, (*source)->name, a.buffer->name);
@@ -46,6 +76,17 @@ Result<void> prepack(Scheduled& s, const Block& block) {
     if (!is_constant(d)) {
       return illegal("`{}` has the extent {}, which a call decides", packed->name, to_string(d));
     }
+  }
+  for (const Expr& d : (*source)->shape) {
+    if (!is_constant(d)) {
+      return illegal("`{}` has the extent {}, which a call decides", (*source)->name, to_string(d));
+    }
+  }
+  if (const Var v = bound_outside(s, nest, path)) {
+    return illegal("`{}` needs `{}`, which a call decides", block.name, v->name);
+  }
+  for (const Buffer& b : {*source, packed}) {
+    if (has_other_names(s.func, b)) return illegal("`{}` has other names", b->name);
   }
   Stmt rest = replaced(s.func->body, nest.get(), nullptr);
   for (const Access& a : accesses_in(rest)) {

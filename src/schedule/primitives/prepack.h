@@ -10,8 +10,9 @@
 //
 // Every call has to pass what the block makes of the argument that it had (`layouts` has the
 // program for it), which pays where that is a constant. Not legal where the parameter is used
-// elsewhere, where the block's buffer has symbolic extents, or where the block stands in loops of
-// other blocks.
+// elsewhere, where
+// one of the two buffers has symbolic extents, where the block needs what else a call decides, or
+// where it stands in loops of other blocks.
 #pragma once
 
 #include "schedule/scheduled.h"

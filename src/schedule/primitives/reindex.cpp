@@ -42,8 +42,8 @@ Stmt nest_of(const Scheduled& s, const tir::BlockNode& block) {
   return path[i];
 }
 
-// That the factor can be computed for every point of the axes before the nest: nothing in there changes
-// what it loads, and the block runs at every one of them.
+// That the factor can be computed for every point of the axes before the nest: nothing in there
+// changes what it loads, and the block runs at every one of them.
 Result<void> check_factor(const Scheduled& s, const Stmt& nest, const tir::BlockNode& block,
                           const Expr& factor) {
   const Memory memory(s.func);
@@ -54,15 +54,25 @@ Result<void> check_factor(const Scheduled& s, const Stmt& nest, const tir::Block
     }
   }
   const std::vector<Stmt> path = path_to(nest, &block);
-  const Facts facts = facts_at(s, nest.get());
+  // It is computed at points of the axes that it uses, where there are any.
+  Facts facts = facts_at(s, nest.get());
+  for (const tir::IterVar& iter : block.iters) {
+    if (uses_var(factor, iter.var)) assume_in_range(facts, iter.var, iter.extent);
+  }
+  Expr divisor;
+  visit(factor, [&](const Expr& e) {
+    const bool divides = e->kind == ExprKind::floor_div || e->kind == ExprKind::floor_mod;
+    if (divides && prove_nonzero(e->args[1], facts) != Truth::yes) divisor = e->args[1];
+    return !divisor;
+  });
+  if (divisor) return illegal("the factor divides by {}, which may be 0", to_string(divisor));
   const Space space = space_of(path, facts);
   // Where a loop runs never, the factor is computed in vain.
   Facts runs = facts;
   for (const ForNode* loop : space.list()) {
-    const bool depends =
-        std::any_of(space.loops.begin(), space.loops.end(), [&](const Stmt& other) {
-          return uses_var(loop->extent, tir::as<ForNode>(other)->var);
-        });
+    const bool depends = std::any_of(
+        space.loops.begin(), space.loops.end(),
+        [&](const Stmt& other) { return uses_var(loop->extent, tir::as<ForNode>(other)->var); });
     if (!depends) runs.assume(le(make_int(1), loop->extent));
   }
   std::vector<tir::Range> box, wanted;
@@ -111,9 +121,8 @@ Result<Block> reindex(Scheduled& s, const Block& block, const Buffer& buffer) {
     }
   }
   REPOSE_RUN(check_factor(s, nest, *node, factor));
-  const bool is_one = std::none_of(node->iters.begin(), node->iters.end(), [&](const auto& iter) {
-    return uses_var(factor, iter.var);
-  });
+  const bool is_one = std::none_of(node->iters.begin(), node->iters.end(),
+                                   [&](const auto& iter) { return uses_var(factor, iter.var); });
   if (is_one) return illegal("the factor with `{}` is the same everywhere", buffer->name);
   tir::BlockNode::Fields fields;
   fields.name = s.fresh(buffer->name + "_reindex");

@@ -11,7 +11,8 @@
 //
 // The buffer has a dimension for each axis of the block that the factor uses, in the order of the
 // axes. Not legal where the block is no sum of products, where loops stand around its nest that are
-// not its own, or where it has conditions.
+// not its own, where it has conditions or may not run at every point of its axes, or where the
+// factor reads what the block writes.
 #pragma once
 
 #include "schedule/scheduled.h"

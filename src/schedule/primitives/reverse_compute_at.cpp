@@ -2,7 +2,6 @@
 #include "schedule/primitives/reverse_compute_at.h"
 
 #include <algorithm>
-#include <set>
 
 #include "schedule/local_buffer.h"
 #include "schedule/motion.h"
@@ -120,6 +119,22 @@ class Reversal {
     return {};
   }
 
+  // Stages that follow each other ask the same of buffers of one shape.
+  bool is_disjoint(const Made& made) const {
+    std::vector<Expr> key = made.buffer->shape;
+    for (const Range& r : made.box) key.insert(key.end(), {r.min, r.extent});
+    for (const Stmt& at : nest_.to_at) {
+      if (const auto* loop = tir::as<ForNode>(at)) {
+        key.insert(key.end(), {loop->var, loop->min, loop->extent});
+      } else if (const auto* let = tir::as<tir::LetNode>(at)) {
+        key.insert(key.end(), {let->var, let->value});
+      }
+    }
+    return s_.known->is_true(key, [&] {
+      return are_disjoint(made.buffer, made.box, space_of(nest_.to_at, nest_.facts), nest_.facts);
+    });
+  }
+
   // That an iteration makes elements of its own, and all that the block reads are made.
   Result<void> check_complete(Made& made) const {
     std::vector<Access> stores;
@@ -137,7 +152,7 @@ class Reversal {
       if (!a.is_store || !memory.same(a.buffer, made.buffer) || is_in(a, at_)) continue;
       return illegal("{}, which `{}` reads, outside of `{}`", to_string(a), name_, at_.var->name);
     }
-    if (!are_disjoint(made.buffer, made.box, space_of(nest_.to_at, nest_.facts), nest_.facts)) {
+    if (!is_disjoint(made)) {
       return illegal(
           "`{}` is not complete after an iteration of `{}`: others may write the same "
           "elements",

@@ -46,6 +46,31 @@ Result<void> check_condition(const Scheduled& s, const ForNode& loop, const Expr
   return {};
 }
 
+// A reduction over nothing gives its initial value, whatever holds in its steps.
+Result<void> check_beginnings(const Scheduled& s, const ForNode& loop, const Expr& condition) {
+  VarMap lets;
+  std::vector<const ForNode*> around;
+  for (const Stmt& at : path_to(s.func->body, &loop)) {
+    if (at.get() == &loop) break;
+    if (const auto* outer = tir::as<ForNode>(at)) around.push_back(outer);
+    const auto* let = tir::as<tir::LetNode>(at);
+    if (let) lets[let->var.get()] = substitute(let->value, lets);
+  }
+  const Expr over_loops = substitute(condition, lets);
+  for (const ForNode* outer : around) {
+    if (!uses_var(over_loops, outer->var)) continue;
+    if (prove_le(make_int(1), outer->extent, facts_at(s, outer)) == Truth::yes) continue;
+    for (const tir::BlockNode* block : blocks_in(loop.body)) {
+      if (!block->init || !moves_reduction(*outer, *block)) continue;
+      return illegal(
+          "the condition is about the reduction of `{}`, which may be over nothing: "
+          "decompose_reduction comes first",
+          block->name);
+    }
+  }
+  return {};
+}
+
 std::vector<Loop> loops_in(const Stmt& root) {
   std::vector<Loop> loops;
   tir::visit_stmts(root, [&](const Stmt& s) {
@@ -64,6 +89,7 @@ Result<std::vector<Loop>> specialize(Scheduled& s, const Loop& loop, const Expr&
   if (!fits.ok()) return fits.errors();
   Facts facts = facts_at(s, node);
   const Truth truth = prove(condition, facts);
+  if (truth == Truth::unknown) REPOSE_RUN(check_beginnings(s, *node, condition));
   std::vector<Loop> loops;
   if (truth == Truth::yes) {
     const Stmt variant = without_known_conditions(Stmt(node), facts);

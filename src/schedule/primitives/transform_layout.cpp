@@ -162,25 +162,6 @@ bool is_injective(const Buffer& buffer, const IndexMap& map, const Facts& facts)
   });
 }
 
-bool has_views(const Scheduled& s, const Buffer& buffer) {
-  bool found = false;
-  tir::visit_all_exprs(s.func->body, [&](const Expr& e) {
-    visit(e, [&](const Expr& node) {
-      const auto* call = as<CallNode>(node);
-      const auto* load =
-          call && call->intrinsic == Intrinsic::buffer_data ? as<LoadNode>(node->args[0]) : nullptr;
-      found = found || (load && load->buffer == buffer);
-      return !found;
-    });
-  });
-  for (const tir::BlockNode* block : blocks_in(s.func->body)) {
-    for (const tir::MatchBuffer& m : block->match_buffers) {
-      found = found || m.source.buffer == buffer;
-    }
-  }
-  return found;
-}
-
 // Whether the lanes of every access still are lanes: a subscript that is a vector goes on as it is.
 bool keeps_vectors(const Scheduled& s, const Buffer& buffer, const IndexMap& map) {
   for (const Access& a : accesses_in(s.func->body)) {
@@ -209,6 +190,15 @@ Expr bad_divisor(const Expr& e, const IndexMap& map, const Facts& facts) {
   return bad;
 }
 
+// The same where divisors are above 0; a number where they aren't, for there are no elements then.
+Expr with_divisors(const Expr& e, const Facts& facts) {
+  return rewrite(e, [&](const Expr& part) -> Expr {
+    if (part->kind != ExprKind::floor_div && part->kind != ExprKind::floor_mod) return part;
+    if (prove_le(make_int(1), part->args[1], facts) == Truth::yes) return part;
+    return with_args(part, {part->args[0], max(part->args[1], make_int(1))});
+  });
+}
+
 // The shape that holds every element, or why there is none.
 Result<std::vector<Expr>> shape_of(const Scheduled& s, const Buffer& buffer, const IndexMap& map,
                                    const Facts& facts) {
@@ -230,7 +220,7 @@ Result<std::vector<Expr>> shape_of(const Scheduled& s, const Buffer& buffer, con
       return illegal("elements of `{}` might get places below 0: {}", buffer->name, to_string(e));
     }
     // Where there are no elements, the largest subscript may be below -1.
-    Expr extent = canonical(end + 1);
+    Expr extent = with_divisors(canonical(end + 1), facts_everywhere(s));
     if (prove_le(make_int(0), extent, facts_everywhere(s)) != Truth::yes) {
       extent = canonical(max(extent, make_int(0)));
     }
@@ -249,10 +239,11 @@ Result<void> transform_layout(Scheduled& s, const Buffer& buffer, const IndexMap
   if (!is_made_in(s.func->body, buffer) || Memory(s.func).of(buffer) != buffer) {
     return illegal("`{}` is no intermediate buffer", buffer->name);
   }
-  if (has_views(s, buffer)) {
+  if (has_other_names(s.func, buffer)) {
     return illegal("`{}` has other names, which know its layout", buffer->name);
   }
-  if (map.from.size() != buffer->shape.size() || map.to.empty()) {
+  if (map.to.empty()) return illegal("the map gives no subscripts");
+  if (map.from.size() != buffer->shape.size()) {
     return illegal("`{}` has {} dimensions, the map takes {}", buffer->name, buffer->shape.size(),
                    map.from.size());
   }

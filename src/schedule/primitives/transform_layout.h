@@ -8,7 +8,7 @@
 //
 // The map is over the subscripts: sums of multiples, quotients and remainders by constants or
 // extents. The extents of the new dimensions are the smallest that hold every element. Not legal
-// for parameters (prepack), or where an extent cannot be told.
+// for parameters (prepack) and buffers that have views, or where an extent cannot be told.
 #pragma once
 
 #include "schedule/scheduled.h"

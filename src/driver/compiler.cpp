@@ -392,7 +392,7 @@ Result<Module> with_schedule(const Module& module, const std::string& program,
           "pipeline applies",
           program, f->params[s.layouts[0].param].buffer->name);
     }
-    const tir::PrimFunc loops = schedule::finish_schedule(s);
+    REPOSE_TRY(loops, schedule::finish_schedule(s));
     // Steps may read operands after they wrote results.
     Attrs attrs = loops->attrs;
     attrs.erase("in_place");

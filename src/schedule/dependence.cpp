@@ -2,6 +2,7 @@
 #include "schedule/dependence.h"
 
 #include <algorithm>
+#include <set>
 
 #include "expr/hypothesis.h"
 #include "schedule/local_buffer.h"
@@ -180,6 +181,37 @@ std::vector<Range> with_joined(const std::vector<Range>& box, const std::vector<
   return all;
 }
 
+// Tiles of tiles: in some dimension each loop moves the box beyond all that loops of smaller steps,
+// and the box itself, cover. Then any two points have boxes apart.
+bool are_tiles(const std::vector<Range>& box, const std::vector<const ForNode*>& loops,
+               const Facts& facts) {
+  std::set<const ForNode*> told;
+  for (const Range& r : box) {
+    std::vector<std::pair<int64_t, const ForNode*>> steps;
+    Expr rest = r.min;
+    for (const ForNode* loop : loops) {
+      int64_t step = 0;
+      rest = rest ? rest_of_sum(rest, loop->var, &step) : nullptr;
+      if (step != 0) steps.emplace_back(step, loop);
+    }
+    const Interval size = bounds(r.extent, facts);
+    if (!rest || steps.empty() || size.upper == Interval::plus_infinity) continue;
+    std::sort(steps.begin(), steps.end());
+    int64_t covered = size.upper;
+    bool fits = true;
+    for (size_t i = 0; fits && i < steps.size(); ++i) {
+      fits = covered <= steps[i].first;
+      if (!fits || i + 1 == steps.size()) continue;
+      const Interval count = bounds(steps[i].second->extent, facts);
+      fits = count.upper < (int64_t{1} << 20);
+      if (fits) covered = steps[i].first * std::max<int64_t>(1, count.upper);
+    }
+    if (!fits) continue;
+    for (const auto& [step, loop] : steps) told.insert(loop);
+  }
+  return told.size() == loops.size();
+}
+
 }  // namespace
 
 bool are_disjoint(const Buffer& buffer, const std::vector<Range>& box, Space space,
@@ -187,6 +219,7 @@ bool are_disjoint(const Buffer& buffer, const std::vector<Range>& box, Space spa
   const std::vector<Range> ranges =
       over_loops(with_joined(box, buffer->shape, facts), space, facts);
   const std::vector<const ForNode*> loops = space.list();
+  if (are_tiles(ranges, loops, facts)) return true;
   // Of two points, one is later in the outermost loop in which they differ; the loops inside of it
   // may be anywhere.
   for (size_t p = 0; p < loops.size(); ++p) {

@@ -47,16 +47,27 @@ class BlockRemoval : public tir::StmtRewriter {
   }
 };
 
+// Is none of the block's reduction axes empty?
+bool has_steps(const Scheduled& s, const tir::BlockNode& block) {
+  const Facts& facts = facts_everywhere(s);
+  return std::all_of(block.iters.begin(), block.iters.end(), [&](const tir::IterVar& iter) {
+    return iter.kind == tir::IterKind::spatial ||
+           prove_le(make_int(1), iter.extent, facts) == Truth::yes;
+  });
+}
+
 // A reduction over nothing gives its initial value. One that begins with its first step has none,
-// so that it gets a beginning of its own, where that may be.
-Scheduled with_beginnings(Scheduled s) {
+// so that it gets a beginning of its own. Where that cannot be, it has to have a step.
+Result<Scheduled> with_beginnings(Scheduled s) {
   std::vector<std::string> names;
   for (const tir::BlockNode* block : blocks_in(s.func->body)) {
     if (block->init) names.push_back(block->name);
   }
   for (const std::string& name : names) {
     const tir::ForNode* loop = outermost_reduction_loop(s, *find_block(s, {name}));
-    if (loop) (void)decompose_reduction(s, {name}, {loop->var});
+    if (!loop) continue;
+    auto done = decompose_reduction(s, {name}, {loop->var});
+    if (!done.ok() && !has_steps(s, *find_block(s, {name}))) return done.errors();
   }
   return s;
 }
@@ -287,8 +298,9 @@ class ScalarBuffers : public tir::StmtRewriter {
 
 }  // namespace
 
-tir::PrimFunc finish_schedule(const Scheduled& s) {
-  Stmt body = BlockRemoval().rewrite(with_beginnings(s).func->body);
+Result<tir::PrimFunc> finish_schedule(const Scheduled& s) {
+  REPOSE_TRY(begun, with_beginnings(s));
+  Stmt body = BlockRemoval().rewrite(begun.func->body);
   body = with_canonical_subscripts(body, facts_everywhere(s));
   const Joins joins = joins_in(body);
   body = Flattening(joins).run(tir::with_body(s.func, body));

@@ -19,6 +19,8 @@
 
 namespace repose::schedule {
 
-tir::PrimFunc finish_schedule(const Scheduled& s);
+// An error where a reduction may be over nothing, and its beginning cannot be set apart
+// (decompose_reduction says why).
+Result<tir::PrimFunc> finish_schedule(const Scheduled& s);
 
 }  // namespace repose::schedule

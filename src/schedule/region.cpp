@@ -148,6 +148,39 @@ Expr simplest(const Expr& e, const Facts& facts) {
 }
 
 namespace {
+constexpr int64_t max_step = int64_t{1} << 40;  // of one term
+}
+
+Expr rest_of_sum(const Expr& e, const Var& v, int64_t* step) {
+  int64_t factor = 0;
+  switch (e->kind) {
+    case ExprKind::var:
+      *step = e == v ? 1 : 0;
+      return e == v ? make_int(0) : e;
+    case ExprKind::mul:
+      // Sums of steps don't overflow.
+      if (e->args[0] == v && as_const_int(e->args[1], &factor) && std::abs(factor) < max_step) {
+        *step = factor;
+        return make_int(0);
+      }
+      break;
+    case ExprKind::add:
+    case ExprKind::sub: {
+      int64_t first = 0, second = 0;
+      const Expr a = rest_of_sum(e->args[0], v, &first), b = rest_of_sum(e->args[1], v, &second);
+      if (!a || !b) return nullptr;
+      *step = e->kind == ExprKind::add ? first + second : first - second;
+      if (first == 0 && second == 0) return e;
+      return e->kind == ExprKind::add ? a + b : a - b;
+    }
+    default:
+      break;
+  }
+  *step = 0;
+  return uses_var(e, v) ? nullptr : e;
+}
+
+namespace {
 
 // `e` with an argument in the place of a minimum (or maximum), each time another: bounds of `e`
 // from above, if `largest`, else from below. `v`: what makes the rest of `e` hard to tell.
@@ -171,43 +204,11 @@ std::vector<Expr> relaxed(const Expr& e, const Var& v, bool largest, const Facts
   return {canonical(with(choice->args[0])), canonical(with(choice->args[1]))};
 }
 
-constexpr int64_t max_step = int64_t{1} << 40;  // sums of steps don't overflow
-
-// e = step * v + rest, with a number as step, where a sum says so; null: it doesn't.
-Expr rest_of_sum(const Expr& e, const Var& v, int64_t* step) {
-  int64_t factor = 0;
-  switch (e->kind) {
-    case ExprKind::var:
-      *step = e == v ? 1 : 0;
-      return e == v ? make_int(0) : e;
-    case ExprKind::mul:
-      if (e->args[0] == v && as_const_int(e->args[1], &factor)) {
-        *step = factor;
-        return make_int(0);
-      }
-      break;
-    case ExprKind::add:
-    case ExprKind::sub: {
-      int64_t first = 0, second = 0;
-      const Expr a = rest_of_sum(e->args[0], v, &first), b = rest_of_sum(e->args[1], v, &second);
-      if (!a || !b || first > max_step || second > max_step) return nullptr;
-      *step = e->kind == ExprKind::add ? first + second : first - second;
-      if (first == 0 && second == 0) return e;
-      return e->kind == ExprKind::add ? a + b : a - b;
-    }
-    default:
-      break;
-  }
-  *step = 0;
-  return uses_var(e, v) ? nullptr : e;
-}
-
 // Moves `e` to its least (or largest) value over a loop, or to a bound of it.
 bool to_end_of(Expr& e, const ForNode& loop, bool largest, const Facts& facts) {
   if (!uses_var(e, loop.var)) return true;
   int64_t known = 0;
-  if (Expr rest = rest_of_sum(e, loop.var, &known);
-      rest && known >= -max_step && known <= max_step && is_const_int(loop.min, 0)) {
+  if (Expr rest = rest_of_sum(e, loop.var, &known); rest && is_const_int(loop.min, 0)) {
     e = (known > 0) == largest ? simplest(rest + (loop.extent - 1) * known, facts) : rest;
     return true;
   }

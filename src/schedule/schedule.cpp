@@ -13,12 +13,13 @@ namespace repose {
 
 namespace {
 
-ScheduledProgram finished(schedule::Scheduled s) {
+Result<ScheduledProgram> finished(schedule::Scheduled s) {
   ScheduledProgram result;
   for (schedule::LayoutRequest& request : s.layouts) {
     result.packings.push_back({request.param, std::move(request.packer)});
   }
-  result.func = schedule::finish_schedule(s);
+  REPOSE_TRY(loops, schedule::finish_schedule(s));
+  result.func = loops;
   result.steps = std::move(s.steps);
   return result;
 }
@@ -29,24 +30,23 @@ ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
                                   const std::vector<bool>& is_constant) {
   auto staged = to_stages(f);
   ScheduledProgram result;
-  auto fits = [&](const char* rule, Result<schedule::Scheduled> done) {
+  // Whether a rule fits; its schedule is the result then.
+  auto fits = [&](const char* rule, Result<schedule::Scheduled> steps) {
+    auto done = steps.ok() ? finished(std::move(*steps)) : Result<ScheduledProgram>(steps.errors());
     if (done.ok()) {
-      result = finished(std::move(*done));
+      done->refused = std::move(result.refused);
+      result = std::move(*done);
     } else {
       result.refused.push_back(fmt::format("{}: {}", rule, done.errors()[0].text));
     }
-    return result.func != nullptr;
+    return done.ok();
   };
   if (staged && !staged->stages.empty()) {
     if (classify(*staged) == ProgramKind::contraction && is_single_nest(*staged) &&
         fits("contraction", schedule::contraction(f, *staged, target, is_constant))) {
       return result;
     }
-    std::vector<std::string> refused = result.refused;
-    if (fits("rows", schedule::rows(f, *staged, target))) {
-      result.refused = std::move(refused);
-      return result;
-    }
+    if (fits("rows", schedule::rows(f, *staged, target))) return result;
   }
   result.func = lower_blocks(f);
   return result;
@@ -71,7 +71,7 @@ Result<ScheduledProgram> schedule_as_written(const tir::PrimFunc& f,
     }
     result.packings.push_back({request.param, std::move(request.packer)});
   }
-  const tir::PrimFunc loops = schedule::finish_schedule(s);
+  REPOSE_TRY(loops, schedule::finish_schedule(s));
   Attrs attrs = loops->attrs;
   attrs.erase("in_place");
   result.func =

@@ -157,8 +157,12 @@ class CaseRunner {
     compare_runs(steps, "the steps and `finish_schedule`", module, done.loops);
     if (!result_.failures.empty() || case_.no_native || case_.no_run) return done.output;
     for (const ProgramSteps& p : done.programs) {
-      const tir::PrimFunc plain = schedule::finish_schedule(schedule::begin_schedule(p.before));
-      compare_programs(p.name, p.before, plain, done.loops.prim_func(p.name), steps.closeness);
+      const auto plain = schedule::finish_schedule(schedule::begin_schedule(p.before));
+      if (!plain.ok()) {
+        fail("`{}` without steps: {}", p.name, to_string(plain.errors()));
+        continue;
+      }
+      compare_programs(p.name, p.before, *plain, done.loops.prim_func(p.name), steps.closeness);
     }
     return done.output;
   }

@@ -76,7 +76,12 @@ class ScheduleRunner {
     for (const ScheduleLine& line : case_.schedule) ok = ok && apply(line);
     for (const ProgramSteps& p : result_.programs) {
       const auto& layouts = p.after.layouts;
-      const tir::PrimFunc loops = schedule::finish_schedule(p.after);
+      const auto finished = schedule::finish_schedule(p.after);
+      if (!finished.ok()) {
+        fail("`finish_schedule`: {}", to_string(finished.errors()));
+        continue;
+      }
+      const tir::PrimFunc& loops = *finished;
       result_.blocks.set(p.name, with_packers(p.before, p.after.func, layouts));
       result_.loops.set(p.name, with_packers(p.before, loops, layouts));
       if (ok) check_recorded(p);

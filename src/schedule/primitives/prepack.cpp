@@ -113,7 +113,8 @@ Result<void> prepack(Scheduled& s, const Block& block) {
   Scheduled packer = s;
   packer.func = tir::make_prim_func({tir::buffer_param(*source), tir::buffer_param(passed)},
                                     tir::substitute(nest, {}, turn));
-  s.layouts.push_back({param, tir::clone(finish_schedule(packer))});
+  REPOSE_TRY(program, finish_schedule(packer));
+  s.layouts.push_back({param, tir::clone(program)});
   s.func = tir::make_prim_func(std::move(params), std::move(rest), s.func->is_private,
                                s.func->attrs, s.func->span);
   note(s, "prepack", {Arg(block)});

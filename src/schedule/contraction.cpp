@@ -98,6 +98,8 @@ class ContractionRule {
     REPOSE_RUN(canonical_loops());
     REPOSE_RUN(make_panels(packs));
     REPOSE_RUN(place_epilogue());
+    REPOSE_RUN(run_in_parallel(packs));
+    REPOSE_RUN(finish_epilogue());
     REPOSE_RUN(make_tiles());
     REPOSE_RUN(make_tasks(packs));
     return std::move(s_);
@@ -256,7 +258,6 @@ class ContractionRule {
 
   // The stages behind the contraction, element by element over what a block of rows has made.
   Result<void> place_epilogue() {
-    std::vector<Loop> order;
     Loop at = panel_;
     if (nest_.m) {
       REPOSE_TRY(rows, split(s_, *nest_.m, make_int(tile_.block), Tail::bounded));
@@ -266,28 +267,30 @@ class ContractionRule {
       at = *rows_;
     }
     if (fill_) REPOSE_RUN(fill_panel());
-    Loop lane;
-    std::vector<Loop> loops;
     for (size_t i = 0; i < epilogue_.size(); ++i) {
       const Block& e = epilogue_[i];
       if (i == 0) {
         REPOSE_RUN(reverse_compute_at(s_, e, at));
-        loops = loops_of(s_, e, at);
+        const std::vector<Loop> loops = loops_of(s_, e, at);
         REPOSE_TRY(columns, split(s_, loops.back(), make_int(tile_.lanes), Tail::proven));
-        lane = columns.back();
+        epilogue_loop_ = loops[0];
+        lane_ = columns.back();
         continue;
       }
       const Buffer before = target_of(s_, epilogue_[i - 1]);
-      REPOSE_RUN(reverse_compute_at(s_, e, lane));
-      if (is_made_in(s_.func->body, before)) REPOSE_RUN(set_scope(s_, before, Scope::local, lane));
+      REPOSE_RUN(reverse_compute_at(s_, e, lane_));
+      if (is_made_in(s_.func->body, before)) REPOSE_RUN(set_scope(s_, before, Scope::local, lane_));
     }
-    REPOSE_RUN(set_scope(s_, target_of(s_, block_), Scope::local, at));
+    return set_scope(s_, target_of(s_, block_), Scope::local, at);
+  }
+
+  // In vectors; a panel that goes beyond the last column stores only its part.
+  Result<void> finish_epilogue() {
     if (has_rest()) REPOSE_RUN(pad(s_, block_));
-    if (moves_by_one(s_, epilogue_.back(), lane)) REPOSE_RUN(vectorize(s_, lane));
-    if (has_rest()) {
-      const Expr whole = le(panel_.var * tile_.panel + tile_.panel, n_total_);
-      REPOSE_RUN(specialize(s_, loops[0], whole));
-    }
+    if (moves_by_one(s_, epilogue_.back(), lane_)) REPOSE_RUN(vectorize(s_, lane_));
+    if (!has_rest()) return {};
+    REPOSE_RUN(
+        specialize(s_, epilogue_loop_, le(panel_.var * tile_.panel + tile_.panel, n_total_)));
     return {};
   }
 
@@ -348,13 +351,22 @@ class ContractionRule {
     return {};
   }
 
-  // Batches, panels and, where panels are packed already, blocks of rows: each is a task.
-  Result<void> make_tasks(bool packs) {
+  // Batches, panels and, where panels are packed already, blocks of rows.
+  std::vector<Loop> task_loops(bool packs) const {
     std::vector<Loop> loops = nest_.batch;
     loops.push_back(panel_);
     if (packs && rows_) loops.push_back(*rows_);
-    for (const Loop& loop : loops) REPOSE_RUN(parallel(s_, loop, make_int(1)));
-    REPOSE_TRY(task, fuse_all(s_, loops));
+    return loops;
+  }
+  // Asked of the program while it is small.
+  Result<void> run_in_parallel(bool packs) {
+    for (const Loop& loop : task_loops(packs)) REPOSE_RUN(parallel(s_, loop, make_int(1)));
+    return {};
+  }
+
+  // Each of them is a task.
+  Result<void> make_tasks(bool packs) {
+    REPOSE_TRY(task, fuse_all(s_, task_loops(packs)));
     const Expr m_total = product(pick(main_.extents, c_.m_axes));
     const Expr rows = packs ? min(m_total, make_int(tile_.block)) : m_total;
     const Expr work = canonical(product(main_.reduce_extents) * rows * tile_.panel);
@@ -376,6 +388,7 @@ class ContractionRule {
   Nest nest_;
   Loop panel_;
   std::optional<Loop> rows_;
+  Loop epilogue_loop_, lane_;
   std::optional<Block> fill_;
 };
 

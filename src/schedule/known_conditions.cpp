@@ -1,6 +1,8 @@
 // Conditions that hold for certain, left out.
 #include "schedule/known_conditions.h"
 
+#include <algorithm>
+
 #include "schedule/reduction.h"
 
 namespace repose::schedule {
@@ -23,7 +25,28 @@ class Decision : public tir::StmtRewriter {
     return result;
   }
 
+  // Of `if_then_else`, what is never taken goes.
+  Expr rewrite_expr(const Expr& e) override {
+    if (!has_choice(e)) return e;
+    return repose::rewrite(e, [&](const Expr& node) -> Expr {
+      if (node->kind != ExprKind::if_then_else || has_load(node->args[0])) return node;
+      const Expr condition = open_part(node->args[0]);
+      if (!condition) return node->args[1];
+      if (condition == node->args[0]) return node;
+      return make_if_then_else(condition, node->args[1], node->args[2]);
+    });
+  }
+
  private:
+  static bool has_choice(const Expr& e) {
+    bool found = false;
+    visit(e, [&](const Expr& node) {
+      found = found || node->kind == ExprKind::if_then_else;
+      return !found;
+    });
+    return found;
+  }
+
   Stmt decided(const Stmt& s) {
     if (const auto* loop = tir::as<ForNode>(s)) return decided(*loop, s);
     if (const auto* branch = tir::as<tir::IfNode>(s)) return decided(*branch, s);
@@ -96,6 +119,15 @@ class Decision : public tir::StmtRewriter {
       const auto* loop = tir::as<ForNode>(s);
       found = found || (branch && uses_var(branch->condition, axis)) ||
               (loop && uses_var(loop->extent, axis));
+      tir::visit_exprs_of(s, [&](const Expr& e) { found = found || chooses_by(e, axis); });
+      return !found;
+    });
+    return found;
+  }
+  static bool chooses_by(const Expr& e, const Var& axis) {
+    bool found = false;
+    visit(e, [&](const Expr& node) {
+      found = found || (node->kind == ExprKind::if_then_else && uses_var(node->args[0], axis));
       return !found;
     });
     return found;
@@ -106,6 +138,11 @@ class Decision : public tir::StmtRewriter {
     if (is_constant(extent)) return extent;
     Expr simple = simplify(extent, facts_);
     if (is_constant(simple)) return simple;
+    // Of last tiles, which `let`s name.
+    const std::vector<Var> vars = free_vars(extent);
+    const bool is_tile =
+        std::any_of(vars.begin(), vars.end(), [](const Var& v) { return v->role == VarRole::let; });
+    if (!is_tile) return extent;
     // The shorter last tile of a loop that is full: its longest extent is the only one.
     const Interval known = bounds(extent, facts_);
     if (known.upper == Interval::plus_infinity) return extent;

@@ -88,7 +88,7 @@ class Naming : public tir::StmtRewriter {
     }
     const Uses uses(s);
     if (uses.none()) return s;
-    Named named{uses, {}, {}};
+    Named named{uses, {}, {}, {}};
     Stmt body = Renaming(*this, named).rewrite(s);
     body = rewrite(body);
     for (size_t i = named.order.size(); i-- > 0;) {
@@ -122,6 +122,7 @@ class Naming : public tir::StmtRewriter {
     const Uses& uses;
     std::unordered_map<Expr, Var, Hash, Equal> names;
     std::vector<std::pair<Var, Expr>> order;
+    std::unordered_set<Expr, Hash, Equal> refused;
   };
 
   class Renaming : public tir::StmtRewriter {
@@ -137,7 +138,10 @@ class Naming : public tir::StmtRewriter {
       if (is_quotient(e)) {
         auto it = named_.names.find(e);
         if (it != named_.names.end()) return it->second;
-        if (named_.uses.of(e) > 1 && naming_.can_run_here(e)) return name_for(e);
+        if (!named_.refused.count(e)) {
+          if (named_.uses.of(e) > 1 && naming_.can_run_here(e)) return name_for(e);
+          named_.refused.insert(e);
+        }
       }
       std::vector<Expr> args;
       for (const Expr& a : e->args) args.push_back(named(a));
@@ -161,14 +165,19 @@ class Naming : public tir::StmtRewriter {
     bool fits = true, has_variable = false;
     visit(e, [&](const Expr& node) {
       if (const auto* v = as<VarNode>(node)) {
-        has_variable = true;
+        // What sizes alone say stays as it is: programs that differ in it may become one.
+        has_variable = has_variable || v->role == VarRole::loop || v->role == VarRole::let;
         fits = fits && visible_.count(v);
       }
       fits = fits && node->kind != ExprKind::load && node->kind != ExprKind::call;
+      return fits;
+    });
+    if (!fits || !has_variable) return false;
+    visit(e, [&](const Expr& node) {
       if (is_quotient(node)) fits = fits && is_not_zero(node->args[1]);
       return fits;
     });
-    return fits && has_variable;
+    return fits;
   }
 
   bool is_not_zero(const Expr& divisor) {

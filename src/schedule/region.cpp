@@ -252,11 +252,27 @@ class LoopsWith {
   std::vector<const ForNode*> list_;
 };
 
+// Does a quotient or a remainder mention one of the loops?
+bool divides(const Expr& e, std::span<const ForNode* const> loops) {
+  bool found = false;
+  visit(e, [&](const Expr& node) {
+    const bool is_quotient = node->kind == ExprKind::floor_div || node->kind == ExprKind::floor_mod;
+    found = found || (is_quotient && std::any_of(loops.begin(), loops.end(), [&](const ForNode* l) {
+                        return uses_var(node, l->var);
+                      }));
+    return !found;
+  });
+  return found;
+}
+
 }  // namespace
 
 std::optional<tir::Range> range_over(const Expr& e, std::span<const ForNode* const> loops,
                                      const Facts& facts) {
-  Expr low = simplest(e, facts), high = low;
+  // Facts may say what a loop's variable is; a subscript that starts at it should still say so.
+  Expr low = canonical(e);
+  if (divides(low, loops)) low = simplest(low, facts);
+  Expr high = low;
   for (size_t i = loops.size(); i-- > 0;) {
     if (!to_end_of(low, *loops[i], false, facts) || !to_end_of(high, *loops[i], true, facts)) {
       return std::nullopt;

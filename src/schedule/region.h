@@ -37,8 +37,8 @@ Expr address_of(const Access& a);
 // both dimensions as one (of this inner extent) it stands alone again.
 bool are_cut(const Expr& high, const Expr& low, const Expr& inner_extent);
 
-// e = step * v + rest, where a sum says so with a number as step (0: `v` isn't in it). Gives rest; null:
-// no such sum.
+// e = step * v + rest, where a sum says so with a number as step (0: `v` isn't in it). Gives rest;
+// null: no such sum.
 Expr rest_of_sum(const Expr& e, const Var& v, int64_t* step);
 
 // The smallest range that contains the values of `e` as `loops` (innermost last) run, in terms of

@@ -31,13 +31,29 @@ bool stores_along(const Stage& s, const Var& axis) {
   return !s.indices.empty() && s.indices.back() == axis;
 }
 
-Inner choose_inner(const Stage& s) {
+int lanes_for(const Stage& s, const Target& target) {
+  // All lanes of a stage run together: the widest element type decides.
+  int bytes = s.target->dtype.size_bytes();
+  visit(s.value, [&](const Expr& e) {
+    if (!e->dtype.is_index() && !e->dtype.is_bool()) bytes = std::max(bytes, e->dtype.size_bytes());
+    return e->kind != ExprKind::load;
+  });
+  return std::max(1, target.vector_bits / 8 / bytes);
+}
+
+Inner choose_inner(const Stage& s, const Target& target) {
   if (s.target->dtype.bits < 8) return Inner::scalar;
   if (s.is_reduction() && !s.reduce_axes.empty()) {
     if (stride_of_loads(s.value, s.reduce_axes.back()) != Stride::other &&
         !is_const_int(s.reduce_extents.back(), 1)) {
-      const bool by_axis_too = !s.axes.empty() && stores_along(s, s.axes.back()) &&
-                               stride_of_loads(s.value, s.axes.back()) == Stride::unit;
+      // A window of a few columns would leave most lanes empty.
+      int64_t steps = 0;
+      const bool is_short = as_const_int(s.reduce_extents.back(), &steps) &&
+                            steps < lanes_for(s, target) && !s.axes.empty() &&
+                            !is_const_int(s.extents.back(), 1);
+      const bool by_axis_too =
+          !s.axes.empty() && stores_along(s, s.axes.back()) &&
+          (is_short || stride_of_loads(s.value, s.axes.back()) == Stride::unit);
       if (!by_axis_too) return Inner::vector_reduce;
     }
     if (!s.axes.empty() && stores_along(s, s.axes.back()) && !is_const_int(s.extents.back(), 1)) {
@@ -50,16 +66,6 @@ Inner choose_inner(const Stage& s) {
   }
   return stride_of_loads(s.value, s.axes.back()) == Stride::other ? Inner::scalar
                                                                   : Inner::vector_axis;
-}
-
-int lanes_for(const Stage& s, const Target& target) {
-  // All lanes of a stage run together: the widest element type decides.
-  int bytes = s.target->dtype.size_bytes();
-  visit(s.value, [&](const Expr& e) {
-    if (!e->dtype.is_index() && !e->dtype.is_bool()) bytes = std::max(bytes, e->dtype.size_bytes());
-    return e->kind != ExprKind::load;
-  });
-  return std::max(1, target.vector_bits / 8 / bytes);
 }
 
 class RowsRule {
@@ -90,7 +96,7 @@ class RowsRule {
     bool all_axes = true, along_axis = false, elementwise = true;
     for (const Stage& s : p_.stages) {
       all_axes = all_axes && static_cast<int>(s.axes.size()) == prefix;
-      along_axis = along_axis || choose_inner(s) == Inner::vector_axis;
+      along_axis = along_axis || choose_inner(s, target_) == Inner::vector_axis;
       elementwise = elementwise && !s.is_reduction();
     }
     return all_axes && (along_axis || elementwise) ? std::max(0, prefix - 1) : prefix;
@@ -152,7 +158,7 @@ class RowsRule {
     const std::vector<Loop> all = loops_of(s_, block, row_.value_or(Loop{}));
     const size_t reduces = stage.reduce_axes.size();
     const size_t own = all.size() - reduces;
-    const Inner inner = choose_inner(stage);
+    const Inner inner = choose_inner(stage, target_);
     if (!stage.is_reduction() || reduces == 0) {
       return inner == Inner::vector_axis && own > 0 ? vectorized(all.back(), lanes)
                                                     : Result<void>();
@@ -173,17 +179,19 @@ class RowsRule {
   Result<void> reduce_in_lanes(const Stage& stage, const Block& block, const Loop& axis,
                                int lanes) {
     if (!find_block(s_, block)) return illegal("there is no block `{}`", block.name);
-    REPOSE_TRY(tiles, split(s_, axis, make_int(lanes), Tail::vector));
-    for (size_t i = 0; i + 1 < tiles.size(); i += 2) {
-      const Block own{blocks_in(find_loop(s_, tiles[i])->body)[0]->name};
-      REPOSE_TRY(save, cache_write(s_, own, tiles[i], Scope::local));
-      std::vector<Loop> loops = loops_of(s_, own, tiles[i]);  // the lane, then the reduction
+    REPOSE_TRY(cut, split(s_, axis, make_int(lanes), Tail::vector));
+    std::vector<Loop> tiles;
+    for (size_t i = 0; i < cut.size(); i += 2) tiles.push_back(cut[i]);
+    for (const Loop& tile : tiles) {
+      const Block own{blocks_in(find_loop(s_, tile)->body)[0]->name};
+      REPOSE_TRY(save, cache_write(s_, own, tile, Scope::local));
+      std::vector<Loop> loops = loops_of(s_, own, tile);  // the lane, then the reduction
       std::rotate(loops.begin(), loops.begin() + 1, loops.end());
       REPOSE_RUN(reorder(s_, loops));
       REPOSE_TRY(init, decompose_reduction(s_, own, loops[0]));
       REPOSE_RUN(add_up(stage, own));
       for (const Block& b : {init, own, save}) {
-        REPOSE_RUN(vectorize(s_, loops_of(s_, b, tiles[i]).back()));
+        REPOSE_RUN(vectorize(s_, loops_of(s_, b, tile).back()));
       }
     }
     return {};

@@ -179,6 +179,53 @@ TEST(PassManager, RunsPassesByName) {
   EXPECT_EQ(failed.errors()[0].kind, DiagnosticKind::internal);
 }
 
+// y = relu(x) of a matrix, as a program with its symbols.
+Module relu_program() {
+  ModuleBuilder b;
+  Var m = b.symbol("m");
+  b.begin_function("main");
+  Value x = b.input("x", {m, 12}, dtypes::float32);
+  b.end_function({b.emit("nn.relu", {x})});
+  auto module = b.finish();
+  EXPECT_TRUE(module.ok());
+  PassManager passes;
+  passes.add("legalize").add("expose_symbols");
+  auto programs = passes.run(*module);
+  EXPECT_TRUE(programs.ok());
+  return *programs;
+}
+
+TEST(WithSchedule, MakesLoopsByHand) {
+  const Module programs = relu_program();
+  auto done = with_schedule(programs, "relu", [](schedule::Scheduled& s) -> Result<void> {
+    REPOSE_TRY(tiles, schedule::split(s, *schedule::loop_named(s, "i1"), make_int(4),
+                                      schedule::Tail::proven));
+    return schedule::vectorize(s, tiles[1]);
+  });
+  ASSERT_TRUE(done.ok()) << to_string(done.errors());
+  EXPECT_NE(print(*done).find("T.vectorized(4)"), std::string::npos);
+  EXPECT_EQ(print(*done).find("T.block"), std::string::npos);
+  PassManager rest;  // the rules leave it alone
+  rest.add("schedule_programs");
+  auto scheduled = rest.run(*done);
+  ASSERT_TRUE(scheduled.ok()) << to_string(scheduled.errors());
+  EXPECT_NE(print(*scheduled).find("T.vectorized(4)"), std::string::npos);
+}
+
+TEST(WithSchedule, TellsErrors) {
+  const Module programs = relu_program();
+  auto nothing = [](schedule::Scheduled&) -> Result<void> { return {}; };
+  auto unknown = with_schedule(programs, "sigmoid", nothing);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.errors()[0].kind, DiagnosticKind::unknown_name);
+  auto illegal = with_schedule(programs, "relu", [](schedule::Scheduled& s) {
+    return schedule::vectorize(s, *schedule::loop_named(s, "i0"));
+  });
+  ASSERT_FALSE(illegal.ok());
+  EXPECT_EQ(illegal.errors()[0].kind, DiagnosticKind::illegal_schedule);
+  EXPECT_NE(illegal.errors()[0].text.find("`i0` has m iterations"), std::string::npos);
+}
+
 TEST(Compile, WritesAFileOrNothing) {
   Module module = small_module();
   const fs::path folder = fs::temp_directory_path() / ("repose-api-" + std::to_string(getpid()));

@@ -164,6 +164,7 @@ class FunctionEmitter {
   std::vector<llvm::Value*> strides_of(const Buffer& buffer);
   void check_bounds(const Buffer& buffer, const std::vector<Expr>& indices, llvm::Value* mask);
   llvm::Value* load(const Memory& memory, DType dtype, llvm::Value* mask);
+  llvm::Value* load_pairs(const Memory& memory, DType dtype, llvm::Value* mask);  // stride 2
   void store(const Memory& memory, DType dtype, llvm::Value* value, llvm::Value* mask);
   llvm::Value* lane_pointers(const Memory& memory, DType dtype);
   llvm::Value* data_of(const Buffer& buffer);

@@ -131,6 +131,31 @@ Value* FunctionEmitter::lane_pointers(const Memory& memory, DType dtype) {
   return b_.CreateGEP(memory.element, memory.data, offsets);
 }
 
+// Every second element, out of two vectors of neighbours, the second of which ends with the last
+// lane's: nothing beyond that is read.
+Value* FunctionEmitter::load_pairs(const Memory& memory, DType dtype, Value* mask) {
+  const int lanes = dtype.lanes;
+  llvm::Align align(static_cast<uint64_t>(dtype.size_bytes()));
+  llvm::Type* type = arithmetic_.memory_type(dtype);
+  auto part = [&](int first) -> Value* {
+    Value* offset = b_.CreateNSWAdd(memory.offset, b_.getInt64(first));
+    Value* at = b_.CreateInBoundsGEP(memory.element, memory.data, offset);
+    if (!mask) return b_.CreateAlignedLoad(type, at, align);
+    // Neighbours that no lane is for are not read.
+    llvm::SmallVector<int> wanted;
+    for (int i = first; i < first + lanes; ++i) wanted.push_back(i % 2 == 0 ? i / 2 : lanes);
+    Value* none = llvm::Constant::getNullValue(mask->getType());
+    return b_.CreateMaskedLoad(type, at, align, b_.CreateShuffleVector(mask, none, wanted),
+                               llvm::Constant::getNullValue(type));
+  };
+  Value *low = part(0), *high = part(lanes - 1);
+  llvm::SmallVector<int> chosen;
+  for (int i = 0; i < lanes; ++i) {
+    chosen.push_back(2 * i < lanes ? 2 * i : lanes + 2 * i - (lanes - 1));
+  }
+  return b_.CreateShuffleVector(low, high, chosen);
+}
+
 Value* FunctionEmitter::load(const Memory& memory, DType dtype, Value* mask) {
   llvm::Align align(static_cast<uint64_t>(dtype.size_bytes()));
   auto at = [&](Value* offset) {
@@ -166,6 +191,9 @@ Value* FunctionEmitter::load(const Memory& memory, DType dtype, Value* mask) {
     Value* first = b_.CreateNSWSub(memory.offset, b_.getInt64(dtype.lanes - 1));
     Value* v = b_.CreateAlignedLoad(type, at(first), align);
     return arithmetic_.from_memory(b_.CreateVectorReverse(v), dtype);
+  }
+  if (constant && constant->equalsInt(2) && dtype.lanes >= 4 && dtype.lanes % 2 == 0) {
+    return arithmetic_.from_memory(load_pairs(memory, dtype, mask), dtype);
   }
   if (mask) {
     Value* v = b_.CreateMaskedGather(type, lane_pointers(memory, dtype), align, mask, nothing);

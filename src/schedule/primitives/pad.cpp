@@ -1,9 +1,12 @@
 // Blocks that run up to whole tiles.
 #include "schedule/primitives/pad.h"
 
+#include <algorithm>
+
 #include "expr/hypothesis.h"
 #include "schedule/block_fields.h"
 #include "schedule/dependence.h"
+#include "schedule/reduction.h"
 
 namespace repose::schedule {
 
@@ -58,6 +61,13 @@ std::vector<const ForNode*> loops_in_allocation(const Scheduled& s, const tir::S
   return loops;
 }
 
+bool asks_for(const BlockNode& block, const Expr& condition) {
+  const std::vector<Expr> all = conjuncts_of(block.predicate);
+  const Expr simple = canonical(condition);
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Expr& e) { return structural_equal(canonical(e), simple); });
+}
+
 struct Padded {
   BlockNode::Fields fields;  // without condition, its domain as large as its loops run
   Expr inside;               // over axes: the point is one of the old domain; null: every point is
@@ -71,7 +81,8 @@ Result<Padded> padded(const Scheduled& s, const Block& block, const BlockNode& n
   Padded result{node.fields(), nullptr};
   for (tir::IterVar& iter : result.fields.iters) {
     const Expr in_domain = lt(iter.value, iter.min + iter.extent);
-    if (prove(in_domain, facts) == Truth::yes) continue;
+    // What the block asks for itself isn't known.
+    if (!asks_for(node, in_domain) && prove(in_domain, facts) == Truth::yes) continue;
     if (iter.kind != tir::IterKind::spatial) {
       return illegal("the reduction of `{}` would go on beyond its end along `{}`", block.name,
                      iter.var->name);

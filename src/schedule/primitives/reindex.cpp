@@ -42,6 +42,20 @@ Stmt nest_of(const Scheduled& s, const tir::BlockNode& block) {
   return path[i];
 }
 
+bool is_factor(const Expr& divisor, const Expr& product) {
+  if (structural_equal(divisor, product)) return true;
+  return product->kind == ExprKind::mul &&
+         (is_factor(divisor, product->args[0]) || is_factor(divisor, product->args[1]));
+}
+
+// Is the divisor a factor of the extent of an axis that `factor` uses? Where that runs, it is not
+// 0.
+bool divides_extent(const tir::BlockNode& block, const Expr& factor, const Expr& divisor) {
+  return std::any_of(block.iters.begin(), block.iters.end(), [&](const tir::IterVar& iter) {
+    return uses_var(factor, iter.var) && is_factor(divisor, iter.extent);
+  });
+}
+
 // That the factor can be computed for every point of the axes before the nest: nothing in there
 // changes what it loads, and the block runs at every one of them.
 Result<void> check_factor(const Scheduled& s, const Stmt& nest, const tir::BlockNode& block,
@@ -62,7 +76,8 @@ Result<void> check_factor(const Scheduled& s, const Stmt& nest, const tir::Block
   Expr divisor;
   visit(factor, [&](const Expr& e) {
     const bool divides = e->kind == ExprKind::floor_div || e->kind == ExprKind::floor_mod;
-    if (divides && prove_nonzero(e->args[1], facts) != Truth::yes) divisor = e->args[1];
+    if (!divides || divisor || divides_extent(block, factor, e->args[1])) return !divisor;
+    if (prove_nonzero(e->args[1], facts) != Truth::yes) divisor = e->args[1];
     return !divisor;
   });
   if (divisor) return illegal("the factor divides by {}, which may be 0", to_string(divisor));

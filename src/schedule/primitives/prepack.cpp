@@ -44,7 +44,7 @@ Result<void> prepack(Scheduled& s, const Block& block) {
          path[top - 1]->kind != tir::StmtKind::allocate) {
     --top;
   }
-  const Stmt nest = path[top];
+  const Stmt& nest = path[top];
   for (size_t i = 0; i < top; ++i) {
     if (const auto* loop = tir::as<tir::ForNode>(path[i])) {
       return illegal("`{}` stands in `{}` with other blocks", block.name, loop->var->name);

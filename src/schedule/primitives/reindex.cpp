@@ -172,7 +172,6 @@ Result<Block> reindex(Scheduled& s, const Block& block, const Buffer& buffer) {
       store->buffer, store->indices,
       rewrite(store->value, [&](const Expr& e) { return e == factor ? load : e; }), store->span);
   Stmt rest = replaced(nest, node, make_block(std::move(user)));
-  const Ref<const tir::StmtNode> keep(nest);
   replace(
       s, nest.get(),
       tir::make<tir::AllocateNode>(computed, tir::make_seq({std::move(fill), std::move(rest)})));

@@ -213,9 +213,18 @@ class Renaming : public tir::StmtRewriter {
 Scheduled begin_schedule(const tir::PrimFunc& f) {
   Scheduled s;
   s.known = std::make_shared<KnownFacts>();
+  // Names of parameters stay, but where two have one.
+  std::vector<tir::Param> params;
+  tir::BufferMap renamed;
   for (const tir::Param& p : f->params) {
-    if (p.buffer) s.names.insert(p.buffer->name);
-    if (p.var) s.names.insert(p.var->name);
+    const std::string name = p.buffer ? p.buffer->name : p.var->name;
+    const std::string own = s.fresh(name);
+    params.push_back(p);
+    if (!p.buffer || own == name) continue;
+    const BufferNode& b = *p.buffer;
+    params.back().buffer =
+        make_buffer(own, b.shape, b.dtype, b.scope, b.strides, b.offset_elems, b.align_bytes);
+    renamed.emplace(p.buffer.get(), params.back().buffer);
   }
   const Memory memory(f);
   std::set<const BufferNode*> stored;
@@ -225,7 +234,9 @@ Scheduled begin_schedule(const tir::PrimFunc& f) {
     return true;
   });
   const auto is_stored = [&](const Buffer& b) { return stored.count(memory.of(b).get()) > 0; };
-  s.func = tir::with_body(f, Renaming(s, false, is_stored).rewrite(f->body));
+  const Stmt body = Renaming(s, false, is_stored).rewrite(f->body);
+  s.func = tir::make_prim_func(std::move(params), tir::substitute(body, {}, renamed), f->is_private,
+                               f->attrs, f->span);
   return s;
 }
 

@@ -27,6 +27,15 @@ class Module:
         return y
 """
 
+# Its fused program has two parameters of one name, as those of models often do.
+PRODUCT = """
+@R.function
+def main(x: R.Tensor(("m", 3), "float32")):
+    y = R.matmul(x, R.const([[1, 2], [3, 4], [5, 6]], "float32"))
+    z = R.nn.relu(R.add(y, R.const([1, 2], "float32")))
+    return z
+"""
+
 STEPS = """\
 # what a person wrote
 double:
@@ -66,6 +75,19 @@ class Schedules(Command):
         self.assertEqual(self.out, printed)
         self.expect(OK, "opt", self.model, *PASSES, "--trace")
         self.assertIn("double", self.out)
+
+    def test_what_the_rules_did_can_be_applied(self):
+        model = self.write("product.relax", PRODUCT)
+        out = str(self.folder / "product.so")
+        self.expect(OK, "compile", model, "-o", out, "--trace")
+        steps = self.write("steps.txt", self.out)
+        self.assertIn("reindex(", self.out)
+
+        def programs(*options):
+            self.expect(OK, "compile", model, "-o", out, "--print-after", "schedule_programs", *options)
+            return [line for line in self.out.splitlines() if "in_place" not in line]
+
+        self.assertEqual(programs(), programs("--schedule", steps))
 
     def test_a_scheduled_model_computes_the_same(self):
         path = self.write("steps.txt", STEPS)

@@ -6,6 +6,7 @@
 
 #include "expr/hypothesis.h"
 #include "schedule/local_buffer.h"
+#include "schedule/reduction.h"
 
 namespace repose::schedule {
 
@@ -76,14 +77,7 @@ std::string to_string(const Access& a) {
   return fmt::format("{} {} `{}`", who, a.is_store ? "writes" : "reads", a.buffer->name);
 }
 
-namespace {
-
-bool same_element(const std::vector<Expr>& a, const std::vector<Expr>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Expr& x, const Expr& y) { return structural_equal(x, y); });
-}
-
-}  // namespace
+namespace {}  // namespace
 
 const tir::StoreNode* only_store(const tir::BlockNode& block) {
   const auto* store = tir::as<tir::StoreNode>(block.body);
@@ -91,7 +85,7 @@ const tir::StoreNode* only_store(const tir::BlockNode& block) {
   if (!block.init) return store;
   const auto* init = tir::as<tir::StoreNode>(block.init);
   const bool fits =
-      init && init->buffer == store->buffer && same_element(init->indices, store->indices);
+      init && init->buffer == store->buffer && same_indices(init->indices, store->indices);
   return fits ? store : nullptr;
 }
 
@@ -418,7 +412,7 @@ class FirstWrites {
   bool covers_element(const Access& load, std::span<const Access> before) const {
     const auto is_same = [&](const Access& store) {
       return store.is_store && store.loops == load.loops &&
-             same_element(store.indices, load.indices) && is_whole(store) &&
+             same_indices(store.indices, load.indices) && is_whole(store) &&
              (!store.condition ||
               (load.condition && structural_equal(store.condition, load.condition)));
     };
@@ -444,7 +438,7 @@ class FirstWrites {
     bool same = true;
     visit(store->value, [&](const Expr& e) {
       const auto* own = as<LoadNode>(e);
-      if (own && own->buffer == buffer_) same = same && same_element(e->args, store->indices);
+      if (own && own->buffer == buffer_) same = same && same_indices(e->args, store->indices);
       return true;
     });
     return same;

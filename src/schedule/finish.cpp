@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_set>
 
+#include "passes/tensor/lower_blocks.h"
 #include "schedule/block_fields.h"
 #include "schedule/name_quotients.h"
 #include "schedule/primitives/decompose_reduction.h"
@@ -26,17 +27,7 @@ class BlockRemoval : public tir::StmtRewriter {
     const auto* block = tir::as<tir::BlockNode>(s);
     if (!block) return tir::StmtRewriter::rewrite_stmt(s);
     Stmt body = rewrite(block->body);
-    if (block->init) {
-      Expr first;
-      for (const tir::IterVar& iter : block->iters) {
-        if (iter.kind != tir::IterKind::reduce) continue;
-        const Expr here = eq(iter.var, iter.min);
-        first = first ? logical_and(first, here) : here;
-      }
-      Stmt init = rewrite(block->init);
-      if (first) init = tir::make<tir::IfNode>(first, init);
-      body = tir::make_seq({std::move(init), std::move(body)});
-    }
+    if (block->init) body = begun_at_first_step(*block, rewrite(block->init), std::move(body));
     if (block->predicate && !is_const_int(block->predicate, 1)) {
       body = tir::make<tir::IfNode>(block->predicate, std::move(body));
     }

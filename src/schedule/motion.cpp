@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "schedule/block_fields.h"
+#include "schedule/reduction.h"
 
 namespace repose::schedule {
 
@@ -28,15 +29,6 @@ std::vector<Var> bound_on(const std::vector<Stmt>& path) {
 
 bool uses_any(const Expr& e, const std::vector<Var>& vars) {
   return std::any_of(vars.begin(), vars.end(), [&](const Var& v) { return uses_var(e, v); });
-}
-
-bool has_load(const Expr& e) {
-  bool found = false;
-  visit(e, [&](const Expr& node) {
-    found = found || node->kind == ExprKind::load;
-    return !found;
-  });
-  return found;
 }
 
 Expr both(const Expr& a, const Expr& b) {

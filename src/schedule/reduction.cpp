@@ -38,16 +38,6 @@ bool has_load(const Expr& e) {
   return found;
 }
 
-// ---- Steps
-// ---------------------------------------------------------------------------------------
-
-bool same_indices(const std::vector<Expr>& a, const std::vector<Expr>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Expr& x, const Expr& y) { return structural_equal(x, y); });
-}
-
-namespace {
-
 bool loads(const Expr& e, const Buffer& buffer) {
   bool found = false;
   visit(e, [&](const Expr& node) {
@@ -57,6 +47,16 @@ bool loads(const Expr& e, const Buffer& buffer) {
   });
   return found;
 }
+
+// ---- Steps
+// ---------------------------------------------------------------------------------------
+
+bool same_indices(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Expr& x, const Expr& y) { return structural_equal(x, y); });
+}
+
+namespace {
 
 Reducer reducer_of(ExprKind kind) {
   switch (kind) {

@@ -67,6 +67,7 @@ std::string quoted(const tir::BlockNode* block);
 std::vector<Expr> conjuncts_of(const Expr& condition);
 Expr conjunction_of(const std::vector<Expr>& conjuncts);
 bool has_load(const Expr& e);
+bool loads(const Expr& e, const Buffer& buffer);
 bool same_indices(const std::vector<Expr>& a, const std::vector<Expr>& b);
 
 }  // namespace repose::schedule

@@ -136,13 +136,6 @@ class ScalarNames : public script::NameScope {
 
 // ---- Words --------------------------------------------------------------------------------------
 
-struct TailWord {
-  const char* text;
-  Tail value;
-};
-constexpr TailWord tails[] = {{"proven", Tail::proven},   {"masked", Tail::masked},
-                              {"bounded", Tail::bounded}, {"separate", Tail::separate},
-                              {"vector", Tail::vector},   {"powers", Tail::powers}};
 struct ScopeWord {
   const char* text;
   Scope value;
@@ -315,7 +308,7 @@ class Call {
       return map.to.emplace_back(reader.read_index(*subscript)) != nullptr;
     });
   }
-  bool read(const Node& node, Tail& tail) { return read_word(node, tails, tail); }
+  bool read(const Node& node, Tail& tail) { return read_word(node, tail_words, tail); }
   bool read(const Node& node, Scope& scope) { return read_word(node, scopes, scope); }
 
   template <class Word, size_t n, class T>

@@ -5,6 +5,17 @@
 
 namespace repose {
 
+tir::Stmt begun_at_first_step(const tir::BlockNode& block, tir::Stmt init, tir::Stmt body) {
+  Expr first;
+  for (const tir::IterVar& iter : block.iters) {
+    if (iter.kind != tir::IterKind::reduce) continue;
+    const Expr here = eq(iter.var, iter.min);
+    first = first ? logical_and(first, here) : here;
+  }
+  if (first) init = tir::make<tir::IfNode>(first, std::move(init));
+  return tir::make_seq({std::move(init), std::move(body)});
+}
+
 namespace {
 
 constexpr int64_t max_local_bytes = 16 << 10;  // of a buffer that may live on the stack
@@ -30,17 +41,7 @@ class BlockLowering : public tir::StmtRewriter {
     const auto* block = tir::as<tir::BlockNode>(s);
     if (!block) return tir::StmtRewriter::rewrite_stmt(s);
     tir::Stmt body = rewrite(block->body);
-    if (block->init) {
-      Expr first;
-      for (const tir::IterVar& iter : block->iters) {
-        if (iter.kind != tir::IterKind::reduce) continue;
-        const Expr here = eq(iter.var, iter.min);
-        first = first ? logical_and(first, here) : here;
-      }
-      tir::Stmt init = rewrite(block->init);
-      if (first) init = tir::make<tir::IfNode>(first, init);
-      body = tir::make_seq({std::move(init), std::move(body)});
-    }
+    if (block->init) body = begun_at_first_step(*block, rewrite(block->init), std::move(body));
     for (size_t i = block->match_buffers.size(); i-- > 0;) {
       const tir::MatchBuffer& m = block->match_buffers[i];
       std::vector<Expr> corner;

@@ -17,4 +17,7 @@ namespace repose {
 
 tir::PrimFunc lower_blocks(const tir::PrimFunc& f);
 
+// `body`, before it `init` where the block's axes are at the first step of its reduction.
+tir::Stmt begun_at_first_step(const tir::BlockNode& block, tir::Stmt init, tir::Stmt body);
+
 }  // namespace repose

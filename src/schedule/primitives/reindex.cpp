@@ -6,6 +6,7 @@
 #include "passes/tensor/stages.h"
 #include "schedule/block_fields.h"
 #include "schedule/dependence.h"
+#include "schedule/reduction.h"
 
 namespace repose::schedule {
 
@@ -13,13 +14,6 @@ using tir::ForNode;
 using tir::Stmt;
 
 namespace {
-
-bool loads(const Expr& e, const Buffer& buffer) {
-  for (const Buffer& b : loaded_buffers(e)) {
-    if (b == buffer) return true;
-  }
-  return false;
-}
 
 // The factor of `sum + a * b` that loads the buffer; null: none.
 Expr factor_of(const tir::StoreNode& store, const Buffer& buffer) {

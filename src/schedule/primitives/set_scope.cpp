@@ -6,6 +6,7 @@
 #include "schedule/dependence.h"
 #include "schedule/local_buffer.h"
 #include "schedule/place.h"
+#include "schedule/reduction.h"
 
 namespace repose::schedule {
 
@@ -40,16 +41,8 @@ Result<void> check_inside(const Scheduled& s, const Place& place, const Buffer& 
 }
 
 bool reads_memory(const std::vector<tir::Range>& box) {
-  bool found = false;
-  for (const tir::Range& r : box) {
-    for (const Expr& part : {r.min, r.extent}) {
-      visit(part, [&](const Expr& e) {
-        found = found || e->kind == ExprKind::load;
-        return !found;
-      });
-    }
-  }
-  return found;
+  return std::any_of(box.begin(), box.end(),
+                     [](const tir::Range& r) { return has_load(r.min) || has_load(r.extent); });
 }
 
 const tir::AllocateNode* allocation_in(const Stmt& root, const Buffer& buffer) {

@@ -1,6 +1,8 @@
 // Cutting a loop into tiles, with what is left beyond the last full one.
 #include "schedule/primitives/split.h"
 
+#include <algorithm>
+
 #include "schedule/region.h"
 
 namespace repose::schedule {
@@ -11,21 +13,9 @@ using tir::Stmt;
 namespace {
 
 const char* name_of(Tail tail) {
-  switch (tail) {
-    case Tail::proven:
-      return "proven";
-    case Tail::masked:
-      return "masked";
-    case Tail::bounded:
-      return "bounded";
-    case Tail::separate:
-      return "separate";
-    case Tail::vector:
-      return "vector";
-    case Tail::powers:
-      return "powers";
-  }
-  return "";
+  return std::find_if(std::begin(tail_words), std::end(tail_words),
+                      [&](const TailWord& word) { return word.value == tail; })
+      ->text;
 }
 
 class Split {

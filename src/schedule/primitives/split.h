@@ -27,6 +27,15 @@ enum class Tail : uint8_t {
            // of one iteration or none: the result has two loops for each
 };
 
+// As steps are written.
+struct TailWord {
+  const char* text;
+  Tail value;
+};
+constexpr TailWord tail_words[] = {{"proven", Tail::proven},   {"masked", Tail::masked},
+                                   {"bounded", Tail::bounded}, {"separate", Tail::separate},
+                                   {"vector", Tail::vector},   {"powers", Tail::powers}};
+
 Result<std::vector<Loop>> split(Scheduled& s, const Loop& loop, const Expr& factor, Tail tail);
 
 }  // namespace repose::schedule

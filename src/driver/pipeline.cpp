@@ -10,11 +10,13 @@
 #include "passes/graph/eliminate_common_subexpressions.h"
 #include "passes/graph/eliminate_dead_code.h"
 #include "passes/graph/fold_constants.h"
+#include "passes/graph/fold_scales.h"
 #include "passes/graph/hoist_checks.h"
 #include "passes/graph/inline_functions.h"
 #include "passes/lower/compact_parameters.h"
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
+#include "passes/tensor/assign_layouts.h"
 #include "passes/tensor/expand_math.h"
 #include "passes/tensor/find_sharing.h"
 #include "passes/tensor/fuse_programs.h"
@@ -56,11 +58,19 @@ const Pass passes[] = {
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(m);
      }},
+    {{"fold_scales", "folds constant scales and shifts of channels into weights", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return fold_scales(m, ops);
+     }},
     {{"legalize", "replaces operators by tensor programs", true},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        auto lowered = legalize(m, ops);
        if (!lowered.ok()) return lowered.errors();
        return eliminate_dead_code(*lowered);
+     }},
+    {{"assign_layouts", "keeps images with channels last where convolutions want them so", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return assign_layouts(m, ops);
      }},
     {{"fuse_programs", "makes one program of calls that share their loops", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {

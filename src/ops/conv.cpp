@@ -87,33 +87,47 @@ std::vector<te::Tensor> conv_rule(const graph::CallNode& call, const std::vector
   const int64_t groups = call.attrs.get_int("groups");
   const Expr& inputs = w.shape()[1];  // per group
   const Expr outputs = canonical(floor_div(w.shape()[0], make_int(groups)));
-  const Dims extents(x.shape().begin() + 2, x.shape().end());
-  std::vector<bool> guarded;
-  for (size_t d = 0; d < spatial; ++d) guarded.push_back(window.is_padded(d));
-  Dims box{inputs};
-  box.insert(box.end(), w.shape().begin() + 2, w.shape().end());
+  // Channel by channel at each tap: with channels last, from one row of the image.
+  Dims box(w.shape().begin() + 2, w.shape().end());
+  box.push_back(inputs);
 
   te::Tensor y = te::reduce(
       result_shape(call), te::Reducer::sum, box,
       [&](const te::Indices& i, const te::Indices& k) {
-        Expr channel = k[0];
+        Expr channel = k[spatial];
         if (groups != 1) {
           const Expr group = is_const_int(outputs, 1) ? i[1] : floor_div(i[1], outputs);
-          channel = is_const_int(inputs, 1) ? group : group * inputs + k[0];
+          channel = is_const_int(inputs, 1) ? group : group * inputs + k[spatial];
         }
-        te::Indices at{i[0], channel}, tap{i[1], k[0]};
-        std::vector<Expr> positions;
+        te::Indices at{i[0], channel}, tap{i[1], k[spatial]};
         for (size_t d = 0; d < spatial; ++d) {
-          positions.push_back(window.position(d, i[d + 2], k[d + 1]));
-          at.push_back(positions.back());
-          tap.push_back(k[d + 1]);
+          at.push_back(window.position(d, i[d + 2], k[d]));
+          tap.push_back(k[d]);
         }
-        const Expr element = load_inside(window, guarded, extents, positions,
-                                         make_cast(sum, x(std::move(at))), make_const(sum, 0));
-        return element * make_cast(sum, w(std::move(tap)));
+        return make_cast(sum, x(std::move(at))) * make_cast(sum, w(std::move(tap)));
       },
       std::string(call.op->name.substr(3)));
   return {cast_stage(y, dtype)};
+}
+
+// Without padding by the rule; else the padded image first: fusion puts it back into the loops
+// where that costs nothing, and windows that stay inside have no conditions.
+template <size_t spatial>
+Result<graph::Value> lower_conv(Builder& b, const graph::CallNode& call) {
+  const Window window = window_of(call, spatial);
+  Dims widths(4, make_int(0));
+  bool padded = false;
+  for (size_t d = 0; d < spatial; ++d) {
+    widths.push_back(make_int(window.pad_begin[d]));
+    widths.push_back(make_int(window.pad_end[d]));
+    padded = padded || window.is_padded(d);
+  }
+  if (!padded) return te::lower_by_rule(conv_rule<spatial>, b, call);
+  Attrs attrs = call.attrs;
+  attrs.set("padding", Attr(AttrList{Attr(0)}));
+  const graph::Value image =
+      graph::make_op_call(op_nn_pad(), {call.args[0], graph::make_shape(widths)});
+  return graph::make_op_call(*call.op, {image, call.args[1]}, attrs);
 }
 
 template <size_t spatial>
@@ -181,6 +195,95 @@ std::vector<te::Tensor> conv_transpose_rule(const graph::CallNode& call,
   return {cast_stage(y, dtype)};
 }
 
+// A transposed convolution with stride s is a convolution that gives s output positions at once,
+// one for each remainder (a phase): output position q reads positions (q + pad) / s - t of x by
+// taps (q + pad) % s + s * t, for t below the number of taps that one phase has. So the image is
+// padded, convolved by weights in which phases are channels (taps that a phase lacks are 0), and
+// the phases are put where they belong.
+template <size_t spatial>
+Result<graph::Value> lower_conv_transpose(Builder& b, const graph::CallNode& call) {
+  const Window window = window_of(call, spatial);
+  const TensorTypeNode &x = *graph::tensor_of(call.args[0]), &w = *graph::tensor_of(call.args[1]);
+  bool plain = call.attrs.get_int("groups") == 1;
+  std::vector<int64_t> kernel(spatial), taps(spatial), first(spatial);
+  for (size_t d = 0; d < spatial; ++d) {
+    plain = plain && window.dilation[d] == 1 && as_const_int((*w.shape)[d + 2], &kernel[d]) &&
+            kernel[d] > 0;
+    taps[d] = (kernel[d] + window.strides[d] - 1) / window.strides[d];
+    first[d] = window.pad_begin[d] / window.strides[d];
+  }
+  if (!plain) return te::lower_by_rule(conv_transpose_rule<spatial>, b, call);
+  const Dims out = result_shape(call);
+  const DType dtype = result_dtype(call), sum = accumulator_dtype(dtype);
+  const Expr outputs = (*w.shape)[1];
+  const std::string name(call.op->name.substr(3));
+
+  Dims widths(4, make_int(0)), blocks{(*x.shape)[0]}, box;
+  int64_t phases = 1;
+  for (size_t d = 0; d < spatial; ++d) {
+    const int64_t stride = window.strides[d];
+    // Of the last position, where there is one.
+    const Expr count =
+        floor_div(out[d + 2] + (window.pad_begin[d] - 1), make_int(stride)) + (1 - first[d]);
+    const Expr extent = simplify(max(count, make_int(0)), b.facts());
+    widths.push_back(make_int(taps[d] - 1 - first[d]));
+    widths.push_back(canonical(extent - (*x.shape)[d + 2] + first[d]));
+    blocks.push_back(extent);
+    box.push_back(make_int(taps[d]));
+    phases *= stride;
+  }
+  blocks.insert(blocks.begin() + 1, canonical(outputs * phases));
+  box.push_back((*w.shape)[0]);
+  // Of a channel of the blocks: which output channel, and which phase along a dimension.
+  auto phase_of = [&](const Expr& channel, size_t d) {
+    int64_t inner = 1;
+    for (size_t e = d + 1; e < spatial; ++e) inner *= window.strides[e];
+    return floor_mod(floor_div(channel, outputs * inner), make_int(window.strides[d]));
+  };
+  REPOSE_TRY(pad, b.infer_only(
+                      graph::make_op_call(op_nn_pad(), {call.args[0], graph::make_shape(widths)})));
+  REPOSE_TRY(image, op_nn_pad().lower(b, *graph::as<graph::CallNode>(pad)));
+  REPOSE_TRY(parts, te::emit_te(b, name, {image, call.args[1]}, [&](const auto& in) {
+               te::Tensor y = te::reduce(
+                   blocks, te::Reducer::sum, box,
+                   [&](const te::Indices& i, const te::Indices& k) {
+                     te::Indices at{i[0], k[spatial]}, tap{k[spatial], floor_mod(i[1], outputs)};
+                     Expr has;
+                     for (size_t d = 0; d < spatial; ++d) {
+                       const int64_t stride = window.strides[d];
+                       at.push_back(i[d + 2] + k[d]);
+                       tap.push_back(phase_of(i[1], d) + (make_int(taps[d] - 1) - k[d]) * stride);
+                       if (taps[d] * stride == kernel[d]) continue;
+                       const Expr here = lt(tap.back(), make_int(kernel[d]));
+                       has = has ? logical_and(has, here) : here;
+                     }
+                     Expr weight = make_cast(sum, in[1](std::move(tap)));
+                     if (has) weight = make_if_then_else(has, weight, make_const(sum, 0));
+                     return make_cast(sum, in[0](std::move(at))) * weight;
+                   },
+                   name);
+               return std::vector<te::Tensor>{cast_stage(y, dtype)};
+             }));
+  if (phases == 1) return parts;
+  return te::emit_te(b, name + "_phases", {parts}, [&](const auto& in) {
+    return std::vector<te::Tensor>{te::compute(
+        out,
+        [&](const te::Indices& i) {
+          Expr phase = make_int(0);
+          te::Indices at{i[0], i[1]};
+          for (size_t d = 0; d < spatial; ++d) {
+            const Expr stride = make_int(window.strides[d]);
+            const Expr position = i[d + 2] + window.pad_begin[d];
+            phase = phase * stride + floor_mod(position, stride);
+            at.push_back(floor_div(position, stride) - first[d]);
+          }
+          at[1] = phase * outputs + i[1];
+          return in[0](std::move(at));
+        },
+        name)};
+  });
+}
+
 std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
   const Layouts& layout = layouts[spatial - 1];
   std::vector<AttrSpec> attrs{{"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
@@ -207,7 +310,7 @@ std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
         .args = {{"x"}, {"weight"}},                                                           \
         .attrs = conv_attrs(spatial, false),                                                   \
         .infer = infer_conv<spatial>,                                                          \
-        .lower = te::lower<conv_rule<spatial>>,                                                \
+        .lower = lower_conv<spatial>,                                                          \
         .doc = "convolution over " #spatial " spatial dimensions, channels first"};            \
     return def;                                                                                \
   }                                                                                            \
@@ -217,7 +320,7 @@ std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
         .args = {{"x"}, {"weight"}},                                                           \
         .attrs = conv_attrs(spatial, true),                                                    \
         .infer = infer_conv_transpose<spatial>,                                                \
-        .lower = te::lower<conv_transpose_rule<spatial>>,                                      \
+        .lower = lower_conv_transpose<spatial>,                                                \
         .doc = "transposed convolution over " #spatial " spatial dimensions, channels first"}; \
     return def;                                                                                \
   }

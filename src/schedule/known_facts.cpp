@@ -23,7 +23,8 @@ struct KnownFacts::Node {
   std::map<std::pair<const void*, const void*>, Child> children;
 };
 
-KnownFacts::KnownFacts() : root_(std::make_unique<Node>()) {
+KnownFacts::KnownFacts(Facts everywhere) : root_(std::make_unique<Node>()) {
+  root_->facts = std::move(everywhere);
   root_->is_known = true;
 }
 KnownFacts::~KnownFacts() = default;

@@ -18,14 +18,14 @@ struct Scheduled;
 // steps ask for again. Copies of a schedule share it: variables are never used twice.
 class KnownFacts {
  public:
-  KnownFacts();
+  explicit KnownFacts(Facts everywhere = {});
   ~KnownFacts();
 
   // `v` has no value outside of the range, wherever it is bound.
   void restrict(const Var& v, const Interval& range);
   // `v` is bound by a `let`, to values in [0, extent).
   void let_in_range(const Var& v, const Expr& extent);
-  // What restrict() said.
+  // What was said at the beginning, and by restrict().
   const Facts& everywhere();
   // The same, and what holds at the end of a path, from the outermost statement to one inside:
   // where `target` begins, if that is a loop there; else in it.

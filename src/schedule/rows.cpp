@@ -131,6 +131,10 @@ class RowsRule {
     for (const Block& block : blocks_) {
       std::vector<Loop> loops = loops_of(s_, block);
       loops.resize(prefix_);
+      // Asked of each loop where that says it all: subscripts of one loop are harder to tell apart.
+      for (size_t i = 0; i < prefix_ && blocks_.size() == 1; ++i) {
+        REPOSE_RUN(parallel(s_, loops[i], make_int(1)));
+      }
       REPOSE_TRY(row, fuse_all(s_, loops));
       if (!row_) {
         row_ = row;

@@ -212,7 +212,14 @@ class Renaming : public tir::StmtRewriter {
 
 Scheduled begin_schedule(const tir::PrimFunc& f) {
   Scheduled s;
-  s.known = std::make_shared<KnownFacts>();
+  Facts facts;
+  for (const tir::Param& p : f->params) {
+    if (!p.buffer) continue;
+    for (const Expr& dim : p.buffer->shape) {
+      if (!is_constant(dim) && dim->kind != ExprKind::var) facts.assume(le(make_int(0), dim));
+    }
+  }
+  s.known = std::make_shared<KnownFacts>(std::move(facts));
   // Names of parameters stay, but where two have one.
   std::vector<tir::Param> params;
   tir::BufferMap renamed;

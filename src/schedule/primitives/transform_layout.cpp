@@ -12,6 +12,15 @@ using tir::Stmt;
 
 namespace {
 
+// Asked of the parts first: written out, a product of sums says less.
+bool is_nonnegative(const Expr& e, const Facts& facts) {
+  if ((e->kind == ExprKind::add || e->kind == ExprKind::mul) && is_nonnegative(e->args[0], facts) &&
+      is_nonnegative(e->args[1], facts)) {
+    return true;
+  }
+  return prove_le(make_int(0), e, facts) == Truth::yes;
+}
+
 // The largest value over subscripts within the shape; null: it cannot be told.
 Expr largest(const Expr& e, const VarMap& last, const Facts& facts) {
   switch (e->kind) {
@@ -25,11 +34,12 @@ Expr largest(const Expr& e, const VarMap& last, const Facts& facts) {
       const Expr a = largest(e->args[0], last, facts), b = largest(e->args[1], last, facts);
       return a && b ? a + b : nullptr;
     }
+    case ExprKind::sub: {
+      const Expr a = is_constant(e->args[1]) ? largest(e->args[0], last, facts) : nullptr;
+      return a ? a - e->args[1] : nullptr;
+    }
     case ExprKind::mul: {
-      if (prove_le(make_int(0), e->args[0], facts) != Truth::yes ||
-          prove_le(make_int(0), e->args[1], facts) != Truth::yes) {
-        return nullptr;
-      }
+      if (!is_nonnegative(e->args[0], facts) || !is_nonnegative(e->args[1], facts)) return nullptr;
       const Expr a = largest(e->args[0], last, facts), b = largest(e->args[1], last, facts);
       return a && b ? a * b : nullptr;
     }

@@ -77,6 +77,7 @@ class ContractionRule {
       : p_(p),
         main_(p.stages[0]),
         is_constant_(is_constant),
+        target_(target),
         tile_(choose_tile(main_.target->dtype, target)),
         s_(begin_schedule(f)) {}
 
@@ -94,6 +95,7 @@ class ContractionRule {
     block_ = epilogue_[0];
     epilogue_.erase(epilogue_.begin());
     REPOSE_TRY(packs, choose_operand());
+    blocks_first_ = packs && !c_.m_axes.empty() && panels_fit();
     if (c_.m_axes.empty() && !packs) return illegal("without rows, panels would be used once");
     REPOSE_RUN(canonical_loops());
     REPOSE_RUN(make_panels(packs));
@@ -131,6 +133,14 @@ class ContractionRule {
       constant = constant || (p_.params[i].buffer == operand_ && is_constant_[i]);
     }
     return packs && constant;
+  }
+
+  // Whether all panels stay in the second cache: then a block of rows, which stays in the first,
+  // takes them one after another. Else a panel takes the blocks of rows.
+  bool panels_fit() const {
+    int64_t elements = 0;
+    return as_const_int(canonical(n_total_ * product(main_.reduce_extents)), &elements) &&
+           elements <= target_.l2_bytes / 2 / main_.target->dtype.size_bytes();
   }
 
   // The loops of a block with all axes of the contraction, each of m and n one loop.
@@ -263,8 +273,10 @@ class ContractionRule {
       REPOSE_TRY(rows, split(s_, *nest_.m, make_int(tile_.block), Tail::bounded));
       rows_ = rows[0];
       nest_.m = rows.back();
-      REPOSE_RUN(reorder(s_, {panel_, *rows_, *nest_.m}));
-      at = *rows_;
+      std::vector<Loop> order{panel_, *rows_, *nest_.m};
+      if (blocks_first_) std::swap(order[0], order[1]);
+      REPOSE_RUN(reorder(s_, order));
+      at = order[1];
     }
     if (fill_) REPOSE_RUN(fill_panel());
     for (size_t i = 0; i < epilogue_.size(); ++i) {
@@ -274,6 +286,7 @@ class ContractionRule {
         const std::vector<Loop> loops = loops_of(s_, e, at);
         REPOSE_TRY(columns, split(s_, loops.back(), make_int(tile_.lanes), Tail::proven));
         epilogue_loop_ = loops[0];
+        vectors_ = columns[0];
         lane_ = columns.back();
         continue;
       }
@@ -287,7 +300,10 @@ class ContractionRule {
   // In vectors; a panel that goes beyond the last column stores only its part.
   Result<void> finish_epilogue() {
     if (has_rest()) REPOSE_RUN(pad(s_, block_));
-    if (moves_by_one(s_, epilogue_.back(), lane_)) REPOSE_RUN(vectorize(s_, lane_));
+    if (moves_by_one(s_, epilogue_.back(), lane_)) {
+      REPOSE_RUN(vectorize(s_, lane_));
+      REPOSE_RUN(unroll(s_, vectors_));
+    }
     if (!has_rest()) return {};
     REPOSE_RUN(
         specialize(s_, epilogue_loop_, le(panel_.var * tile_.panel + tile_.panel, n_total_)));
@@ -351,11 +367,11 @@ class ContractionRule {
     return {};
   }
 
-  // Batches, panels and, where panels are packed already, blocks of rows.
+  // Batches, panels and, where panels are packed already, blocks of rows; as they stand.
   std::vector<Loop> task_loops(bool packs) const {
     std::vector<Loop> loops = nest_.batch;
     loops.push_back(panel_);
-    if (packs && rows_) loops.push_back(*rows_);
+    if (packs && rows_) loops.insert(loops.end() - (blocks_first_ ? 1 : 0), *rows_);
     return loops;
   }
   // Asked of the program while it is small.
@@ -378,6 +394,7 @@ class ContractionRule {
   const StagedProgram& p_;
   const Stage& main_;
   const std::vector<bool>& is_constant_;
+  const Target& target_;
   Tile tile_;
   Scheduled s_;
   Contraction c_;
@@ -388,7 +405,8 @@ class ContractionRule {
   Nest nest_;
   Loop panel_;
   std::optional<Loop> rows_;
-  Loop epilogue_loop_, lane_;
+  bool blocks_first_ = false;
+  Loop epilogue_loop_, vectors_, lane_;
   std::optional<Block> fill_;
 };
 

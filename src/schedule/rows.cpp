@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "schedule/primitives.h"
+#include "schedule/reduction.h"
 #include "schedule/region.h"
 #include "schedule/rule_parts.h"
 #include "schedule/rules.h"
@@ -11,8 +12,9 @@ namespace repose::schedule {
 
 namespace {
 
-constexpr int64_t flat_block = 4096;       // elements that a thread takes at a time, at least
-constexpr int64_t work_per_piece = 16384;  // element operations that are worth a thread's wake-up
+constexpr int64_t flat_block = 4096;        // elements that a thread takes at a time, at least
+constexpr int64_t work_per_piece = 16384;   // element operations that are worth a thread's wake-up
+constexpr int64_t max_unrolled_steps = 16;  // of a window
 constexpr int64_t max_local_bytes = 16 << 10;  // of a row buffer on the stack
 
 // How the innermost loop of a stage runs.
@@ -183,6 +185,7 @@ class RowsRule {
   Result<void> reduce_in_lanes(const Stage& stage, const Block& block, const Loop& axis,
                                int lanes) {
     if (!find_block(s_, block)) return illegal("there is no block `{}`", block.name);
+    const Expr inside = where_conditions_hold(block, stage);
     REPOSE_TRY(cut, split(s_, axis, make_int(lanes), Tail::vector));
     std::vector<Loop> tiles;
     for (size_t i = 0; i < cut.size(); i += 2) tiles.push_back(cut[i]);
@@ -197,8 +200,59 @@ class RowsRule {
       for (const Block& b : {init, own, save}) {
         REPOSE_RUN(vectorize(s_, loops_of(s_, b, tile).back()));
       }
+      REPOSE_RUN(unroll_window(stage, own, tile));
+      if (inside) REPOSE_RUN(specialize(s_, tile, inside));
     }
     return {};
+  }
+
+  // The steps of a small window, one after another.
+  Result<void> unroll_window(const Stage& stage, const Block& block, const Loop& tile) {
+    const std::vector<Loop> loops = loops_of(s_, block, tile);
+    int64_t steps = 1;
+    for (size_t i = stage.reduce_axes.size(); i-- > 0;) {
+      int64_t extent = 0;
+      if (!as_const_int(stage.reduce_extents[i], &extent) || extent == 0) break;
+      steps *= extent;
+      if (steps > max_unrolled_steps) break;
+      REPOSE_RUN(unroll(s_, loops[i]));
+    }
+    return {};
+  }
+
+  // A window that may leave its image has conditions. Where they hold at both ends of each axis of
+  // the window, they hold in all of it: that is what is asked for, once for a whole row of
+  // elements. Null where there are none, or where the elements of a row differ in them.
+  Expr where_conditions_hold(const Block& block, const Stage& stage) const {
+    const tir::BlockNode* node = find_block(s_, block);
+    VarMap over_loops;
+    for (const tir::IterVar& iter : node->iters) over_loops.emplace(iter.var.get(), iter.value);
+    std::vector<Expr> asked;
+    visit(tir::as<tir::StoreNode>(node->body)->value, [&](const Expr& e) {
+      if (e->kind == ExprKind::if_then_else) {
+        for (const Expr& c : conjuncts_of(e->args[0])) asked.push_back(substitute(c, over_loops));
+      }
+      return true;
+    });
+    const std::vector<Loop> own = loops_of(s_, block, row_.value_or(Loop{}));
+    const size_t axes = own.size() - stage.reduce_axes.size();
+    for (size_t i = 0; i < stage.reduce_axes.size(); ++i) {
+      int64_t extent = 0;
+      if (!as_const_int(stage.reduce_extents[i], &extent) || extent == 0) return nullptr;
+      const Var& step = own[axes + i].var;
+      for (size_t j = 0, count = asked.size(); j < count; ++j) {
+        if (!uses_var(asked[j], step)) continue;
+        asked.push_back(substitute(asked[j], {{step.get(), make_int(extent - 1)}}));
+        asked[j] = substitute(asked[j], {{step.get(), make_int(0)}});
+      }
+    }
+    for (const Expr& c : asked) {
+      if (has_load(c)) return nullptr;
+      for (size_t i = 0; i < axes; ++i) {
+        if (uses_var(c, own[i].var)) return nullptr;
+      }
+    }
+    return conjunction_of(asked);
   }
 
   // Partial results in the lanes of one wide vector, combined in a fixed order at the end.

@@ -16,11 +16,15 @@ namespace {
 
 Stride stride_of(const Expr& load, const Var& axis) {
   const std::vector<Expr>& indices = load->args;
+  const Dims& shape = as<LoadNode>(load)->buffer->shape;
+  // Dimensions of one element behind it don't count.
+  size_t last = indices.size();
+  while (last > 1 && is_const_int(shape[last - 1], 1)) --last;
   bool used = false;
   for (size_t i = 0; i < indices.size(); ++i) {
     if (!uses_var(indices[i], axis)) continue;
     used = true;
-    if (i + 1 < indices.size()) return Stride::other;
+    if (i + 1 < last) return Stride::other;
     Expr step = canonical(substitute(indices[i], {{axis.get(), axis + 1}}) - indices[i]);
     if (!is_const_int(step, 1)) return Stride::other;
   }

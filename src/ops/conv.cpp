@@ -18,6 +18,7 @@
 //         pads, at least 0.
 #include "ops/ops.h"
 #include "ops/window.h"
+#include "ops/winograd.h"
 
 namespace repose {
 
@@ -115,6 +116,9 @@ std::vector<te::Tensor> conv_rule(const graph::CallNode& call, const std::vector
 template <size_t spatial>
 Result<graph::Value> lower_conv(Builder& b, const graph::CallNode& call) {
   const Window window = window_of(call, spatial);
+  if constexpr (spatial == 2) {
+    if (auto lowered = lower_winograd(b, call, window)) return std::move(*lowered);
+  }
   Dims widths(4, make_int(0));
   bool padded = false;
   for (size_t d = 0; d < spatial; ++d) {

@@ -121,10 +121,11 @@ class ContractionRule {
       if (!in_a) operand_ = b;
     }
     if (!operand_) return illegal("the factors load the same buffers");
-    const bool known = is_constant(product(pick(main_.extents, c_.n_axes))) &&
-                       is_constant(product(main_.reduce_extents));
-    bool packs = known && loaded_buffers(c_.b).size() == 1;
-    for (size_t i : c_.batch_axes) packs = packs && !uses_var(c_.b, main_.axes[i]);
+    bool packs = is_constant(product(pick(main_.extents, c_.n_axes))) &&
+                 is_constant(product(main_.reduce_extents)) && loaded_buffers(c_.b).size() == 1;
+    for (size_t i : c_.batch_axes) {
+      packs = packs && (!uses_var(c_.b, main_.axes[i]) || is_constant(main_.extents[i]));
+    }
     for (size_t i = 1; i < p_.stages.size(); ++i) {
       for (const Buffer& b : loaded_buffers(p_.stages[i].value)) packs = packs && b != operand_;
     }

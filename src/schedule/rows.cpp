@@ -94,7 +94,13 @@ class RowsRule {
  private:
   // The axes that all stages share, but for the last where that gives a stage its vectors.
   int choose_prefix() const {
-    const int prefix = shared_prefix(p_);
+    int prefix = shared_prefix(p_);
+    // Formulas that an axis chooses among stand side by side.
+    for (const Stage& s : p_.stages) {
+      for (int i = 0; i < prefix; ++i) {
+        if (chooses_formula(s, static_cast<size_t>(i))) prefix = i;
+      }
+    }
     bool all_axes = true, along_axis = false, elementwise = true;
     for (const Stage& s : p_.stages) {
       all_axes = all_axes && static_cast<int>(s.axes.size()) == prefix;
@@ -166,6 +172,10 @@ class RowsRule {
     const size_t own = all.size() - reduces;
     const Inner inner = choose_inner(stage, target_);
     if (!stage.is_reduction() || reduces == 0) {
+      for (size_t i = 0; i + 1 < own; ++i) {
+        const size_t axis = stage.axes.size() - own + i;
+        if (chooses_formula(stage, axis)) REPOSE_RUN(unroll(s_, all[i]));
+      }
       return inner == Inner::vector_axis && own > 0 ? vectorized(all.back(), lanes)
                                                     : Result<void>();
     }
@@ -179,6 +189,21 @@ class RowsRule {
     if (!is_scalar) REPOSE_RUN(cache_write(s_, block, at, Scope::local));
     REPOSE_RUN(decompose_reduction(s_, block, k[0]));
     return add_up(stage, block);
+  }
+
+  // Does an axis of a few steps select one of several formulas? Each step has its own then.
+  static bool chooses_formula(const Stage& stage, size_t axis) {
+    int64_t steps = 0;
+    if (!as_const_int(stage.extents[axis], &steps) || steps > max_unrolled_steps) return false;
+    bool found = false;
+    visit(stage.value, [&](const Expr& e) {
+      if (found || e->kind == ExprKind::load) return false;
+      const bool selects = e->kind == ExprKind::select || e->kind == ExprKind::if_then_else;
+      found = selects && e->args[0]->kind == ExprKind::eq &&
+              e->args[0]->args[0] == stage.axes[axis] && is_constant(e->args[0]->args[1]);
+      return !found;
+    });
+    return found;
   }
 
   // Sums of neighbouring elements in the lanes of a vector.

@@ -73,6 +73,19 @@ bool ask_of_contraction(const StagedProgram& p, const std::vector<bool>& is_cons
   return true;
 }
 
+// The program makes an image with channels first of one with channels last.
+bool puts_channels_first(const StagedProgram& p) {
+  const Stage& s = p.stages[0];
+  const auto* load = as<LoadNode>(s.value);
+  if (p.stages.size() != 1 || s.is_reduction() || !stores_identity(s) || !load) return false;
+  const std::vector<Var> last = s.axes.size() == 4 ? moved_last(s.axes, 1) : s.axes;
+  if (last.size() != 4 || load->args.size() != 4) return false;
+  for (size_t d = 0; d < 4; ++d) {
+    if (load->args[d] != last[d]) return false;
+  }
+  return true;
+}
+
 // A product of rows by columns that does not ask reads its operands as they are. Depthwise
 // convolutions are none: without rows, they are loops over channels.
 bool has_matrix_product(const StagedProgram& p) {
@@ -218,9 +231,14 @@ class LayoutAssigner {
       has_forms = has_forms || forms_.count(a.get());
       has_constants = has_constants || graph::as<graph::ConstantNode>(a);
     }
-    if (!has_forms && !(has_constants && result->rank > 2)) return Value();
+    if (!has_forms && result->rank != 4 && !(has_constants && result->rank > 2)) return Value();
     const auto staged = to_stages(f);
     if (!staged || staged->stages.empty()) return Value();
+    if (puts_channels_first(*staged)) {
+      REPOSE_TRY(plain, b.emit(Value(&call), "", span));
+      forms_[plain.get()] = {1, args[0], plain};
+      return Value(plain);
+    }
 
     Channels channels;
     std::vector<bool> is_constant;

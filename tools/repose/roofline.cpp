@@ -66,13 +66,18 @@ double rate(int threads, const Piece& piece) {
   return best;
 }
 
+// Each accumulator begins with another value: equal ones would be computed once.
+constexpr float first_value(int accumulator) {
+  return 1.0f + 0.01f * static_cast<float>(accumulator);
+}
+
 #if defined(__x86_64__)
 
 __attribute__((target("avx512f"))) double multiply_add_512() {
   __m512 acc[accumulators];
   const __m512 x = _mm512_set1_ps(0.9999999f), y = _mm512_set1_ps(1e-7f);
 #pragma GCC unroll 12
-  for (__m512& a : acc) a = y;
+  for (int i = 0; i < accumulators; ++i) acc[i] = _mm512_set1_ps(first_value(i));
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 12
     for (__m512& a : acc) a = _mm512_fmadd_ps(a, x, y);
@@ -87,7 +92,7 @@ __attribute__((target("avx2,fma"))) double multiply_add_256() {
   __m256 acc[accumulators];
   const __m256 x = _mm256_set1_ps(0.9999999f), y = _mm256_set1_ps(1e-7f);
 #pragma GCC unroll 12
-  for (__m256& a : acc) a = y;
+  for (int i = 0; i < accumulators; ++i) acc[i] = _mm256_set1_ps(first_value(i));
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 12
     for (__m256& a : acc) a = _mm256_fmadd_ps(a, x, y);
@@ -104,7 +109,7 @@ double multiply_add_128() {
   __m128 products[half], sums[half];
   const __m128 x = _mm_set1_ps(0.9999999f), y = _mm_set1_ps(1e-7f);
 #pragma GCC unroll 6
-  for (int i = 0; i < half; ++i) products[i] = sums[i] = x;
+  for (int i = 0; i < half; ++i) products[i] = sums[i] = _mm_set1_ps(first_value(i));
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 6
     for (int k = 0; k < half; ++k) {

@@ -92,6 +92,7 @@ void add_run(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_profile(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
 void add_opt(CLI::App& app, int& exit_code);
 
 }  // namespace repose::cli

@@ -49,6 +49,12 @@ void repose_rt_fail_in(repose_rt_frame* frame, const char* origin);
 // other than 0: they are more than the model's limit (recorded).
 int32_t repose_rt_count(repose_rt_frame* frame, double operations);
 
+// In models that are compiled for profiles: around each kernel. `number` is its position among the
+// function's profiled calls in the metadata; flops and bytes are what it has to do.
+void repose_rt_kernel_begins(repose_rt_frame* frame, int32_t number, double flops,
+                             double read_bytes, double written_bytes);
+void repose_rt_kernel_ends(repose_rt_frame* frame);
+
 // Memory of region `region` of this call's arena (0 is the first; further regions exist where data
 // decides sizes): at least `bytes` bytes, 64-byte aligned, not initialised, valid until the call
 // ends. Once per region, by the host function. Null: out of memory (recorded; return
@@ -134,7 +140,7 @@ typedef struct repose_rt_model {
   const char* const*
       cpu_features;  // LLVM feature names that the code needs ("avx2", …), null-terminated
   int32_t num_functions;
-  int32_t reserved;
+  int32_t is_profiled;  // calls repose_rt_kernel_begins
   const repose_rt_function* functions;
 } repose_rt_model;
 

@@ -367,6 +367,20 @@ int32_t api_get_thread_pool(repose_model* model, repose_thread_pool* pool) {
   return REPOSE_OK;
 }
 
+int32_t api_set_profile(repose_model* opaque, repose_profile* profile) {
+  Model& model = *as_model(opaque);
+  if (model.code->is_profiled == 0) {
+    return fail(model, "the model was compiled without profiling");
+  }
+  if (profile != nullptr &&
+      (profile->struct_size < sizeof(repose_profile) || profile->max_runs < 0 ||
+       (profile->runs == nullptr && profile->max_runs > 0))) {
+    return fail(model, "the profile has no struct_size, or no room for as many runs as it says");
+  }
+  model.profile.store(profile);
+  return REPOSE_OK;
+}
+
 }  // namespace
 }  // namespace repose::rt
 
@@ -389,6 +403,7 @@ extern constinit const repose_api repose_rt_api = {
     repose::rt::api_call,
     repose::rt::api_trim,
     repose::rt::api_get_thread_pool,
+    repose::rt::api_set_profile,
 };
 
 // The one symbol of the C interface.

@@ -21,9 +21,11 @@ struct Failure {
 struct Call {
   Model& model;
   const repose_rt_function& function;
-  Context* context;          // null while only sizes are computed
-  DLTensor* const* outputs;  // the caller's, or null
-  double operations;         // so far, where they have a limit
+  Context* context;           // null while only sizes are computed
+  DLTensor* const* outputs;   // the caller's, or null
+  double operations;          // so far, where they have a limit
+  repose_profile* profile;    // null: not recorded
+  repose_kernel_run* kernel;  // that runs; null: none that is recorded
 };
 
 struct Frame : repose_rt_frame {
@@ -294,7 +296,7 @@ int32_t call_function(Model& model, const repose_rt_function& function,
                         status == REPOSE_BUSY ? "every context of the model is in use"
                                               : "there is no memory for a context");
   }
-  Call call{model, function, context, outputs, 0};
+  Call call{model, function, context, outputs, 0, model.profile.load(), nullptr};
   fill_arguments(context->arguments, function, inputs);
   status = run(call, failure);
   hand_over(function, context->arguments, status == REPOSE_OK, results);
@@ -305,7 +307,7 @@ int32_t call_function(Model& model, const repose_rt_function& function,
 int32_t compute_sizes(Model& model, const repose_rt_function& function, const int64_t* symbols,
                       int64_t* arena_bytes, int64_t* output_dims) {
   Failure failure;
-  Call call{model, function, nullptr, nullptr, 0};
+  Call call{model, function, nullptr, nullptr, 0, nullptr, nullptr};
   Frame frame = make_frame(call, failure);
   Text error(failure.text, kErrorBytes);
   int32_t status = check_symbols(function, symbols, error);
@@ -346,6 +348,26 @@ int32_t repose_rt_count(repose_rt_frame* opaque, double operations) {
   if (frame.call->operations <= static_cast<double>(limit)) return REPOSE_RT_OK;
   fail_text(frame) << "the call takes more operations than the limit of " << limit;
   return REPOSE_RT_REFUSED;
+}
+
+void repose_rt_kernel_begins(repose_rt_frame* opaque, int32_t number, double flops,
+                             double read_bytes, double written_bytes) {
+  Call& call = *as_frame(opaque).call;
+  repose_profile* profile = call.profile;
+  if (profile == nullptr) return;
+  const int64_t position = __atomic_fetch_add(&profile->num_runs, 1, __ATOMIC_RELAXED);
+  if (position >= profile->max_runs) return;
+  call.kernel = &profile->runs[position];
+  const auto function = static_cast<int32_t>(&call.function - call.model.code->functions);
+  *call.kernel = {function, number, 0, 0, flops, read_bytes, written_bytes};
+  call.kernel->begin_ns = now_ns();
+}
+
+void repose_rt_kernel_ends(repose_rt_frame* opaque) {
+  Call& call = *as_frame(opaque).call;
+  if (call.kernel == nullptr) return;
+  call.kernel->end_ns = now_ns();
+  call.kernel = nullptr;
 }
 
 void* repose_rt_region(repose_rt_frame* opaque, int32_t number, int64_t bytes) {

@@ -37,7 +37,8 @@ struct Model : repose_model {
   Pool* pool = nullptr;          // the own pool, or null
   Budget budget;
   ContextList contexts;
-  const int64_t operations_limit;  // of a call; 0: none
+  const int64_t operations_limit;                 // of a call; 0: none
+  std::atomic<repose_profile*> profile{nullptr};  // what calls are recorded in
   Owner owner;
   Lock errors_lock;
   ThreadError* errors = nullptr;

@@ -255,6 +255,26 @@ typedef struct repose_symbol {
   int64_t divisor;       // its values are multiples of this (1: all)
 } repose_symbol;
 
+// One run of a kernel, in a model that was compiled for profiles (`repose compile --profile`).
+typedef struct repose_kernel_run {
+  int32_t function;
+  int32_t kernel;  // position in the list `profile` of the function's metadata, which names it
+  int64_t begin_ns, end_ns;  // CLOCK_MONOTONIC; end_ns is 0 where it has not ended, or failed
+  // What it had to do at these sizes: operations on floating-point numbers (a multiplication and an
+  // addition are two, a function such as exp is one), and bytes of the arrays that it is given,
+  // each counted once.
+  double flops, read_bytes, written_bytes;
+} repose_kernel_run;
+
+// Where the runs of kernels are recorded, in the order in which they begin.
+typedef struct repose_profile {
+  uint32_t struct_size;
+  uint32_t reserved;
+  repose_kernel_run* runs;  // max_runs of them
+  int64_t max_runs;
+  int64_t num_runs;  // how many there were: those beyond max_runs are not recorded
+} repose_profile;
+
 struct repose_api;
 
 // A loaded model. What follows the members belongs to the model's own runtime.
@@ -288,6 +308,7 @@ typedef struct repose_api {
                   DLManagedTensorVersioned** results);
   int32_t (*trim)(repose_model* model, int64_t* freed_bytes);
   int32_t (*get_thread_pool)(repose_model* model, repose_thread_pool* pool);
+  int32_t (*set_profile)(repose_model* model, repose_profile* profile);
 } repose_api;
 
 // Declares the table of a model that is linked into the program: made with `--name minilm`, it is
@@ -552,6 +573,14 @@ static inline int32_t repose_trim(repose_model* model, int64_t* freed_bytes) {
 // which must be unloaded before this one. While one call uses them, another computes alone.
 static inline int32_t repose_get_thread_pool(repose_model* model, repose_thread_pool* pool) {
   return model->api->get_thread_pool(model, pool);
+}
+
+// Records the kernels that calls run from now on in `profile`, which has to stay until the calls
+// that began meanwhile are over; null: no more. A failure where the model was not compiled for
+// profiles.
+static inline int32_t repose_set_profile(repose_model* model, repose_profile* profile) {
+  if (profile != NULL) profile->struct_size = (uint32_t)sizeof *profile;
+  return model->api->set_profile(model, profile);
 }
 
 #ifdef __cplusplus

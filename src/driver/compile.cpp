@@ -13,6 +13,7 @@
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/link.h"
 #include "codegen/llvm/link_output.h"
+#include "driver/call_origins.h"
 #include "driver/peak_text.h"
 #include "host/check_inputs.h"
 #include "ir/function_facts.h"
@@ -165,6 +166,12 @@ std::string make_metadata(const CompiledModel& model) {
              {"arena_parts", parts},
              {"arena_samples", describe_arena_samples(f)},
              {"kernels", kernel_calls(f.host.run)}});
+    if (!model.options.profile) continue;
+    Json profiled = Json::array();
+    for (const ProfiledCall& c : f.host.profiled) {
+      profiled.push_back({{"kernel", c.kernel}, {"nodes", c.nodes}});
+    }
+    root["functions"].back()["profile"] = std::move(profiled);
   }
   // A file name may be any bytes.
   return root.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -252,6 +259,7 @@ ModelImage make_image(const CompiledModel& model) {
   ModelImage image;
   image.name = model.options.name;
   image.metadata_json = model.metadata;
+  image.is_profiled = model.options.profile;
   image.weights_bytes = static_cast<uint64_t>(model.weights.num_bytes());
   image.kernels = model.kernels;
   for (const CompiledFunction& f : model.functions) {
@@ -289,6 +297,30 @@ std::string undecided_text(const CompiledFunction& f) {
                      symbols);
 }
 
+std::optional<std::vector<Work>> work_at(const CompiledFunction& f,
+                                         const std::vector<int64_t>& sizes) {
+  SymbolValues values{{f.plan.num_threads.get(), 1}};
+  const std::vector<SymbolInfo>& symbols = f.host.interface.symbols;
+  for (size_t i = 0; i < symbols.size(); ++i) values.emplace(symbols[i].symbol.get(), sizes[i]);
+  evaluate_names(f.plan.names, values);
+  auto number = [&](const Expr& e) -> std::optional<double> {
+    const std::optional<Scalar> s = evaluate(e, [&](const Var& v) -> std::optional<Scalar> {
+      auto it = values.find(v.get());
+      if (it == values.end()) return std::nullopt;
+      return Scalar::of_int(it->second, v->dtype);
+    });
+    return s ? std::optional<double>(s->f) : std::nullopt;
+  };
+  std::vector<Work> all;
+  for (const CallProfile& call : f.work) {
+    const auto flops = number(call.flops), read = number(call.read_bytes),
+               written = number(call.written_bytes);
+    if (!flops || !read || !written) return std::nullopt;
+    all.push_back({*flops, *read + *written});
+  }
+  return all;
+}
+
 const std::vector<std::string>& steps_after_pipeline() {
   static const std::vector<std::string> names = {"finish_programs", "lower_to_host"};
   return names;
@@ -298,8 +330,19 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
                               const CompileOptions& options) {
   CompiledModel model;
   model.options = options;
-  REPOSE_TRY(lowered, run_pipeline(module, ops, options.pipeline, &model.reports));
+  CallOrigins origins;
+  PipelineOptions pipeline = options.pipeline;
+  const bool counts_work = options.profile || options.count_work;
+  if (counts_work) {
+    pipeline.after_pass = [&](const std::string& pass, const Module& now) {
+      origins.after_pass(pass, now);
+      if (options.pipeline.after_pass) options.pipeline.after_pass(pass, now);
+    };
+  }
+  REPOSE_TRY(lowered, run_pipeline(module, ops, pipeline, &model.reports));
   model.module = std::move(lowered);
+  CallProfiles profiles;
+  if (counts_work) profiles = origins.profiles();
   REPOSE_TRY(workspaces, finish_programs(model));
   Diagnostics problems;
   {
@@ -314,6 +357,7 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
       }
       HostOptions host_options;
       host_options.debug_memory = options.debug_memory;
+      if (options.profile) host_options.profiles = &profiles;
       PlanOptions plan_options;
       plan_options.reuse = options.reuse_memory;
       plan_options.workspaces = &workspaces;
@@ -333,8 +377,12 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
       for (const graph::Binding& b : head_of(f)) {
         if (const Expr condition = check_condition(b.value)) conditions.push_back(condition);
       }
-      model.functions.push_back(
-          {std::move(*host), std::move(plan), std::move(operators), std::move(conditions)});
+      std::vector<CallProfile> work;
+      for (const KernelCall& k : plan.live.calls) {
+        if (auto it = profiles.find(k.result); it != profiles.end()) work.push_back(it->second);
+      }
+      model.functions.push_back({std::move(*host), std::move(plan), std::move(operators),
+                                 std::move(conditions), std::move(work)});
     }
   }
   if (!problems.empty()) return problems;

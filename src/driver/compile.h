@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "driver/pipeline.h"
 #include "host/lower_host.h"
@@ -16,6 +17,8 @@ struct CompileOptions {
   std::string source;          // metadata: what the module was read from
   bool reuse_memory = true;    // false: every intermediate has bytes of its own
   bool debug_memory = false;   // dead bytes of the arena become NaN patterns (HostOptions)
+  bool profile = false;        // the artifact can tell when each kernel ran (repose_set_profile)
+  bool count_work = false;     // CompiledFunction::work
 };
 
 // One public graph function, compiled.
@@ -24,7 +27,18 @@ struct CompiledFunction {
   MemoryPlan plan;
   std::map<std::string, int> operators;  // how often each is called, before the pipeline
   std::vector<Expr> conditions;          // of the symbols, besides ranges: else a call is refused
+  // What each kernel's call has to do; with CompileOptions::profile or count_work. Of branches both
+  // are there.
+  std::vector<CallProfile> work;
 };
+
+struct Work {
+  double flops = 0, bytes = 0;
+};
+// That work at these values of the function's symbols, in their order. Nothing where the data
+// decides.
+std::optional<std::vector<Work>> work_at(const CompiledFunction& function,
+                                         const std::vector<int64_t>& sizes);
 
 // Where the data decides how much memory a call takes: a text that names the symbols that have no
 // upper bound. Else empty.

@@ -42,11 +42,16 @@ class HostLowering {
  public:
   HostLowering(const Module& module, const MemoryPlan& plan, WeightTable& weights,
                const FunctionInterface& interface, const HostOptions& options)
-      : module_(module), plan_(plan), weights_(weights), interface_(interface) {
+      : module_(module),
+        plan_(plan),
+        weights_(weights),
+        interface_(interface),
+        profiles_(options.profiles) {
     if (options.debug_memory) find_last_uses();
   }
 
   Diagnostics problems;
+  std::vector<ProfiledCall> profiled;
 
   tir::Stmt lower(const graph::Function& f) {
     facts_ = facts_after_checks(f);
@@ -294,7 +299,40 @@ class HostLowering {
     const std::string place = b.span ? place_text(b.span) : quoted(program);
     if (!counted_.contains(&c)) count(operations_of(c, b.var->type), place);
     if (b.span && !says_places(*f)) operands.push_back(make_string(place));
+    begin_kernel(program, b);
     out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
+    end_kernel();
+  }
+
+  // ---- Profiling -------------------------------------------------------------------------------
+
+  void begin_kernel(const std::string& kernel, CallProfile profile) {
+    if (!profiles_) return;
+    out_->evaluate(
+        make_call(Intrinsic::kernel_begins, dtypes::int32,
+                  {make_int(static_cast<int64_t>(profiled.size())), std::move(profile.flops),
+                   std::move(profile.read_bytes), std::move(profile.written_bytes)}));
+    profiled.push_back({kernel, std::move(profile.nodes)});
+  }
+
+  void begin_kernel(const std::string& kernel, const graph::Binding& b) {
+    if (!profiles_) return;
+    auto known = profiles_->find(b.var.get());
+    if (known != profiles_->end()) return begin_kernel(kernel, known->second);
+    begin_copy(kernel, b.span, make_int(0));
+  }
+
+  void begin_copy(const std::string& kernel, const Span& span, const Expr& bytes) {
+    if (!profiles_) return;
+    const Expr none = make_float(0, dtypes::float64);
+    const Expr moved = make_cast(dtypes::float64, bytes);
+    begin_kernel(kernel,
+                 {span ? std::vector<std::string>{place_text(span)} : std::vector<std::string>{},
+                  none, moved, moved});
+  }
+
+  void end_kernel() {
+    if (profiles_) out_->evaluate(make_call(Intrinsic::kernel_ends, dtypes::int32, {}));
   }
 
   // Of kernels that always run at sizes known at entry, operations are counted all at once, before
@@ -353,8 +391,10 @@ class HostLowering {
       const Expr bytes = size_bytes(*graph::tensor_of(args[p]));
       if (std::find(to_copy.begin(), to_copy.end(), p) != to_copy.end()) {
         const Expr to = offset_handle(whole, begin, b.var->name);
+        begin_copy(program, b.span, bytes);
         out_->evaluate(
             make_call(Intrinsic::copy_bytes, dtypes::int32, {to, place(args[p]), bytes}));
+        end_kernel();
       }
       begin = canonical(begin + bytes);
     }
@@ -555,7 +595,9 @@ class HostLowering {
       Expr data = result_handle(static_cast<int>(r), "result");
       Expr bytes = make_int(info.dtype.size_bytes());
       for (const Expr& d : info.dims) bytes = bytes * d;
+      begin_copy("copy_result", {}, bytes);
       out_->evaluate(make_call(Intrinsic::copy_bytes, dtypes::int32, {data, sources[r], bytes}));
+      end_kernel();
     }
   }
 
@@ -563,6 +605,7 @@ class HostLowering {
   const MemoryPlan& plan_;
   WeightTable& weights_;
   const FunctionInterface& interface_;
+  const CallProfiles* profiles_;  // null: no profile
   Statements root_;
   Statements* out_ = &root_;
   Facts facts_;  // once the checks at the head have passed
@@ -598,6 +641,7 @@ Result<HostFunction> lower_to_host(const Module& module, const std::string& name
   if (!lowering.problems.empty()) return lowering.problems;
   result.run = tir::make_prim_func({tir::scalar_param(plan.num_threads)}, std::move(body), false,
                                    {}, f->span);
+  result.profiled = std::move(lowering.profiled);
   result.sizes = make_sizes(result.interface, f, plan);
   return result;
 }

@@ -9,11 +9,27 @@
 //          what depends on it runs
 #pragma once
 
+#include <unordered_map>
+
 #include "host/interface.h"
 #include "host/weights.h"
 #include "memory/plan.h"
 
 namespace repose {
+
+// What a profile says of a kernel's call.
+struct CallProfile {
+  std::vector<std::string> nodes;  // of the model: places
+  // What it has to do (ir/operations.h), over the caller's symbols: float64.
+  Expr flops, read_bytes, written_bytes;
+};
+using CallProfiles = std::unordered_map<const graph::VariableNode*, CallProfile>;  // by result
+
+// A place in a host function whose time is taken.
+struct ProfiledCall {
+  std::string kernel;
+  std::vector<std::string> nodes;
+};
 
 struct HostFunction {
   FunctionInterface interface;
@@ -22,12 +38,15 @@ struct HostFunction {
   // dimensions,) int64, then the number of threads; symbols come from T.sizes_symbol. Writes -1
   // where data decides.
   tir::PrimFunc sizes;
+  std::vector<ProfiledCall> profiled;  // what T.kernel_begins numbers
 };
 
 struct HostOptions {
   // Fills the arena, and each block where its last use is over, with NaN patterns: what reads bytes
   // that are not its own shows in the results.
   bool debug_memory = false;
+  // Not null: the runtime is told when each kernel begins and ends, and how much it has to do.
+  const CallProfiles* profiles = nullptr;
 };
 
 // Errors name what native code does not do (loops in the graph, closures, recursion, library

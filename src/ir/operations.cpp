@@ -2,6 +2,7 @@
 #include "ir/operations.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "expr/facts.h"
@@ -55,16 +56,18 @@ Expr Operations::to_expr() const {
 
 namespace {
 
-class Counter {
+// Goes through a program; what counts is up to those derived from it.
+class LoopCounter {
  public:
-  explicit Counter(const tir::PrimFunc& f) {
+  explicit LoopCounter(const tir::PrimFunc& f) {
     for (const tir::Param& p : f->params) known_.insert(p.var.get());
     for (const Var& v : tir::bound_symbols(*f)) known_.insert(v.get());
   }
 
-  Operations counted;
+  virtual ~LoopCounter() = default;
 
   void count(const tir::Stmt& s) {
+    step(s);
     if (const auto* seq = tir::as<tir::SeqNode>(s)) {
       for (const tir::Stmt& child : seq->stmts) count(child);
     } else if (const auto* loop = tir::as<tir::ForNode>(s)) {
@@ -87,12 +90,14 @@ class Counter {
       count(attr->body);
     } else if (const auto* allocate = tir::as<tir::AllocateNode>(s)) {
       count(allocate->body);
-    } else if (const auto* store = tir::as<tir::StoreNode>(s)) {
-      counted.add(store->value->dtype.lanes, extents_);
-    } else if (tir::as<tir::EvaluateNode>(s)) {
-      counted.add(1, extents_);
     }
   }
+
+ protected:
+  // A statement, which runs as often as the product of the extents says.
+  virtual void step(const tir::Stmt& s) = 0;
+
+  std::vector<Expr> extents_;  // of the loops around
 
  private:
   void count_loop(const tir::ForNode& loop) {
@@ -121,16 +126,111 @@ class Counter {
   }
 
   std::unordered_set<const VarNode*> known_;
-  VarMap lows_, highs_;        // loop variables at their ends
-  std::vector<Expr> extents_;  // of the loops around
+  VarMap lows_, highs_;  // loop variables at their ends
+};
+
+class StoreCounter : public LoopCounter {
+ public:
+  using LoopCounter::LoopCounter;
+
+  Operations counted;
+
+ protected:
+  void step(const tir::Stmt& s) override {
+    if (const auto* store = tir::as<tir::StoreNode>(s)) {
+      counted.add(store->value->dtype.lanes, extents_);
+    } else if (tir::as<tir::EvaluateNode>(s)) {
+      counted.add(1, extents_);
+    }
+  }
+};
+
+// Floating-point operations of one node.
+int flops_of(const ExprNode& e) {
+  if (!e.dtype.is_float()) return 0;
+  switch (e.kind) {
+    case ExprKind::add:
+    case ExprKind::sub:
+    case ExprKind::mul:
+    case ExprKind::div:
+    case ExprKind::mod:
+    case ExprKind::min:
+    case ExprKind::max:
+      return e.dtype.lanes;
+    case ExprKind::call:
+      break;
+    default:
+      return 0;
+  }
+  const auto& call = static_cast<const CallNode&>(e);
+  if (call.intrinsic == Intrinsic::fma) return 2 * e.dtype.lanes;
+  return call.intrinsic < Intrinsic::isnan ? e.dtype.lanes : 0;
+}
+
+class WorkCounter : public LoopCounter {
+ public:
+  explicit WorkCounter(const tir::PrimFunc& f) : LoopCounter(f), f_(f) {
+    tir::visit_stmts(f->body, [&](const tir::Stmt& s) {
+      if (const auto* store = tir::as<tir::StoreNode>(s)) written_.insert(store->buffer.get());
+      return true;
+    });
+  }
+
+  ProgramWork finish() {
+    Expr read = make_float(0, dtypes::float64), written = read;
+    for (const tir::Param& p : f_->params) {
+      if (!p.buffer || !accessed_.contains(p.buffer.get())) continue;
+      Operations whole;
+      whole.add(p.buffer->dtype.size_bytes(), p.buffer->shape);
+      Expr& sum = written_.contains(p.buffer.get()) ? written : read;
+      sum = sum + min(whole.to_expr(), accessed_.at(p.buffer.get()).to_expr());
+    }
+    return {std::move(flops_), read, written};
+  }
+
+ protected:
+  void step(const tir::Stmt& s) override {
+    std::unordered_set<const ExprNode*> seen;  // what is shared is computed once
+    auto look_at = [&](const Expr& root) {
+      visit(root, [&](const Expr& e) {
+        if (!seen.insert(e.get()).second) return false;
+        if (const int flops = flops_of(*e)) flops_.add(flops, extents_);
+        const auto* load = as<LoadNode>(e);
+        // What the program wrote itself is there.
+        if (load && !written_.contains(load->buffer.get())) access(load->buffer, e->dtype.lanes);
+        return true;
+      });
+    };
+    if (tir::as<tir::ForNode>(s) || tir::as<tir::BlockNode>(s)) return;  // subscripts
+    tir::visit_exprs_of(s, look_at);
+    if (const auto* store = tir::as<tir::StoreNode>(s)) {
+      access(store->buffer, store->value->dtype.lanes);
+    }
+  }
+
+ private:
+  void access(const Buffer& b, int lanes) {
+    accessed_[b.get()].add(b->dtype.size_bytes() * lanes, extents_);
+  }
+
+  const tir::PrimFunc& f_;
+  Operations flops_;
+  std::unordered_set<const BufferNode*> written_;
+  std::unordered_map<const BufferNode*, Operations> accessed_;
 };
 
 }  // namespace
 
 Operations operations_of(const tir::PrimFunc& f) {
-  Counter counter(f);
+  StoreCounter counter(f);
   counter.count(f->body);
   return std::move(counter.counted);
+}
+
+ProgramWork work_of(const tir::PrimFunc& f) {
+  WorkCounter counter(f);
+  counter.count(f->body);
+  return counter.finish();
 }
 
 }  // namespace repose

@@ -30,4 +30,16 @@ class Operations {
 // that one's first iteration, or its last where the first does nothing.
 Operations operations_of(const tir::PrimFunc& f);
 
+// What a call of a program has to do, however it is scheduled.
+struct ProgramWork {
+  // Operations on floating-point numbers: a multiplication and addition is two, a function such as
+  // `exp` one. Where one is computed for padding, it counts.
+  Operations flops;
+  // Of each buffer parameter that is read (written): its bytes, or those of all accesses where
+  // these are fewer. A float64 over the program's scalars and symbols.
+  Expr read_bytes, written_bytes;
+};
+// Of a program before it is scheduled: loops as `operations_of` counts them.
+ProgramWork work_of(const tir::PrimFunc& f);
+
 }  // namespace repose

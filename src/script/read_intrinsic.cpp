@@ -25,6 +25,7 @@ DType result_of(Intrinsic intrinsic, const std::vector<Expr>& args) {
     case Intrinsic::buffer_data:
       return dtypes::handle;
     case Intrinsic::count_operations:
+    case Intrinsic::kernel_begins:
       return dtypes::int32;
     case Intrinsic::isnan:
     case Intrinsic::isinf:

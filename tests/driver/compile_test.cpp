@@ -332,5 +332,68 @@ TEST(Compile, AResultWhoseDimensionsNobodyKnowsIsRefused) {
       << to_string(compiled.errors());
 }
 
+// Two matrix products, the first with what follows it, and a copy of a parameter.
+const char* two_products = R"(
+@R.function
+def main(x: R.Tensor(("n", 16), "float32"), v: R.Tensor((16, 32), "float32"), w: R.Tensor((32, 8), "float32")):
+    n = T.int64()
+    a = R.matmul(x, v)
+    b = R.nn.relu(a)
+    c = R.matmul(b, w)
+    return c
+)";
+
+Module parsed(const char* text) {
+  auto module = parse_module(make_text_source("test.relax", text), standard_ops());
+  EXPECT_TRUE(module.ok()) << to_string(module.errors());
+  return *module;
+}
+
+TEST(Profile, SaysWhatEachKernelComputes) {
+  CompileOptions options;
+  options.profile = true;
+  Compiled model(parsed(two_products), options);
+  ASSERT_NE(model.model_, nullptr);
+  const std::vector<ProfiledCall>& profiled = model.compiled_.functions[0].host.profiled;
+  ASSERT_EQ(profiled.size(), 2u);
+  EXPECT_EQ(profiled[0].nodes, (std::vector<std::string>{"test.relax:5:5", "test.relax:6:5"}));
+  EXPECT_EQ(profiled[1].nodes, (std::vector<std::string>{"test.relax:7:5"}));
+  EXPECT_NE(model.compiled_.metadata.find(R"("profile":[{"kernel":")" + profiled[0].kernel),
+            std::string::npos);
+
+  repose_kernel_run runs[8] = {};
+  repose_profile profile = {};
+  profile.runs = runs;
+  profile.max_runs = 8;
+  ASSERT_EQ(repose_set_profile(model.model_, &profile), REPOSE_OK);
+  for (const int64_t n : {0, 1, 37}) {
+    profile.num_runs = 0;
+    model.call({Floats({n, 16}), Floats({16, 32}), Floats({32, 8})});
+    ASSERT_EQ(profile.num_runs, 2);
+    const auto rows = static_cast<double>(n);
+    EXPECT_EQ(runs[0].kernel, 0);
+    EXPECT_EQ(runs[0].flops, rows * 32 * (2 * 16 + 1));
+    EXPECT_EQ(runs[0].read_bytes, n == 0 ? 0 : 4 * (rows * 16 + 16 * 32));
+    EXPECT_EQ(runs[0].written_bytes, 4 * rows * 32);
+    EXPECT_EQ(runs[1].flops, rows * 8 * 2 * 32);
+    const auto work = work_at(model.compiled_.functions[0], {n});
+    ASSERT_TRUE(work.has_value());
+    ASSERT_EQ(work->size(), 2u);
+    EXPECT_EQ((*work)[0].flops, runs[0].flops);
+    EXPECT_EQ((*work)[1].bytes, runs[1].read_bytes + runs[1].written_bytes);
+  }
+}
+
+TEST(Profile, ChangesNoResultAndIsNotThereWithoutTheOption) {
+  CompileOptions options;
+  options.profile = true;
+  Compiled with(parsed(two_products), options), without(parsed(two_products));
+  const std::vector<Floats> inputs = {Floats({5, 16}, 1), Floats({16, 32}, 2), Floats({32, 8}, 3)};
+  EXPECT_EQ(with.call(inputs), without.call(inputs));
+  EXPECT_EQ(without.compiled_.metadata.find("\"profile\""), std::string::npos);
+  EXPECT_TRUE(without.compiled_.functions[0].host.profiled.empty());
+  EXPECT_EQ(repose_set_profile(without.model_, nullptr), REPOSE_INVALID_ARGUMENT);
+}
+
 }  // namespace
 }  // namespace repose

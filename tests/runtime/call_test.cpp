@@ -250,6 +250,110 @@ TEST(Calls, OutputNotProducedOrTwice) {
   EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_INTERNAL);
 }
 
+// ---- Profiles
+
+// Two kernels, the second of which fails where the input has no elements.
+int32_t two_kernels(repose_rt_frame* frame) {
+  const int64_t n = frame->input_shape[0][0];
+  repose_rt_kernel_begins(frame, 4, 10.0 * static_cast<double>(n), 8, 16);
+  const int32_t status = produce_zeros(frame, n);
+  repose_rt_kernel_ends(frame);
+  if (status != 0) return status;
+  repose_rt_kernel_begins(frame, 5, 0, 1, 2);
+  if (n == 0) return repose_rt_fail(frame, REPOSE_RT_REFUSED, "nothing", nullptr, 0);
+  repose_rt_kernel_ends(frame);
+  return 0;
+}
+
+TEST(Profiles, RecordKernelsInTheOrderInWhichTheyBegin) {
+  const Model model = open_model();
+  const Probe probe(two_kernels);
+  Tensor<int64_t> x({3});
+  Result result;
+  ASSERT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK);  // not recorded
+  repose_kernel_run runs[3] = {};
+  repose_profile profile = {};
+  profile.runs = runs;
+  profile.max_runs = 3;
+  ASSERT_EQ(repose_set_profile(model.get(), &profile), REPOSE_OK);
+  EXPECT_EQ(profile.num_runs, 0);
+  ASSERT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK);
+  EXPECT_EQ(profile.num_runs, 2);
+  EXPECT_EQ(runs[0].function, kProbe);
+  EXPECT_EQ(runs[0].kernel, 4);
+  EXPECT_EQ(runs[0].flops, 30);
+  EXPECT_EQ(runs[0].read_bytes, 8);
+  EXPECT_EQ(runs[0].written_bytes, 16);
+  EXPECT_EQ(runs[1].kernel, 5);
+  EXPECT_LT(0, runs[0].begin_ns);
+  EXPECT_LE(runs[0].begin_ns, runs[0].end_ns);
+  EXPECT_LE(runs[0].end_ns, runs[1].begin_ns);
+  EXPECT_LE(runs[1].begin_ns, runs[1].end_ns);
+  // Those without room are counted, and written nowhere.
+  ASSERT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK);
+  EXPECT_EQ(profile.num_runs, 4);
+  EXPECT_EQ(runs[2].kernel, 4);
+  ASSERT_EQ(repose_set_profile(model.get(), nullptr), REPOSE_OK);
+  ASSERT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK);
+  EXPECT_EQ(profile.num_runs, 4);
+}
+
+TEST(Profiles, AKernelThatFailsHasNoEnd) {
+  const Model model = open_model();
+  const Probe probe(two_kernels);
+  repose_kernel_run runs[2] = {};
+  repose_profile profile = {};
+  profile.runs = runs;
+  profile.max_runs = 2;
+  ASSERT_EQ(repose_set_profile(model.get(), &profile), REPOSE_OK);
+  Tensor<int64_t> x({0});
+  Result result;
+  EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_REFUSED);
+  EXPECT_EQ(profile.num_runs, 2);
+  EXPECT_NE(runs[0].end_ns, 0);
+  EXPECT_EQ(runs[1].end_ns, 0);
+}
+
+TEST(Profiles, CallsAtOnceShareTheRoom) {
+  const Model model = open_model();
+  const Probe probe(two_kernels);
+  constexpr int threads = 4, calls = 200;
+  std::vector<repose_kernel_run> runs(threads * calls * 2);
+  repose_profile profile = {};
+  profile.runs = runs.data();
+  profile.max_runs = static_cast<int64_t>(runs.size());
+  ASSERT_EQ(repose_set_profile(model.get(), &profile), REPOSE_OK);
+  std::vector<std::thread> callers;
+  for (int t = 0; t < threads; ++t) {
+    callers.emplace_back([&] {
+      Tensor<int64_t> x({1});
+      for (int i = 0; i < calls; ++i) {
+        Result result;
+        ASSERT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(profile.num_runs, profile.max_runs);
+  int64_t first = 0;
+  for (const repose_kernel_run& run : runs) {
+    EXPECT_LE(run.begin_ns, run.end_ns);
+    first += run.kernel == 4 ? 1 : 0;
+  }
+  EXPECT_EQ(first, threads * calls);
+}
+
+TEST(Profiles, WithoutRoomAreRefused) {
+  const Model model = open_model();
+  repose_profile profile = {};
+  profile.max_runs = 1;
+  EXPECT_EQ(repose_set_profile(model.get(), &profile), REPOSE_INVALID_ARGUMENT);
+  EXPECT_EQ(error_of(model),
+            "the profile has no struct_size, or no room for as many runs as it says");
+  profile.max_runs = -1;
+  EXPECT_EQ(repose_set_profile(model.get(), &profile), REPOSE_INVALID_ARGUMENT);
+}
+
 // ---- Arena and workspaces
 
 int64_t first_region_bytes = 0;

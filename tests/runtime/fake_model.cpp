@@ -1,4 +1,5 @@
-// The hand-written model: see fake_model.h. FAKE_WEIGHT and FAKE_FEATURE vary it.
+// The hand-written model: see fake_model.h. FAKE_WEIGHT, FAKE_PROFILED
+// and FAKE_FEATURE vary it.
 #include "fake_model.h"
 
 #ifndef FAKE_NAME
@@ -6,6 +7,9 @@
 #endif
 #ifndef FAKE_WEIGHT
 #define FAKE_WEIGHT 0.5f
+#endif
+#ifndef FAKE_PROFILED
+#define FAKE_PROFILED 1
 #endif
 #ifndef FAKE_FEATURE
 #define FAKE_FEATURE nullptr
@@ -233,7 +237,7 @@ const repose_rt_model repose_rt_this_model = {sizeof(repose_rt_model),
                                               "x86-64",
                                               features,
                                               kFakeFunctions,
-                                              0,
+                                              FAKE_PROFILED,
                                               functions};
 
 #define FAKE_TVM_FFI(name, number)                                                                \

@@ -262,5 +262,13 @@ TEST(Load, DependsOnLibcAlone) {
   EXPECT_EQ(scale_one(model, 3.0f), 6.5f);
 }
 
+TEST(Load, AModelWithoutHooksHasNoProfile) {
+  const Model model = load(REPOSE_OTHER_MODEL, with_threads(1));
+  repose_profile profile = {};
+  EXPECT_EQ(repose_set_profile(model.get(), &profile), REPOSE_INVALID_ARGUMENT);
+  EXPECT_EQ(error_of(model), "the model was compiled without profiling");
+  EXPECT_EQ(repose_set_profile(model.get(), nullptr), REPOSE_INVALID_ARGUMENT);
+}
+
 }  // namespace
 }  // namespace repose::test

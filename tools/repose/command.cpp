@@ -353,6 +353,8 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
       std::find(o.disabled.begin(), o.disabled.end(), "schedule_programs") == o.disabled.end();
   if (auto used = use_schedules(o, options.pipeline, schedules); !used.ok()) return used.errors();
   options.debug_memory = o.debug_memory;
+  options.profile = o.profile;
+  options.count_work = o.count_work;
   options.name = o.name.empty() ? fs::path(o.path).stem().string() : o.name;
   options.source = fs::path(o.path).filename().string();
   options.name_prefix = name_prefix;

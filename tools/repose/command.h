@@ -38,6 +38,8 @@ struct ModelOptions {
   bool time_passes = false;
   bool verify = false;
   bool debug_memory = false;
+  bool profile = false;
+  bool count_work = false;
 
   std::vector<const CLI::Option*> of_reading, of_compiling;  // as they were offered
 };
@@ -89,6 +91,8 @@ void add_compile_many(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_profile(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
 void add_opt(CLI::App& app, int& exit_code);
 
 }  // namespace repose::cli

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "arrays.h"
+#include "call_sizes.h"
 #include "command.h"
 #include "interp/interpreter.h"
 #include "loaded_model.h"
@@ -61,32 +62,6 @@ Result<std::vector<Sizes>> choose_sizes(const std::vector<SymbolInfo>& symbols) 
     if (std::find(chosen.begin(), chosen.end(), sizes) == chosen.end()) chosen.push_back(sizes);
   }
   return chosen;
-}
-
-// What --input says about each input: how to fill it.
-Result<std::vector<std::string>> fills(const FunctionInterface& interface,
-                                       const std::vector<std::string>& specs) {
-  std::vector<std::string> result(interface.inputs.size());
-  for (const std::string& spec : specs) {
-    const size_t equal = spec.rfind('=');
-    bool found = false;
-    for (size_t i = 0; i < result.size() && equal != std::string::npos; ++i) {
-      if (interface.inputs[i].name != spec.substr(0, equal)) continue;
-      if (!result[i].empty()) {
-        return error(DiagnosticKind::bad_usage, {}, "input `{}` is given twice",
-                     interface.inputs[i].name);
-      }
-      result[i] = spec.substr(equal + 1);
-      found = !result[i].empty();
-    }
-    if (found) continue;
-    return error(DiagnosticKind::bad_usage, {},
-                 "--input `{}`: expected NAME=rand, NAME=rand(low,high), NAME=zeros or NAME=ones, "
-                 "where NAME is an input of the model",
-                 spec);
-  }
-  std::replace(result.begin(), result.end(), std::string(), std::string("rand"));
-  return result;
 }
 
 // Do the strides give two elements one place? (As far as it can be seen dimension by dimension.)
@@ -327,7 +302,7 @@ Result<void> compare(Options o) {
   REPOSE_TRY(model, load(o));
   REPOSE_TRY(index, model->function(o.function));
   REPOSE_TRY(interface, find_interface(*model, index, module));
-  REPOSE_TRY(fill, fills(interface, o.inputs));
+  REPOSE_TRY(fill, parse_fills(input_names(*model, index), o.inputs));
   REPOSE_TRY(choices, choose_sizes(interface.symbols));
   Diagnostics problems;
   bool compared = false;

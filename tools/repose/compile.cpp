@@ -57,6 +57,8 @@ void add_compile(CLI::App& app, int& exit_code) {
       ->add_option("--name", options->model.name,
                    "Name of the model, and prefix of its symbols for static linking")
       ->check(not_empty());
+  command->add_flag("--profile", options->model.profile,
+                    "The artifact can tell how long each kernel takes: for repose profile");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -26,7 +27,9 @@ DLDataType dl_type(DType t) {
   return {code, t.bits, 1};
 }
 
-DType from_dl(DLDataType t) {
+}  // namespace
+
+DType dtype_of(DLDataType t) {
   switch (t.code) {
     case kDLInt:
       return {DType::Code::sint, t.bits, 1};
@@ -40,8 +43,6 @@ DType from_dl(DLDataType t) {
       return dtypes::boolean;
   }
 }
-
-}  // namespace
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const RunLimits& limits) {
@@ -112,11 +113,6 @@ std::vector<int64_t> declared_strides(const repose_value& value,
   return value.strides ? strides : std::vector<int64_t>{};
 }
 
-struct Free {
-  void operator()(std::byte* memory) const { std::free(memory); }
-};
-using Memory = std::unique_ptr<std::byte[], Free>;
-
 // The bytes from the first to behind the last element under the given strides, if that is a size.
 std::optional<size_t> spread_bytes(const ArrayNode& array, const std::vector<int64_t>& strides) {
   constexpr int64_t most = int64_t{1} << 48;  // of addresses
@@ -132,15 +128,19 @@ std::optional<size_t> spread_bytes(const ArrayNode& array, const std::vector<int
   return static_cast<size_t>(elements) * static_cast<size_t>(array.dtype.size_bytes());
 }
 
+}  // namespace
+
 // Zeros for it, or null. Pages that no element lies in are never touched.
-Memory spread_memory(const ArrayNode& array, const std::vector<int64_t>& strides) {
+PreparedCall::Memory PreparedCall::spread_memory(const ArrayNode& array,
+                                                 const std::vector<int64_t>& strides) {
   const std::optional<size_t> bytes = spread_bytes(array, strides);
   return Memory(bytes ? static_cast<std::byte*>(std::calloc(*bytes, 1)) : nullptr);
 }
 
 // The elements of an array at their places under the given strides.
-Result<Memory> spread(const ArrayNode& array, const std::vector<int64_t>& strides,
-                      const char* name) {
+Result<PreparedCall::Memory> PreparedCall::spread(const ArrayNode& array,
+                                                  const std::vector<int64_t>& strides,
+                                                  const char* name) {
   Memory memory = spread_memory(array, strides);
   if (!memory) {
     return error(DiagnosticKind::call_refused, {},
@@ -158,61 +158,86 @@ Result<Memory> spread(const ArrayNode& array, const std::vector<int64_t>& stride
   return {std::move(memory)};
 }
 
-}  // namespace
-
 bool fits_memory(const ArrayNode& array, const std::vector<int64_t>& strides) {
-  return strides.empty() || spread_memory(array, strides) != nullptr;
+  return strides.empty() || PreparedCall::spread_memory(array, strides) != nullptr;
+}
+
+Result<PreparedCall> PreparedCall::make(const LoadedModel& model, int function,
+                                        std::vector<Array> inputs,
+                                        std::vector<std::vector<int64_t>> strides) {
+  PreparedCall call;
+  call.model_ = model.handle();
+  call.function_ = function;
+  call.inputs_ = std::move(inputs);
+  call.strides_ = std::move(strides);
+  const size_t n = call.inputs_.size();
+  call.strides_.resize(n);
+  call.memory_.resize(n);
+  call.tensors_.resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    const ArrayNode& input = *call.inputs_[i];
+    repose_value value{};
+    const bool is_one =
+        repose_get_input(call.model_, function, static_cast<int>(i), &value) == REPOSE_OK;
+    if (call.strides_[i].empty() && is_one && value.rank == static_cast<int>(input.shape.size())) {
+      call.strides_[i] = declared_strides(value, input.shape);
+    }
+    DLTensor& t = call.tensors_[i];
+    t = {};
+    t.data = const_cast<std::byte*>(input.bytes);
+    t.device = {kDLCPU, 0};
+    t.ndim = static_cast<int32_t>(input.shape.size());
+    t.dtype = dl_type(input.dtype);
+    t.shape = const_cast<int64_t*>(input.shape.data());
+    if (!call.strides_[i].empty()) {
+      REPOSE_TRY(laid_out, spread(input, call.strides_[i], is_one ? value.name : "?"));
+      call.memory_[i] = std::move(laid_out);
+      t.data = call.memory_[i].get();
+      t.strides = call.strides_[i].data();
+    }
+    call.pointers_.push_back(&t);
+  }
+  repose_function info{};
+  repose_get_function(call.model_, function, &info);
+  call.results_.resize(static_cast<size_t>(info.num_outputs), nullptr);
+  return call;
+}
+
+Result<void> PreparedCall::call() {
+  const int32_t status =
+      repose_call(model_, function_, pointers_.data(), static_cast<int32_t>(pointers_.size()),
+                  nullptr, static_cast<int32_t>(results_.size()), results_.data());
+  if (status == REPOSE_OK) return {};
+  return error(DiagnosticKind::call_refused, {}, "{}", repose_last_error(model_));
+}
+
+Result<std::vector<Array>> PreparedCall::run() {
+  if (auto done = call(); !done.ok()) return done.errors();
+  std::vector<Array> arrays;
+  for (DLManagedTensorVersioned* r : results_) {
+    const DLTensor& t = r->dl_tensor;
+    std::vector<int64_t> shape(t.shape, t.shape + t.ndim);
+    std::shared_ptr<const void> owner(r, [r](const void*) { r->deleter(r); });
+    arrays.push_back(wrap_array(std::move(shape), dtype_of(t.dtype),
+                                static_cast<const std::byte*>(t.data) + t.byte_offset, owner));
+  }
+  return arrays;
+}
+
+Result<double> PreparedCall::time() {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto done = call();
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+  if (!done.ok()) return done.errors();
+  for (DLManagedTensorVersioned* r : results_) r->deleter(r);
+  return passed.count();
 }
 
 Result<std::vector<Array>> LoadedModel::call(
     int function, const std::vector<Array>& inputs,
-    const std::vector<std::vector<int64_t>>& given_strides) const {
-  std::vector<DLTensor> tensors(inputs.size());
-  std::vector<std::vector<int64_t>> strides = given_strides;
-  strides.resize(inputs.size());
-  std::vector<Memory> memory(inputs.size());
-  std::vector<const DLTensor*> pointers;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    repose_value value{};
-    const bool is_one =
-        repose_get_input(model_, function, static_cast<int>(i), &value) == REPOSE_OK;
-    if (strides[i].empty() && is_one && value.rank == static_cast<int>(inputs[i]->shape.size())) {
-      strides[i] = declared_strides(value, inputs[i]->shape);
-    }
-    DLTensor& t = tensors[i];
-    t = {};
-    t.data = const_cast<std::byte*>(inputs[i]->bytes);
-    t.device = {kDLCPU, 0};
-    t.ndim = static_cast<int32_t>(inputs[i]->shape.size());
-    t.dtype = dl_type(inputs[i]->dtype);
-    t.shape = const_cast<int64_t*>(inputs[i]->shape.data());
-    if (!strides[i].empty()) {
-      REPOSE_TRY(laid_out, spread(*inputs[i], strides[i], is_one ? value.name : "?"));
-      memory[i] = std::move(laid_out);
-      t.data = memory[i].get();
-      t.strides = strides[i].data();
-    }
-    pointers.push_back(&t);
-  }
-  repose_function info{};
-  info.struct_size = sizeof info;
-  model_->api->get_function(model_, function, &info);
-  std::vector<DLManagedTensorVersioned*> results(static_cast<size_t>(info.num_outputs), nullptr);
-  const int32_t status =
-      model_->api->call(model_, function, pointers.data(), static_cast<int32_t>(pointers.size()),
-                        nullptr, info.num_outputs, results.data());
-  if (status != REPOSE_OK) {
-    return error(DiagnosticKind::call_refused, {}, "{}", repose_last_error(model_));
-  }
-  std::vector<Array> arrays;
-  for (DLManagedTensorVersioned* r : results) {
-    const DLTensor& t = r->dl_tensor;
-    std::vector<int64_t> shape(t.shape, t.shape + t.ndim);
-    std::shared_ptr<const void> owner(r, [r](const void*) { r->deleter(r); });
-    arrays.push_back(wrap_array(std::move(shape), from_dl(t.dtype),
-                                static_cast<const std::byte*>(t.data) + t.byte_offset, owner));
-  }
-  return arrays;
+    const std::vector<std::vector<int64_t>>& strides) const {
+  REPOSE_TRY(prepared, PreparedCall::make(*this, function, inputs, strides));
+  return prepared.run();
 }
 
 }  // namespace repose::cli

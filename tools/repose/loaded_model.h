@@ -1,6 +1,7 @@
 // A compiled model that the command line runs: loading, calling with host arrays.
 #pragma once
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,45 @@ struct RunLimits {
   int64_t operations = 0;
 };
 
+DType dtype_of(DLDataType type);
+
+class LoadedModel;
+
+// A call that can be made again and again: the tensors of its inputs are made once.
+class PreparedCall {
+ public:
+  // Of `model`, which has to outlive it. Inputs with declared strides are laid out so. `strides`
+  // (in elements; one list per input, empty: as the model says) has those that are expressions.
+  static Result<PreparedCall> make(const LoadedModel& model, int function,
+                                   std::vector<Array> inputs,
+                                   std::vector<std::vector<int64_t>> strides = {});
+  Result<std::vector<Array>> run();
+  // The seconds that a call takes, its results not freed yet.
+  Result<double> time();
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  using Memory = std::unique_ptr<std::byte[], Free>;
+
+  PreparedCall() = default;
+  Result<void> call();
+  static Memory spread_memory(const ArrayNode& array, const std::vector<int64_t>& strides);
+  static Result<Memory> spread(const ArrayNode& array, const std::vector<int64_t>& strides,
+                               const char* name);
+  friend bool fits_memory(const ArrayNode& array, const std::vector<int64_t>& strides);
+
+  repose_model* model_ = nullptr;
+  int function_ = 0;
+  std::vector<Array> inputs_;
+  std::vector<std::vector<int64_t>> strides_;
+  std::vector<Memory> memory_;
+  std::vector<DLTensor> tensors_;
+  std::vector<const DLTensor*> pointers_;
+  std::vector<DLManagedTensorVersioned*> results_;
+};
+
 class LoadedModel {
  public:
   static Result<std::unique_ptr<LoadedModel>> load(const std::string& path,
@@ -34,8 +74,7 @@ class LoadedModel {
   repose_model* handle() const { return model_; }
   // The function's index; an empty name is the only function, or `main`.
   Result<int> function(const std::string& name) const;
-  // Inputs with declared strides are laid out so. `strides` (in elements; one list per input,
-  // empty: as the model says) has those that are expressions.
+  // One call, as PreparedCall makes it.
   Result<std::vector<Array>> call(int function, const std::vector<Array>& inputs,
                                   const std::vector<std::vector<int64_t>>& strides = {}) const;
 

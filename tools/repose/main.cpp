@@ -1,4 +1,4 @@
-// The command line: `repose compile | run | compare | inspect | opt | version`.
+// The command line: `repose compile | run | compare | inspect | profile | bench | opt | version`.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -67,6 +67,8 @@ int main(int argc, char** argv) {
   cli::add_run(app, exit_code);
   cli::add_compare(app, exit_code);
   cli::add_inspect(app, exit_code);
+  cli::add_profile(app, exit_code);
+  cli::add_bench(app, exit_code);
   cli::add_opt(app, exit_code);
   app.add_subcommand("version", "Print the version")->callback([] { std::puts(cli::version); });
   return cli::finish_output(cli::run(app, argc, argv, exit_code));

@@ -83,6 +83,7 @@ struct ModelImage {
   uint64_t weights_bytes = 0;
   bool weights_embedded =
       true;  // the linker defines `repose_weights`; false: a file beside the library
+  bool is_profiled = false;  // host functions tell when kernels begin and end
 };
 
 // The bytes of ELF relocatable objects: kernels in groups of a fixed size, then host functions and

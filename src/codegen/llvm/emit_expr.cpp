@@ -245,6 +245,8 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
     case Intrinsic::output_data:
     case Intrinsic::arena_region:
     case Intrinsic::count_operations:
+    case Intrinsic::kernel_begins:
+    case Intrinsic::kernel_ends:
     case Intrinsic::weight_data:
     case Intrinsic::sizes_symbol:
       return emit_host_call(c);
@@ -294,6 +296,17 @@ Value* FunctionEmitter::emit_host_call(const CallNode& c) {
                         as<StringImmNode>(c.args[1])->value);
       return b_.getInt32(0);
     }
+    case Intrinsic::kernel_begins: {
+      std::vector<Value*> args{frame_, b_.CreateTrunc(emit(c.args[0]), b_.getInt32Ty())};
+      may_be_anything_ = true;
+      for (size_t i = 1; i < c.args.size(); ++i) args.push_back(emit(c.args[i]));
+      may_be_anything_ = false;
+      b_.CreateCall(owner_.runtime("repose_rt_kernel_begins"), args);
+      return b_.getInt32(0);
+    }
+    case Intrinsic::kernel_ends:
+      b_.CreateCall(owner_.runtime("repose_rt_kernel_ends"), {frame_});
+      return b_.getInt32(0);
     default:
       return emit_output(c);
   }

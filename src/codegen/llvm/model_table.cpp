@@ -120,8 +120,8 @@ void define_model_table(ModuleEmitter& emitter, const ModelImage& image,
       {t.i32(sizeof(repose_rt_model)), t.i32(REPOSE_RT_ABI_VERSION), t.text(image.name),
        t.text(image.metadata_json), t.i64(static_cast<int64_t>(image.metadata_json.size())),
        weights, t.i64(static_cast<int64_t>(image.weights_bytes)), t.text(emitter.target.name),
-       t.array(features, "features"), t.i32(static_cast<int64_t>(functions.size())), t.i32(0),
-       t.array(functions, "functions")});
+       t.array(features, "features"), t.i32(static_cast<int64_t>(functions.size())),
+       t.i32(image.is_profiled), t.array(functions, "functions")});
   emitter.define_constant("repose_rt_this_model", model, /*hidden=*/true);
 }
 

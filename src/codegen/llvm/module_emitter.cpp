@@ -189,6 +189,10 @@ llvm::FunctionCallee ModuleEmitter::runtime(const std::string& name) {
   if (name == "repose_rt_fail_in") signature(b.getVoidTy(), {ptr, ptr});
   if (name == "repose_rt_fail") signature(i32, {ptr, i32, ptr, ptr, i32});
   if (name == "repose_rt_count") signature(i32, {ptr, b.getDoubleTy()});
+  if (name == "repose_rt_kernel_begins") {
+    signature(b.getVoidTy(), {ptr, i32, b.getDoubleTy(), b.getDoubleTy(), b.getDoubleTy()});
+  }
+  if (name == "repose_rt_kernel_ends") signature(b.getVoidTy(), {ptr});
   if (name == "repose_rt_region") signature(ptr, {ptr, i32, i64});
   if (name == "repose_rt_output") signature(ptr, {ptr, i32, ptr, i32, ptr});
   if (name == "repose_rt_parallel") signature(i32, {ptr, ptr, ptr, i64, i64, ptr, i64});

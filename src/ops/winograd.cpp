@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t tile = 4;  // outputs, along each dimension
 constexpr int64_t taps = 3;
 constexpr int64_t points = tile + taps - 1;
-constexpr int64_t least_channels = 32;  // fewer: the transforms cost more than the products
+constexpr int64_t least_channels = 64;  // fewer: the transforms cost more than the products
 
 // Weights grow fourfold: beyond, reading them costs more than the products that are spared, where
 // the image is small.

@@ -11,7 +11,7 @@ namespace repose {
 // are 0, 1, -1, 1/2, -2 and infinity (after Barabasz et al. 2020): the largest error is two to
 // three times that of the plain sum.
 //
-// Nothing where it doesn't apply, or where it wouldn't win: for float32 alone, from 32 channels in
+// Nothing where it doesn't apply, or where it wouldn't win: for float32 alone, from 64 channels in
 // and out, and where tiles of 4×4 outputs fit the image. What is chosen depends on the extents that
 // are not batch, so no result depends on the batch.
 std::optional<Result<graph::Value>> lower_winograd(Builder& b, const graph::CallNode& call,

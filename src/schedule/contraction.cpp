@@ -3,11 +3,12 @@
 //
 // C[batch][m][n] = sum over k of A[batch][m][k] * B[batch][k][n], where A and B are whatever
 // expressions the factors are (a transposed load, a window of an image). Columns n are cut into
-// panels of two vectors; B's panel is packed contiguously as [k][panel], zeros beyond the last
-// column: in advance where B is constant, else by the task that uses it. Rows are cut into blocks
-// (a task takes a block of one panel), blocks into tiles of rows whose accumulators fill the vector
-// registers during the whole reduction; the last rows of a block are tiles of 8, 4, 2, 1. Tiles
-// leave their results in a buffer of the block, over which the epilogue runs once.
+// panels of two vectors (one or three where few columns fit them better); B's panel is packed
+// contiguously as [k][panel], zeros beyond the last column: in advance where B is constant, else by
+// the task that uses it. Rows are cut into blocks (a task takes a block of one panel), blocks into
+// tiles of rows whose accumulators fill the vector registers during the whole reduction; the last
+// rows of a block are tiles of 8, 4, 2, 1. Tiles leave their results in a buffer of the block, over
+// which the epilogue runs once.
 //
 // Each element is acc = fma(a, b, acc) over k in order, from 0: the same operations in every tile.
 #include <algorithm>
@@ -22,8 +23,8 @@ namespace repose::schedule {
 
 namespace {
 
-constexpr int vectors_per_panel = 2;
-constexpr int tiles_per_block = 8;
+constexpr int usual_vectors = 2;              // of a panel
+constexpr int usual_tiles = 8;                // of a block of rows
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
 struct Tile {
@@ -33,15 +34,33 @@ struct Tile {
   int block = 1;  // rows of a block
 };
 
-Tile choose_tile(DType dtype, const Target& target) {
+// Rows of a tile whose panels have some vectors: accumulators, the panel's vectors of one step, and
+// the broadcast element of A share the registers.
+int rows_of_tile(int vectors, const Target& target) {
+  const int rows = std::max(1, (target.vector_registers - vectors - 1) / vectors);
+  return rows - (rows > 1 ? rows % 2 : 0);
+}
+
+// Panels of two vectors, but for few columns that one or three waste less of.
+Tile choose_tile(DType dtype, const Target& target, const Expr& columns) {
   Tile t;
   t.lanes = std::max(1, target.lanes(dtype));
-  t.panel = vectors_per_panel * t.lanes;
-  // Accumulators, the panel's vectors of one step, and the broadcast element of A.
-  t.rows = std::max(1, (target.vector_registers - vectors_per_panel - 1) / vectors_per_panel);
-  t.rows -= t.rows % 2;
-  t.rows = std::max(1, t.rows);
-  t.block = t.rows * tiles_per_block;
+  int vectors = usual_vectors;
+  int64_t n = 0;
+  if (as_const_int(columns, &n) && n > 0) {
+    // Columns with those that are padded; and loads, where there are more than products.
+    auto cost = [&](int v) {
+      const int rows = rows_of_tile(v, target);
+      const double loads = static_cast<double>(v + rows) / (v * rows);
+      return static_cast<double>((n + v * t.lanes - 1) / (v * t.lanes) * v) * std::max(1., loads);
+    };
+    for (int v : {3, 1}) {
+      if (cost(v) < cost(vectors)) vectors = v;
+    }
+  }
+  t.panel = vectors * t.lanes;
+  t.rows = rows_of_tile(vectors, target);
+  t.block = t.rows * std::max(1, rows_of_tile(usual_vectors, target) * usual_tiles / t.rows);
   return t;
 }
 
@@ -78,7 +97,6 @@ class ContractionRule {
         main_(p.stages[0]),
         is_constant_(is_constant),
         target_(target),
-        tile_(choose_tile(main_.target->dtype, target)),
         s_(begin_schedule(f)) {}
 
   Result<Scheduled> run() {
@@ -91,6 +109,7 @@ class ContractionRule {
     keep_trailing_run(c_.m_axes, c_.batch_axes);
     keep_trailing_run(c_.n_axes, c_.batch_axes);
     n_total_ = product(pick(main_.extents, c_.n_axes));
+    tile_ = choose_tile(main_.target->dtype, target_, n_total_);
     for (const tir::BlockNode* block : blocks_in(s_.func->body)) epilogue_.push_back({block->name});
     block_ = epilogue_[0];
     epilogue_.erase(epilogue_.begin());
@@ -173,6 +192,7 @@ class ContractionRule {
       REPOSE_TRY(out, cache_write(s_, block_, {}, Scope::workspace));
       epilogue_.push_back(out);
     }
+    REPOSE_RUN(split_reduction_axes());
     REPOSE_TRY(main, nest_of(block_));
     nest_ = main;
     for (const Block& e : epilogue_) REPOSE_RUN(nest_of(e));
@@ -190,6 +210,28 @@ class ContractionRule {
     }
     if (map.to.size() == map.from.size()) return {};
     return transform_layout(s_, target_of(s_, block_), map);
+  }
+
+  // A reduction over several dimensions of A that are one to B (heads and their elements): a loop
+  // for each, so that addresses go on step by step.
+  Result<void> split_reduction_axes() {
+    const std::vector<Loop> loops = loops_of(s_, block_);
+    for (size_t i = 0; i < main_.reduce_axes.size(); ++i) {
+      int64_t extent = 0, inner = 0;
+      if (!as_const_int(main_.reduce_extents[i], &extent)) continue;
+      visit(c_.a, [&](const Expr& e) {
+        int64_t size = 0;
+        const bool divides = e->kind == ExprKind::floor_div || e->kind == ExprKind::floor_mod;
+        if (divides && e->args[0] == main_.reduce_axes[i] && as_const_int(e->args[1], &size) &&
+            size > 1 && extent % size == 0) {
+          inner = std::max(inner, size);
+        }
+        return true;
+      });
+      if (inner == 0) continue;
+      REPOSE_RUN(split(s_, loops[main_.axes.size() + i], make_int(inner), Tail::proven));
+    }
+    return {};
   }
 
   static bool follows(const std::vector<size_t>& axes, size_t d) {

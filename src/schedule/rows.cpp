@@ -1,5 +1,6 @@
 // The schedule of elementwise programs, reductions, and chains of them over rows.
 #include <algorithm>
+#include <limits>
 
 #include "schedule/primitives.h"
 #include "schedule/reduction.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int64_t flat_block = 4096;        // elements that a thread takes at a time, at least
 constexpr int64_t work_per_piece = 16384;   // element operations that are worth a thread's wake-up
+constexpr int64_t transposed_block = 16;    // elements: a cache line of most of them
 constexpr int64_t max_unrolled_steps = 16;  // of a window
 constexpr int64_t max_local_bytes = 16 << 10;  // of a row buffer on the stack
 
@@ -82,6 +84,10 @@ class RowsRule {
       REPOSE_RUN(flat());
       return std::move(s_);
     }
+    if (const auto axis = contiguous_elsewhere()) {
+      REPOSE_RUN(transpose(*axis));
+      return std::move(s_);
+    }
     prefix_ = static_cast<size_t>(choose_prefix());
     REPOSE_RUN(make_rows());
     for (size_t i = 0; i < blocks_.size(); ++i) REPOSE_RUN(run_stage(p_.stages[i], blocks_[i]));
@@ -124,6 +130,75 @@ class RowsRule {
     const int64_t cost = 1 + cost_of(stage.value);
     return parallel(s_, pieces[0],
                     make_int(std::max<int64_t>(1, work_per_piece / (cost * flat_block))));
+  }
+
+  // The axis, not the last one, along which a stage reads neighbouring elements, where it doesn't
+  // along the last.
+  std::optional<size_t> contiguous_elsewhere() const {
+    const Stage& s = p_.stages[0];
+    if (p_.stages.size() != 1 || s.is_reduction() || s.axes.empty() || !stores_identity(s) ||
+        is_const_int(s.extents.back(), 1) ||
+        stride_of_loads(s.value, s.axes.back()) != Stride::other) {
+      return std::nullopt;
+    }
+    for (size_t i = s.axes.size() - 1; i-- > 0;) {
+      if (!is_const_int(s.extents[i], 1) && stride_of_loads(s.value, s.axes[i]) == Stride::unit)
+        return i;
+    }
+    return std::nullopt;
+  }
+
+  // Of a stage that reads neighbours along `axis`: whether a step along its last axis is longer in
+  // what it reads than a step along `axis` is in what it writes. What is no constant counts as
+  // long.
+  bool reads_farther_than_it_writes(size_t axis) const {
+    const Stage& s = p_.stages[0];
+    auto behind = [](const std::vector<Expr>& extents, size_t d) {
+      int64_t step = 0;
+      const bool known = as_const_int(
+          product(std::vector<Expr>(extents.begin() + static_cast<int64_t>(d) + 1, extents.end())),
+          &step);
+      return known ? step : std::numeric_limits<int64_t>::max();
+    };
+    int64_t read = 0;
+    visit(s.value, [&](const Expr& e) {
+      const auto* load = as<LoadNode>(e);
+      for (size_t d = 0; load && d < load->args.size(); ++d) {
+        if (uses_var(load->args[d], s.axes.back())) {
+          read = std::max(read, behind(load->buffer->shape, d));
+        }
+      }
+      return true;
+    });
+    return read >= behind(s.extents, axis);
+  }
+
+  // Blocks of both axes: what one step leaves of the cache lines that it reads, the next ones find.
+  Result<void> transpose(size_t axis) {
+    const std::vector<Loop> loops = loops_of(s_, blocks_[0]);
+    std::vector<Loop> order, inner;
+    for (size_t i = 0; i < loops.size(); ++i) {
+      if (i == axis || i + 1 == loops.size()) continue;
+      order.push_back(loops[i]);
+    }
+    for (const size_t i : {axis, loops.size() - 1}) {
+      REPOSE_TRY(cut, split(s_, loops[i], make_int(transposed_block), Tail::bounded));
+      order.push_back(cut[0]);
+      inner.push_back(cut.back());
+    }
+    // The far steps outside: rows that lie far apart often share their place in the cache.
+    if (reads_farther_than_it_writes(axis)) std::swap(inner[0], inner[1]);
+    std::vector<Loop> all = order;
+    all.insert(all.end(), inner.begin(), inner.end());
+    REPOSE_RUN(reorder(s_, all));
+    for (const Loop& loop : order) REPOSE_RUN(parallel(s_, loop, make_int(1)));
+    REPOSE_TRY(blocks, fuse_all(s_, order));
+    const int64_t cost = (1 + cost_of(p_.stages[0].value)) * transposed_block * transposed_block;
+    REPOSE_RUN(parallel(s_, blocks, make_int(std::max<int64_t>(1, work_per_piece / cost))));
+    const Expr inside = where_conditions_hold(
+        blocks_[0], {{inner[0], transposed_block}, {inner[1], transposed_block}}, {});
+    if (inside) REPOSE_RUN(specialize(s_, inner[0], inside));
+    return {};
   }
 
   // A loop in vectors, the rest in one that is masked.
@@ -210,7 +285,10 @@ class RowsRule {
   Result<void> reduce_in_lanes(const Stage& stage, const Block& block, const Loop& axis,
                                int lanes) {
     if (!find_block(s_, block)) return illegal("there is no block `{}`", block.name);
-    const Expr inside = where_conditions_hold(block, stage);
+    const auto steps = known_steps(stage, block);
+    std::vector<Loop> own_axes = loops_of(s_, block, row_.value_or(Loop{}));
+    own_axes.resize(own_axes.size() - stage.reduce_axes.size());
+    const Expr inside = steps ? where_conditions_hold(block, *steps, own_axes) : nullptr;
     REPOSE_TRY(cut, split(s_, axis, make_int(lanes), Tail::vector));
     std::vector<Loop> tiles;
     for (size_t i = 0; i < cut.size(); i += 2) tiles.push_back(cut[i]);
@@ -245,10 +323,25 @@ class RowsRule {
     return {};
   }
 
-  // A window that may leave its image has conditions. Where they hold at both ends of each axis of
-  // the window, they hold in all of it: that is what is asked for, once for a whole row of
-  // elements. Null where there are none, or where the elements of a row differ in them.
-  Expr where_conditions_hold(const Block& block, const Stage& stage) const {
+  // The loops of a reduction and their extents, where those are known.
+  std::optional<std::vector<std::pair<Loop, int64_t>>> known_steps(const Stage& stage,
+                                                                   const Block& block) const {
+    const std::vector<Loop> loops = loops_of(s_, block);
+    std::vector<std::pair<Loop, int64_t>> steps;
+    for (size_t i = 0; i < stage.reduce_axes.size(); ++i) {
+      int64_t extent = 0;
+      if (!as_const_int(stage.reduce_extents[i], &extent) || extent == 0) return std::nullopt;
+      steps.emplace_back(loops[loops.size() - stage.reduce_axes.size() + i], extent);
+    }
+    return steps;
+  }
+
+  // A window that may leave its image, and an image with a border, have conditions. Where they hold
+  // at both ends of some loops inside (`steps`, each with its extent), they hold in all of them:
+  // that is what is asked for, once for all. Null where there are no conditions, or where they
+  // differ in what is inside of `within`.
+  Expr where_conditions_hold(const Block& block, const std::vector<std::pair<Loop, int64_t>>& steps,
+                             const std::vector<Loop>& within) const {
     const tir::BlockNode* node = find_block(s_, block);
     VarMap over_loops;
     for (const tir::IterVar& iter : node->iters) over_loops.emplace(iter.var.get(), iter.value);
@@ -259,22 +352,17 @@ class RowsRule {
       }
       return true;
     });
-    const std::vector<Loop> own = loops_of(s_, block, row_.value_or(Loop{}));
-    const size_t axes = own.size() - stage.reduce_axes.size();
-    for (size_t i = 0; i < stage.reduce_axes.size(); ++i) {
-      int64_t extent = 0;
-      if (!as_const_int(stage.reduce_extents[i], &extent) || extent == 0) return nullptr;
-      const Var& step = own[axes + i].var;
+    for (const auto& [loop, extent] : steps) {
       for (size_t j = 0, count = asked.size(); j < count; ++j) {
-        if (!uses_var(asked[j], step)) continue;
-        asked.push_back(substitute(asked[j], {{step.get(), make_int(extent - 1)}}));
-        asked[j] = substitute(asked[j], {{step.get(), make_int(0)}});
+        if (!uses_var(asked[j], loop.var)) continue;
+        asked.push_back(substitute(asked[j], {{loop.var.get(), make_int(extent - 1)}}));
+        asked[j] = substitute(asked[j], {{loop.var.get(), make_int(0)}});
       }
     }
     for (const Expr& c : asked) {
       if (has_load(c)) return nullptr;
-      for (size_t i = 0; i < axes; ++i) {
-        if (uses_var(c, own[i].var)) return nullptr;
+      for (const Loop& loop : within) {
+        if (uses_var(c, loop.var)) return nullptr;
       }
     }
     return conjunction_of(asked);

@@ -3,6 +3,8 @@
 //     C1: the result has the operand's shape and the dtype that is asked for. Floats become
 //         integers by rounding to zero, saturating, NaN gives 0; integers wrap; to bool: is it
 //         other than 0 (NaN is)?
+//   bitcast: y[i] = the bits of x[i] as another dtype.
+//     C1: both dtypes are as many bits wide, and neither is bool.
 //   clip: y[i] = min(max(x[i], min), max); NaN stays.
 //     C1: the operand is a number; the bounds are known prim values, which take its dtype; None:
 //         no bound.
@@ -35,6 +37,30 @@ std::vector<te::Tensor> astype_rule(const graph::CallNode& call,
         return make_cast(dtype, x);
       },
       "astype")};
+}
+
+Result<Type> infer_bitcast(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  const DType dtype = call.attrs.get_dtype("dtype");
+  const bool is_scalar = is_number_dtype(dtype) && !dtype.is_vector();
+  if (!is_scalar || (x->dtype && (!is_number_dtype(x->dtype) || x->dtype.bits != dtype.bits))) {
+    return error(DiagnosticKind::dtype_mismatch, context.span(),  // C1
+                 "`bitcast`: {} has not the width of {}", dtype.to_string(), x->dtype.to_string());
+  }
+  if (!x->shape) return ranked_like(*x, x->rank, dtype);
+  return tensor_like(*x, *x->shape, dtype);
+}
+
+std::vector<te::Tensor> bitcast_rule(const graph::CallNode& call,
+                                     const std::vector<te::Tensor>& in) {
+  const DType dtype = call.attrs.get_dtype("dtype");
+  return {te::compute(
+      in[0].shape(),
+      [&](const te::Indices& i) {
+        const Expr x = in[0](i);
+        return x->dtype == dtype ? x : make_call(Intrinsic::reinterpret, dtype, {x});
+      },
+      "bitcast")};
 }
 
 Result<Type> infer_clip(InferContext& context, const graph::CallNode& call) {
@@ -71,6 +97,17 @@ const OpDef& op_astype() {
                          .lower = te::lower<astype_rule>,
                          .elements = te::elements<astype_rule>,
                          .doc = "the same values in another dtype"};
+  return def;
+}
+
+const OpDef& op_bitcast() {
+  static const OpDef def{.name = "bitcast",
+                         .args = {{"x"}},
+                         .attrs = {{"dtype", AttrKind::dtype}},
+                         .infer = infer_bitcast,
+                         .lower = te::lower<bitcast_rule>,
+                         .elements = te::elements<bitcast_rule>,
+                         .doc = "the same bits in another dtype"};
   return def;
 }
 

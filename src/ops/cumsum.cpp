@@ -1,9 +1,9 @@
-// cumsum: y[…, k, …] = sum of x[…, j, …] over j <= k along `axis`.
+// cumsum: y[…, k, …] = sum of x[…, j, …] over j <= k along `axis`; cumprod: the product.
 //   C1: the operand is a number; `axis` is one of its axes (None: the operand has rank 1).
 //   C2: the result has the operand's shape, and its dtype unless `dtype` is given. float16 and
 //       bfloat16 accumulate in float32.
 //   C3: `exclusive`: over j < k; `reverse`: from the end, over j >= k (exclusive: j > k).
-// It runs along the axis in order, so it lowers to a tensor program instead of a tensor
+// They run along the axis in order, so they lower to a tensor program instead of a tensor
 // expression.
 #include "ops/loops.h"
 #include "ops/ops.h"
@@ -12,7 +12,7 @@ namespace repose {
 
 namespace {
 
-Result<Type> infer_cumsum(InferContext& context, const graph::CallNode& call) {
+Result<Type> infer_cumulative(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_number_dtype, "a number"));  // C1
   if (call.attrs.find("axis")->is_none()) {
@@ -23,7 +23,7 @@ Result<Type> infer_cumsum(InferContext& context, const graph::CallNode& call) {
   }
   const DType out = call.attrs.get_dtype("dtype", dtype);
   if (out && !is_number_dtype(out)) {
-    return error(DiagnosticKind::bad_attribute, context.span(), "`cumsum` with dtype {}",
+    return error(DiagnosticKind::bad_attribute, context.span(), "`{}` with dtype {}", call.op->name,
                  out.to_string());
   }
   if (!x->shape) return ranked_like(*x, x->rank, out);
@@ -36,27 +36,30 @@ size_t scan_axis(const graph::CallNode& call, int rank) {
 }
 
 // For shape arithmetic: each element as a sum of its own.
-std::vector<te::Tensor> cumsum_rule(const graph::CallNode& call,
-                                    const std::vector<te::Tensor>& in) {
+template <te::Reducer reducer>
+std::vector<te::Tensor> cumulative_rule(const graph::CallNode& call,
+                                        const std::vector<te::Tensor>& in) {
   const te::Tensor& x = in[0];
   const size_t axis = scan_axis(call, x.rank());
   const bool exclusive = call.attrs.get_bool("exclusive"), reverse = call.attrs.get_bool("reverse");
   const DType dtype = result_dtype(call);
   return {te::reduce(
-      result_shape(call), te::Reducer::sum, {x.shape()[axis]},
+      result_shape(call), reducer, {x.shape()[axis]},
       [&](const te::Indices& i, const te::Indices& k) {
         const Expr &low = reverse ? i[axis] : k[0], &high = reverse ? k[0] : i[axis];
         te::Indices at = i;
         at[axis] = k[0];
         return make_if_then_else(exclusive ? lt(low, high) : le(low, high),
-                                 make_cast(dtype, x(std::move(at))), make_const(dtype, 0));
+                                 make_cast(dtype, x(std::move(at))),
+                                 te::identity_of(reducer, dtype));
       },
-      "cumsum")};
+      std::string(call.op->name))};
 }
 
 // for i…, k: y[i…, p] = (k = 0 ? 0 : y[i…, the position before]) + x[i…, p], p running along the
-// axis.
-Result<graph::Value> lower_cumsum(Builder& b, const graph::CallNode& call) {
+// axis; of products 1 and *.
+template <te::Reducer reducer>
+Result<graph::Value> lower_cumulative(Builder& b, const graph::CallNode& call) {
   const DType dtype = result_dtype(call), wide = accumulator_dtype(dtype);
   const TensorTypeNode* type = graph::tensor_of(call.args[0]);
   if (wide != dtype) {  // C2
@@ -65,7 +68,7 @@ Result<graph::Value> lower_cumsum(Builder& b, const graph::CallNode& call) {
     };
     Attrs attrs = call.attrs;
     attrs.set("dtype", wide);
-    return cast(graph::make_op_call(op_cumsum(), {cast(call.args[0], wide)}, attrs), dtype);
+    return cast(graph::make_op_call(*call.op, {cast(call.args[0], wide)}, attrs), dtype);
   }
   const Dims& shape = *type->shape;
   const size_t axis = scan_axis(call, type->rank);
@@ -77,9 +80,10 @@ Result<graph::Value> lower_cumsum(Builder& b, const graph::CallNode& call) {
     if (d != axis) axes.push_back({shape[d]});
   }
   axes.push_back({shape[axis], tir::IterKind::scan});
-  tir::Stmt body = loop_nest("cumsum", axes, {x, y}, y, [&](const te::Indices& i) {
+  const std::string name(call.op->name);
+  tir::Stmt body = loop_nest(name, axes, {x, y}, y, [&](const te::Indices& i) {
     const Expr& step = i.back();
-    const Expr zero = make_const(dtype, 0);
+    const Expr nothing = te::identity_of(reducer, dtype);
     te::Indices at(i.begin(), i.end() - 1);
     at.insert(at.begin() + static_cast<int64_t>(axis), step);
     te::Indices before = at;
@@ -87,27 +91,34 @@ Result<graph::Value> lower_cumsum(Builder& b, const graph::CallNode& call) {
     before[axis] = reverse ? Expr(shape[axis] - step) : Expr(step - 1);
     const Expr first = eq(step, make_int(0));
     auto added = [&](const te::Indices& index) { return make_cast(dtype, make_load(x, index)); };
-    Expr value = exclusive ? make_if_then_else(first, zero, make_load(y, before) + added(before))
-                           : make_if_then_else(first, zero, make_load(y, before)) + added(at);
+    Expr value = exclusive
+                     ? make_if_then_else(first, nothing,
+                                         te::combine(reducer, make_load(y, before), added(before)))
+                     : te::combine(reducer, make_if_then_else(first, nothing, make_load(y, before)),
+                                   added(at));
     return Element{std::move(at), std::move(value)};
   });
-  return emit_program(b, "cumsum", {call.args[0]}, {x}, y, std::move(body));
+  return emit_program(b, name, {call.args[0]}, {x}, y, std::move(body));
 }
 
 }  // namespace
 
-const OpDef& op_cumsum() {
-  static const OpDef def{.name = "cumsum",
-                         .args = {{"x"}},
-                         .attrs = {{"axis", AttrKind::optional_integer, Attr()},
-                                   {"dtype", AttrKind::dtype_or_none, Attr()},
-                                   {"exclusive", AttrKind::boolean, Attr(false)},
-                                   {"reverse", AttrKind::boolean, Attr(false)}},
-                         .infer = infer_cumsum,
-                         .lower = lower_cumsum,
-                         .elements = te::elements<cumsum_rule>,
-                         .doc = "running sum along `axis`"};
-  return def;
-}
+#define CUMULATIVE(op, reducer, text)                                               \
+  const OpDef& op_##op() {                                                          \
+    static const OpDef def{.name = #op,                                             \
+                           .args = {{"x"}},                                         \
+                           .attrs = {{"axis", AttrKind::optional_integer, Attr()},  \
+                                     {"dtype", AttrKind::dtype_or_none, Attr()},    \
+                                     {"exclusive", AttrKind::boolean, Attr(false)}, \
+                                     {"reverse", AttrKind::boolean, Attr(false)}},  \
+                           .infer = infer_cumulative,                               \
+                           .lower = lower_cumulative<reducer>,                      \
+                           .elements = te::elements<cumulative_rule<reducer>>,      \
+                           .doc = text " along `axis`"};                            \
+    return def;                                                                     \
+  }
+
+CUMULATIVE(cumsum, te::Reducer::sum, "running sum")
+CUMULATIVE(cumprod, te::Reducer::prod, "running product")
 
 }  // namespace repose

@@ -11,6 +11,10 @@
 //   nn.adaptive_avg_pool*: window i of `output_size` n over extent d is [floor(i * d / n),
 //       ceil((i + 1) * d / n)).
 //     C4: `output_size` is at least 1 in each dimension (None: the operand's extent).
+//   nn.max_pool_indices*: the tuple of nn.max_pool* and of the places of these elements, int64: of
+//       equal ones the first in the window. A place is the row-major index into the operand; with
+//       `column_major` its last part, within an image, is the column-major one.
+//     C5: each window has an element inside of the input, or its place is the largest int64.
 #include "ops/ops.h"
 #include "ops/window.h"
 
@@ -101,6 +105,82 @@ std::vector<te::Tensor> pool_rule(const graph::CallNode& call, const std::vector
 }
 
 template <size_t spatial>
+Result<Type> infer_max_pool_indices(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(values, infer_pool<spatial, true>(context, call));
+  const auto* v = as<TensorTypeNode>(values);
+  const Type places = v->shape ? tensor_like(*v, *v->shape, dtypes::int64)
+                               : ranked_like(*v, v->rank, dtypes::int64);
+  return tuple_type({values, places});
+}
+
+template <size_t spatial>
+std::vector<te::Tensor> max_pool_indices_rule(const graph::CallNode& call,
+                                              const std::vector<te::Tensor>& in) {
+  const te::Tensor& x = in[0];
+  const Window window = window_of(call, spatial);
+  const bool column_major = call.attrs.get_bool("column_major");
+  std::vector<int64_t> pool = call.attrs.get_ints("pool_size");
+  if (pool.size() == 1) pool.assign(spatial, pool[0]);
+  const Dims extents(x.shape().begin() + 2, x.shape().end());
+  Dims box;
+  std::vector<bool> guarded;
+  for (size_t d = 0; d < spatial; ++d) {
+    box.push_back(make_int(pool[d]));
+    guarded.push_back(window.is_padded(d) || call.attrs.get_bool("ceil_mode"));
+  }
+  auto positions_of = [&](const te::Indices& i, const te::Indices& k) {
+    std::vector<Expr> positions;
+    for (size_t d = 0; d < spatial; ++d) positions.push_back(window.position(d, i[d + 2], k[d]));
+    return positions;
+  };
+  auto element_at = [&](const te::Indices& i, const std::vector<Expr>& positions) {
+    te::Indices at{i[0], i[1]};
+    at.insert(at.end(), positions.begin(), positions.end());
+    return x(std::move(at));
+  };
+  te::Tensor best = te::reduce(
+      result_shape(call, 0), te::Reducer::max, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        const std::vector<Expr> positions = positions_of(i, k);
+        return load_inside(window, guarded, extents, positions, element_at(i, positions),
+                           te::identity_of(te::Reducer::max, x.dtype()));
+      },
+      "max_pool");
+  const Expr nowhere = te::identity_of(te::Reducer::min, dtypes::int64);
+  te::Tensor place = te::reduce(
+      result_shape(call, 1), te::Reducer::min, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        const std::vector<Expr> positions = positions_of(i, k);
+        const Expr value = element_at(i, positions);
+        Expr hit = eq(value, best(i));
+        if (value->dtype.is_float()) {
+          hit = logical_or(hit, make_call(Intrinsic::isnan, dtypes::boolean, {value}));
+        }
+        Expr flat = i[0] * x.shape()[1] + i[1];
+        for (size_t d = 0; d < spatial; ++d) flat = flat * extents[d] + positions[d];
+        return load_inside(window, guarded, extents, positions,
+                           make_select(hit, make_cast(dtypes::int64, flat), nowhere), nowhere);
+      },
+      "max_pool_place");
+  if (!column_major || spatial == 1) return {best, place};
+  // The first of the places in row-major order, counted the other way.
+  return {best, te::compute(
+                    result_shape(call, 1),
+                    [&](const te::Indices& i) {
+                      Expr rest = make_cast(dtypes::index, place(i)), flat = make_int(0);
+                      std::vector<Expr> at(spatial);
+                      for (size_t d = spatial; d-- > 0;) {
+                        at[d] = floor_mod(rest, max(extents[d], make_int(1)));
+                        rest = floor_div(rest, max(extents[d], make_int(1)));
+                      }
+                      flat = rest;
+                      for (size_t d = spatial; d-- > 0;) flat = flat * extents[d] + at[d];
+                      return make_cast(dtypes::int64, flat);
+                    },
+                    "column_major_place")};
+}
+
+template <size_t spatial>
 Result<Type> infer_adaptive_pool(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   REPOSE_REQUIRE(require_layout(context, call, "layout", data_layouts[spatial - 1]));
@@ -179,7 +259,28 @@ std::vector<AttrSpec> pool_attrs(size_t spatial) {
           {"out_layout", AttrKind::any, Attr()}};
 }
 
+std::vector<AttrSpec> max_pool_indices_attrs(size_t spatial) {
+  std::vector<AttrSpec> attrs = pool_attrs(spatial);
+  attrs.push_back({"column_major", AttrKind::boolean, Attr(false)});
+  return attrs;
+}
+
 }  // namespace
+
+#define MAX_POOL_INDICES(spatial)                                                         \
+  const OpDef& op_nn_max_pool_indices##spatial##d() {                                     \
+    static const OpDef def{.name = "nn.max_pool_indices" #spatial "d",                    \
+                           .args = {{"x"}},                                               \
+                           .attrs = max_pool_indices_attrs(spatial),                      \
+                           .infer = infer_max_pool_indices<spatial>,                      \
+                           .lower = te::lower<max_pool_indices_rule<spatial>>,            \
+                           .doc = "the largest element of each window, and where it is"}; \
+    return def;                                                                           \
+  }
+
+MAX_POOL_INDICES(1)
+MAX_POOL_INDICES(2)
+MAX_POOL_INDICES(3)
 
 #define POOLS(spatial)                                                            \
   const OpDef& op_nn_max_pool##spatial##d() {                                     \

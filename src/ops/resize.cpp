@@ -11,7 +11,8 @@
 //                             length, corners aligned; outside of x the result is `outside`
 //   "nearest" takes one element, "linear" two, "cubic" four (after Keys, with `cubic_alpha`; with
 //   `exclude_outside` the weights of those outside of x are 0 and the others add up to 1). Elements
-//   outside of x are those at its ends.
+//   outside of x are those at its ends. With `antialias` and a scale below 1, "linear" and "cubic"
+//   stretch their weights by 1 / scale: as many more elements count; the weights add up to 1.
 //     C1: `axis` is one of x's axes.
 //     C2: the size is at least 0; unless it is 0, x's extent and both parts of the scale are at
 //         least 1.
@@ -159,6 +160,75 @@ Expr interpolated(const graph::CallNode& call, const Place& at, const Expr& exte
   return excludes ? make_binary(ExprKind::div, sum, total) : sum;
 }
 
+// The weight of an element at a distance, before they are made to add up to 1.
+Expr stretched_weight(const std::string& method, const Expr& distance, double alpha) {
+  const DType t = distance->dtype;
+  const Expr s = make_call(Intrinsic::abs, distance), one = number(t, 1);
+  if (method == "linear") return max(one - s, number(t, 0));
+  const Expr near = ((number(t, alpha + 2) * s - number(t, alpha + 3)) * s * s) + one;
+  const Expr far = ((number(t, alpha) * s - number(t, 5 * alpha)) * s + number(t, 8 * alpha)) * s -
+                   number(t, 4 * alpha);
+  return make_select(le(s, one), near, make_select(lt(s, number(t, 2)), far, number(t, 0)));
+}
+
+// As `resize_rule`, with as many elements as the scale asks for.
+std::vector<te::Tensor> antialias_rule(const graph::CallNode& call, const te::Tensor& x,
+                                       size_t axis) {
+  const Expr a = prim_arg(call, 2, dtypes::index), b = prim_arg(call, 3, dtypes::index);
+  const std::string method = call.attrs.get_string("method");
+  const Expr extent = x.shape()[axis], last = extent - 1, size = result_shape(call)[axis];
+  const DType dtype = x.dtype(), wide = accumulator_dtype(dtype);
+  const Expr support = make_int(method == "cubic" ? 2 : 1);
+  const Expr half = canonical(max(support, ceil_div(support * b, a)));
+  const Expr scale =
+      min(make_binary(ExprKind::div, make_cast(wide, a), make_cast(wide, b)), number(wide, 1));
+  const bool excludes = call.attrs.get_bool("exclude_outside");
+  const bool crops = call.attrs.get_string("coordinates") == "tf_crop_and_resize";
+  struct Tap {
+    Expr index, weight;
+  };
+  auto tap = [&](const Expr& i, const Expr& k) {
+    const Place at = place_of(call, i, extent, size, a, b);
+    const Expr offset = k - half + 1;
+    const Expr rest = make_binary(ExprKind::div, make_cast(wide, floor_mod(at.over, at.under)),
+                                  make_cast(wide, at.under));
+    const Expr index = floor_div(at.over, at.under) + offset;
+    Expr weight = stretched_weight(method, (make_cast(wide, offset) - rest) * scale,
+                                   call.attrs.get_float("cubic_alpha"));
+    if (excludes) {
+      const Expr inside = logical_and(le(make_int(0), index), lt(index, extent));
+      weight = make_select(inside, weight, number(wide, 0));
+    }
+    return Tap{index, weight};
+  };
+  const Dims taps{canonical(half * 2)};
+  te::Tensor weights = te::compute(
+      {size, taps[0]}, [&](const te::Indices& i) { return tap(i[0], i[1]).weight; },
+      "resize_weight");
+  te::Tensor total = te::reduce(
+      {size}, te::Reducer::sum, taps,
+      [&](const te::Indices& i, const te::Indices& k) { return weights(i[0], k[0]); },
+      "resize_total");
+  te::Tensor sum = te::reduce(
+      result_shape(call), te::Reducer::sum, taps,
+      [&](const te::Indices& i, const te::Indices& k) {
+        te::Indices source = i;
+        source[axis] = min(max(tap(i[axis], k[0]).index, make_int(0)), last);
+        return weights(i[axis], k[0]) * make_cast(wide, x(std::move(source)));
+      },
+      "resize_sum");
+  return {te::compute(
+      result_shape(call),
+      [&](const te::Indices& i) {
+        const Expr value = make_cast(dtype, make_binary(ExprKind::div, sum(i), total(i[axis])));
+        if (!crops) return value;
+        const Place at = place_of(call, i[axis], extent, size, a, b);
+        const Expr inside = logical_and(le(make_int(0), at.over), le(at.over, last * at.under));
+        return make_select(inside, value, make_const(dtype, call.attrs.get_float("outside")));
+      },
+      "resize")};
+}
+
 std::vector<te::Tensor> resize_rule(const graph::CallNode& call,
                                     const std::vector<te::Tensor>& in) {
   const te::Tensor& x = in[0];
@@ -168,6 +238,7 @@ std::vector<te::Tensor> resize_rule(const graph::CallNode& call,
   const Expr extent = x.shape()[axis], last = extent - 1;
   const DType dtype = x.dtype(), wide = accumulator_dtype(dtype);
   const bool is_nearest = call.attrs.get_string("method") == "nearest";
+  if (call.attrs.get_bool("antialias") && !is_nearest) return antialias_rule(call, x, axis);
   const bool crops = call.attrs.get_string("coordinates") == "tf_crop_and_resize";
   return {te::compute(
       result_shape(call),
@@ -202,6 +273,7 @@ const OpDef& op_resize() {
                 {"rounding", AttrKind::string, Attr("prefer_floor")},
                 {"cubic_alpha", AttrKind::number, Attr(-0.75)},
                 {"exclude_outside", AttrKind::boolean, Attr(false)},
+                {"antialias", AttrKind::boolean, Attr(false)},
                 {"crop", AttrKind::integers, Attr(AttrList{Attr(0), Attr(1), Attr(1)})},
                 {"outside", AttrKind::number, Attr(0.0)}},
       .infer = infer_resize,

@@ -40,6 +40,7 @@ TEST(elements, slices_and_products) {
       {shape, shape_value({n_(-1)}), shape_value({n_(-9)}), shape_value({n_(-1)})}, {{"axes", 0}});
   EXPECT_EQ(g.elements(reversed), "(n, 8, m)");
   EXPECT_EQ(g.elements(g.emit(op_cumsum(), {shape}, {{"axis", 0}})), "(m, m + 8, m + n + 8)");
+  EXPECT_EQ(g.elements(g.emit(op_cumprod(), {shape}, {{"axis", 0}})), "(m, m * 8, m * n * 8)");
   EXPECT_EQ(g.elements(g.emit(op_tile(), {tail, shape_value({n_(2)})})), "(8, n, 8, n)");
 }
 

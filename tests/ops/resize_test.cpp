@@ -159,6 +159,24 @@ TEST(resize, crops) {
   EXPECT_EQ(run(2, -1, 4), (Values{-1, 40}));
 }
 
+// Weights of 1 - |distance| / 2 around 0.5 and 2.5, made to add up to 1.
+TEST(resize, antialias) {
+  Value x = floats({4}, {1, 2, 3, 4});
+  const Attrs linear{{"axis", 0}, {"antialias", true}};
+  expect_near(run_values(op_resize(), operands(x, n_(2), n_(1), n_(2)), linear), {1.625, 3.375});
+  // Without the elements outside: (0.75 * 1 + 0.75 * 2 + 0.25 * 3) / 1.75.
+  expect_near(run_values(op_resize(), operands(x, n_(2), n_(1), n_(2)),
+                         {{"axis", 0}, {"antialias", true}, {"exclude_outside", true}}),
+              {3.0 / 1.75, 5.75 / 1.75});
+  // A scale above 1 changes nothing.
+  EXPECT_EQ(run_values(op_resize(), operands(x, n_(8), n_(2), n_(1)), linear),
+            run_values(op_resize(), operands(x, n_(8), n_(2), n_(1)), {{"axis", 0}}));
+  const std::vector<double> ones{1, 1, 1, 1, 1, 1, 1};
+  expect_near(run_values(op_resize(), operands(floats({7}, ones), n_(3), n_(3), n_(7)),
+                         {{"axis", 0}, {"antialias", true}, {"method", "cubic"}}),
+              {1, 1, 1});
+}
+
 TEST(resize, other_axes_stay) {
   Value x = floats({2, 2}, {1, 2, 3, 4});
   EXPECT_EQ(run_values(op_resize(), operands(x, n_(4), n_(2), n_(1)),

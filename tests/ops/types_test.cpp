@@ -311,6 +311,107 @@ TEST(types, pad) {
       "`nn.pad`: dimension 1 of 3 elements is too small for widths 3 and 0 in mode \"reflect\"");
 }
 
+TEST(types, bitcast_C1) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_bitcast(), {x}, {{"dtype", dtypes::uint32}}),
+            "R.Tensor((m,), dtype=\"uint32\")");
+  EXPECT_EQ(g.type(op_bitcast(), {x}, {{"dtype", dtypes::int64}}),
+            "`bitcast`: int64 has not the width of float32");
+  EXPECT_EQ(g.type(op_bitcast(), {x}, {{"dtype", dtypes::boolean}}),
+            "`bitcast`: bool has not the width of float32");
+}
+
+TEST(types, random) {
+  Symbols s;
+  Graph g;
+  EXPECT_EQ(g.type(op_random(), {shape_value({n_(2), n_(3)})}, {{"dtype", dtypes::float64}}),
+            "R.Tensor((2, 3), dtype=\"float64\")");
+  EXPECT_EQ(g.type(op_random(), {shape_value({n_(2)})}, {{"dtype", dtypes::int32}}),  // C1
+            "`random` gives dtype int32, expected a float");
+  EXPECT_EQ(g.type(op_random(), {shape_value({n_(2)})}, {{"distribution", "poisson"}}),  // C2
+            "`random`: distribution is \"poisson\", expected \"uniform\" or \"normal\"");
+}
+
+TEST(types, grid_sample) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.n, s.k, n_(7)}));
+  Variable grid = graph::make_variable("grid", f32({s.m, s.n, n_(5), n_(2)}));
+  Variable flat = graph::make_variable("flat", f32({s.m, s.n}));
+  Variable wrong = graph::make_variable("wrong", f32({s.m, s.n, n_(5), n_(3)}));
+  Graph g({x, grid, flat, wrong});
+  EXPECT_EQ(g.type(op_grid_sample(), {flat, flat}),  // C1
+            "`grid_sample`: operand 0 has rank 2, expected at least 3");
+  EXPECT_EQ(g.type(op_grid_sample(), {x, wrong}),
+            "`grid_sample`: the last dimension of the grid is 3, the number of spatial dimensions "
+            "is 2");
+  EXPECT_EQ(g.type(op_grid_sample(), {x, grid}, {{"mode", "quintic"}}),  // C3
+            "`grid_sample`: mode is \"quintic\"");
+  EXPECT_EQ(g.type(op_grid_sample(), {x, grid}), "R.Tensor((m, n, n, 5), dtype=\"float32\")");
+  EXPECT_EQ(g.checks(), std::vector<std::string>{"1 <= k"});  // C2
+}
+
+TEST(types, roi_align) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.n, s.k, n_(7)}));
+  const Var count = make_var("r");
+  Variable rois = graph::make_variable("rois", f32({count, n_(4)}));
+  Variable wide = graph::make_variable("wide", f32({count, n_(5)}));
+  Variable batch = graph::make_variable("batch", i64({count}));
+  Graph g({x, rois, wide, batch});
+  EXPECT_EQ(g.type(op_roi_align(), {x, wide, batch}),  // C1
+            "`roi_align`: dimension 1 of operand 1 is 5, the number of coordinates is 4");
+  EXPECT_EQ(g.type(op_roi_align(), {x, rois, batch}, {{"height", 0}}),  // C3
+            "`roi_align`: mode \"avg\", 0 by 1 parts of 0 points");
+  EXPECT_EQ(g.type(op_roi_align(), {x, rois, batch}, {{"height", 2}, {"width", 3}}),
+            "R.Tensor((r, n, 2, 3), dtype=\"float32\")");
+  EXPECT_EQ(g.checks().size(), 1u);  // C2
+}
+
+TEST(types, determinant) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.n, s.n}));
+  Variable row = graph::make_variable("row", f32({s.m}));
+  Variable wide = graph::make_variable("wide", f32({n_(2), n_(3)}));
+  Graph g({x, row, wide});
+  EXPECT_EQ(g.type(op_determinant(), {x}), "R.Tensor((m,), dtype=\"float32\")");
+  EXPECT_EQ(g.type(op_determinant(), {row}),  // C1
+            "`determinant`: operand 0 has rank 1, expected at least 2");
+  EXPECT_EQ(g.type(op_determinant(), {wide}),
+            "`determinant`: the number of rows is 2, the number of columns is 3");
+}
+
+TEST(types, linear_attention) {
+  Symbols s;
+  auto variable = [](const char* name, Dims d) { return graph::make_variable(name, f32(d)); };
+  Variable q = variable("q", {s.m, n_(4), s.n, s.k}), k = variable("k", {s.m, n_(2), s.n, s.k}),
+           v = variable("v", {s.m, n_(2), s.n, n_(3)}),
+           past = variable("past", {s.m, n_(2), s.k, n_(3)}),
+           odd = variable("odd", {s.m, n_(3), s.n, s.k}),
+           rate = variable("rate", {s.m, n_(2), s.n, n_(1)});
+  Graph g({q, k, v, past, odd, rate});
+  const std::string type =
+      "R.Tuple(R.Tensor((m, 4, n, 3), dtype=\"float32\"), R.Tensor((m, 2, k, 3), "
+      "dtype=\"float32\"))";
+  EXPECT_EQ(g.type(op_linear_attention(), {q, k, v, past}), type);
+  EXPECT_EQ(g.type(op_linear_attention(), {q, k, v, past, rate, rate}), type);
+  EXPECT_EQ(g.type(op_linear_attention(), {odd, k, v, past}),  // C1
+            "`linear_attention`: 3 heads of queries are no multiple of 2 heads");
+  EXPECT_EQ(g.type(op_linear_attention(), {q, k, v, past, rate, v}),  // C2
+            "`linear_attention`: dimension 3 of operand 5 is 3, the extent of the other operands "
+            "is 1");
+}
+
+TEST(types, max_pool_indices) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.n, n_(8)}));
+  Graph g({x});
+  EXPECT_EQ(g.type(op_nn_max_pool_indices1d(), {x}, {{"pool_size", 2}, {"strides", 2}}),
+            "R.Tuple(R.Tensor((m, n, 4), dtype=\"float32\"), R.Tensor((m, n, 4), "
+            "dtype=\"int64\"))");
+}
+
 TEST(types, the_rank_stays_where_the_shape_is_not_known) {
   Variable x = graph::make_variable("x", tensor_type_of_rank(3, dtypes::float32));
   Graph g({x});

@@ -392,6 +392,83 @@ TEST(structure, stages) {
       1);
 }
 
+TEST(values, cumprod) {
+  Value x = floats({4}, {1, 2, 3, 4});
+  EXPECT_EQ(run_values(op_cumprod(), {x}, {{"axis", 0}}), (Values{1, 2, 6, 24}));
+  EXPECT_EQ(run_values(op_cumprod(), {x}, {{"axis", 0}, {"exclusive", true}}),
+            (Values{1, 1, 2, 6}));
+  EXPECT_EQ(run_values(op_cumprod(), {x}, {{"axis", 0}, {"reverse", true}}),
+            (Values{24, 24, 12, 4}));
+  EXPECT_EQ(run_values(op_cumprod(), {floats({0}, {})}, {{"axis", 0}}), Values{});
+}
+
+TEST(values, bitcast) {
+  Value x = floats({2}, {1, -0.0});
+  EXPECT_EQ(run_values(op_bitcast(), {x}, {{"dtype", dtypes::int32}}),
+            (Values{0x3f800000, -2147483648.0}));
+  Value h = constant(dtypes::float16, {1}, {-2});
+  EXPECT_EQ(run_values(op_bitcast(), {h}, {{"dtype", dtypes::uint16}}), (Values{0xc000}));
+  EXPECT_EQ(run_values(op_bitcast(), {h}, {{"dtype", dtypes::float16}}), (Values{-2}));
+}
+
+// Integers of different dtypes with accumulators of 32 bits: exact, and modulo 2^32.
+TEST(values, integer_contractions) {
+  Value a = constant(dtypes::uint8, {1, 3}, {255, 255, 1});
+  Value b = constant(dtypes::int8, {3, 1}, {-128, -128, 127});
+  EXPECT_EQ(run_values(op_matmul(), {a, b}, {{"out_dtype", dtypes::int32}}),
+            (Values{-255.0 * 256 + 127}));
+  Value wide = constant(dtypes::int32, {1, 2}, {2147483647, 1});
+  Value one = constant(dtypes::int8, {2, 1}, {1, 1});
+  EXPECT_EQ(run_values(op_matmul(), {wide, one}, {{"out_dtype", dtypes::int32}}),
+            (Values{-2147483648.0}));
+  Value x = constant(dtypes::uint8, {1, 1, 3}, {200, 201, 202});
+  Value w = constant(dtypes::int16, {1, 1, 2}, {-300, 300});
+  EXPECT_EQ(run_values(op_nn_conv1d(), {x, w}, {{"out_dtype", dtypes::int32}}), (Values{300, 300}));
+}
+
+TEST(values, max_pool_indices) {
+  Value x = floats({1, 1, 3, 3}, {0, 1, 2, 3, 4, 5, 6, 7, 7});
+  std::vector<Array> rows = run_call(op_nn_max_pool_indices2d(), {x}, {{"pool_size", 2}});
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(values_of(rows[0]), (Values{4, 5, 7, 7}));
+  EXPECT_EQ(values_of(rows[1]), (Values{4, 5, 7, 7}));  // of equal ones the first
+  std::vector<Array> columns =
+      run_call(op_nn_max_pool_indices2d(), {x}, {{"pool_size", 2}, {"column_major", true}});
+  EXPECT_EQ(values_of(columns[1]), (Values{4, 7, 5, 5}));
+  // The second channel's places follow those of the first; NaN wins; padding never does.
+  Value two = floats({1, 2, 2}, {-1, -2, 3, nan});
+  std::vector<Array> padded =
+      run_call(op_nn_max_pool_indices1d(), {two}, {{"pool_size", 2}, {"padding", 1}});
+  EXPECT_EQ(values_of(padded[1]), (Values{0, 0, 1, 2, 3, 3}));
+}
+
+TEST(values, grid_sample) {
+  Value x = floats({1, 1, 2, 2}, {1, 2, 3, 4});
+  auto at = [&](double across, double down, Attrs attrs) {
+    return run_values(op_grid_sample(), {x, floats({1, 1, 1, 2}, {across, down})}, attrs);
+  };
+  EXPECT_EQ(at(0, 0, {}), (Values{2.5}));
+  EXPECT_EQ(at(-1, -1, {}), (Values{0.25}));
+  EXPECT_EQ(at(-1, -1, {{"padding", "border"}}), (Values{1}));
+  EXPECT_EQ(at(-1, -1, {{"padding", "reflection"}}), (Values{1}));
+  EXPECT_EQ(at(-1, -1, {{"align_corners", true}}), (Values{1}));
+  EXPECT_EQ(at(1, -1, {{"align_corners", true}}), (Values{2}));
+  EXPECT_EQ(at(0.4, 0.4, {{"mode", "nearest"}}), (Values{4}));
+  EXPECT_EQ(at(9, 0.4, {{"mode", "nearest"}}), (Values{0}));
+  EXPECT_EQ(at(0, 0, {{"mode", "cubic"}, {"padding", "border"}}), (Values{2.5}));
+  EXPECT_EQ(at(0.5, 1, {{"normalized", false}}), (Values{3.5}));
+  // Far outside, and nowhere: no access leaves x.
+  EXPECT_EQ(at(1e30, -1e30, {}), (Values{0}));
+  EXPECT_EQ(at(nan, 0, {{"mode", "nearest"}}), (Values{0}));
+  EXPECT_EQ(at(1e30, -1e30, {{"mode", "nearest"}, {"padding", "border"}}), (Values{2}));
+  // One and three dimensions.
+  EXPECT_EQ(run_values(op_grid_sample(), {floats({1, 1, 2}, {1, 3}), floats({1, 1, 1}, {0})}),
+            (Values{2}));
+  EXPECT_EQ(run_values(op_grid_sample(),
+                       {floats({1, 1, 2, 2, 2}, count_up(8)), floats({1, 1, 1, 1, 3}, {0, 0, 0})}),
+            (Values{3.5}));
+}
+
 TEST(structure, views_lower_to_reshape) {
   for (const OpDef* op : {&op_flatten(), &op_squeeze()}) {
     Graph g;

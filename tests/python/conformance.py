@@ -5,7 +5,8 @@
 
 Two modes: `bake` (shape-deciding operands are constants) and `symbolic` (and every extent above 1 a
 symbol). A case that the compiler calls unsupported (exit code 3) doesn't count; all others have to
-pass, except the few that conformance_exempt.txt lists with reasons.
+pass, except the few that conformance_exempt.txt lists with reasons. Of random numbers the dtype, the
+shape and the range have to be those that are expected.
 """
 import argparse
 import collections
@@ -27,6 +28,7 @@ HERE = Path(__file__).parent
 CASES = repose_cli.ROOT / "build" / "conformance"
 MODES = ("bake", "symbolic")
 MOST_EXEMPTIONS = 10
+RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 
 
 def cases(mode):
@@ -69,6 +71,7 @@ def run(index, mode, args):
             "library": str(scratch / f"{mode}-{case['name']}.so"),
             "rtol": case["rtol"],
             "atol": case["atol"],
+            "random": bool(RANDOM & set(case["ops"])),
         }
         for case in index
     ]

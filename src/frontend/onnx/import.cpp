@@ -32,7 +32,7 @@ bool is_if(const Node& node) {
 }
 
 bool is_supported(const Node& node, int64_t opset) {
-  return is_if(node) || (is_default_domain(node.domain) && find_operator(node.op_type, opset));
+  return is_if(node) || find_operator(node.domain, node.op_type, opset);
 }
 
 std::string operator_name(const Node& node) {
@@ -391,7 +391,7 @@ Result<Values> Importer::import_operator(const Node& node, const Span& span, Val
   }
   NodeContext context({&builder_, &model_, &node, &around.attributes, std::move(inputs),
                        around.opset, span, identifier(name)});
-  return find_operator(node.op_type, around.opset)(context);
+  return find_operator(node.domain, node.op_type, around.opset)(context);
 }
 
 Result<Values> Importer::import_call(const Node& node, const Function& function, const Span& span,

@@ -97,6 +97,21 @@ Result<Operand> cast(NodeContext& c) {
   return c.cast(x, dtype);
 }
 
+// bool counts as an integer of 8 bits.
+Result<Operand> bit_cast(NodeContext& c) {
+  REPOSE_TRY(given, c.input(0));
+  REPOSE_TRY(to, c.integer("to"));
+  REPOSE_TRY(dtype, dtype_of(static_cast<DataType>(to), c.span(), "`BitCast`"));
+  REPOSE_TRY(x, c.cast(given, c.dtype(given).is_bool() ? dtypes::uint8 : c.dtype(given)));
+  if (c.dtype(x).bits != dtype.bits) {
+    return c.fail(DiagnosticKind::dtype_mismatch, "{} has not the width of {}",
+                  c.dtype(given).to_string(), dtype.to_string());
+  }
+  if (!dtype.is_bool()) return c.call("bitcast", {x}, {{"dtype", dtype}});
+  REPOSE_TRY(bits, c.call("bitcast", {x}, {{"dtype", dtypes::uint8}}));
+  return c.cast(bits, dtype);
+}
+
 Result<Operand> cast_like(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(like, c.input(1));
@@ -258,6 +273,7 @@ std::span<const OperatorRow> elementwise_operators() {
       {"Asinh", 1, one<unary<op_asinh>>},
       {"Atan", 1, one<unary<op_atan>>},
       {"Atanh", 1, one<unary<op_atanh>>},
+      {"BitCast", 26, one<bit_cast>},
       {"BitShift", 11, one<bit_shift>},
       {"BitwiseAnd", 18, one<binary<op_bitwise_and>>},
       {"BitwiseNot", 18, one<unary<op_bitwise_not>>},

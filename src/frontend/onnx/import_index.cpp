@@ -1,4 +1,5 @@
 // Elements picked by indices and by position.
+#include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {
@@ -58,7 +59,8 @@ Result<Operand> trilu(NodeContext& c) {
   return c.call(upper ? "triu" : "tril", {x, graph::make_prim(k)});
 }
 
-Result<Operand> cumsum(NodeContext& c) {
+template <bool is_product>
+Result<Operand> cumulative(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(where, c.input(1));
   REPOSE_TRY(axis, c.constants(where, "axis"));
@@ -67,7 +69,33 @@ Result<Operand> cumsum(NodeContext& c) {
   if (axis.size() != 1) {
     return c.fail(DiagnosticKind::bad_argument, "`axis` has {} elements, expected 1", axis.size());
   }
-  return c.call("cumsum", {x}, {{"axis", axis[0]}, {"exclusive", exclusive}, {"reverse", reverse}});
+  return c.call(is_product ? "cumprod" : "cumsum", {x},
+                {{"axis", axis[0]}, {"exclusive", exclusive}, {"reverse", reverse}});
+}
+
+// The first sequence_lens[b] elements along `time_axis` in reverse order, for each b along
+// `batch_axis`.
+Result<Operand> reverse_sequence(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(given, c.input(1));
+  REPOSE_TRY(given_batch, c.integer("batch_axis", 1));
+  REPOSE_TRY(given_time, c.integer("time_axis", 0));
+  REPOSE_TRY(rank, c.rank(x));
+  REPOSE_TRY(batch, c.axis(given_batch, rank));
+  REPOSE_TRY(time, c.axis(given_time, rank));
+  if (batch == time) {
+    return c.fail(DiagnosticKind::bad_attribute, "`batch_axis` and `time_axis` are both {}", batch);
+  }
+  Composite m(c);
+  const Dims dims = m.shape(x), lengths = m.shape(given, 1, 1);
+  if (!m.ok()) return m.result(nullptr);
+  Dims column(dims.size(), make_int(1));
+  column[static_cast<size_t>(batch)] = lengths[0];
+  const Operand length = m.reshape(m.cast(given, dtypes::int64), column);
+  const Operand place = m.arange_along(dims[static_cast<size_t>(time)], dtypes::int64, time, rank);
+  const Operand mirrored = m.subtract(m.subtract(length, place), 1.0);
+  const Operand from = m.where(m.less(place, length), mirrored, place);
+  return m.result(m.call("gather_elements", {x, m.broadcast(from, dims)}, {{"axis", time}}));
 }
 
 // Indices from -depth up to before depth; others give no element the on-value.
@@ -122,11 +150,13 @@ std::span<const OperatorRow> index_operators() {
   static constexpr OperatorRow rows[] = {
       {"ArgMax", 1, one<arg_extreme<true>>},
       {"ArgMin", 1, one<arg_extreme<false>>},
-      {"CumSum", 11, one<cumsum>},
+      {"CumProd", 26, one<cumulative<true>>},
+      {"CumSum", 11, one<cumulative<false>>},
       {"Gather", 1, one<gather>},
       {"GatherElements", 11, one<gather_elements>},
       {"GatherND", 11, one<gather_nd>},
       {"OneHot", 9, one<one_hot>},
+      {"ReverseSequence", 10, one<reverse_sequence>},
       {"Scatter", 9, one<scatter_elements>},
       {"ScatterElements", 11, one<scatter_elements>},
       {"ScatterND", 11, one<scatter_nd>},

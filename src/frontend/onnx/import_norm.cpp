@@ -1,4 +1,5 @@
 // Normalisations.
+#include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {
@@ -226,6 +227,35 @@ Result<Operand> lp_norm(NodeContext& c) {
   return c.call("divide", {x, divisor});
 }
 
+// x / (bias + alpha / size * the sum of squares of `size` channels around)^beta
+Result<Operand> local_response_norm(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(size, c.integer("size"));
+  REPOSE_TRY(alpha, c.number("alpha", 1e-4));
+  REPOSE_TRY(beta, c.number("beta", 0.75));
+  REPOSE_TRY(bias, c.number("bias", 1));
+  REPOSE_TRY(dims, c.shape(x));
+  if (dims.size() < 2) {
+    return c.fail(DiagnosticKind::rank_mismatch, "operand 0 has rank {}, expected at least 2",
+                  dims.size());
+  }
+  if (size < 1 || size > 65536) {
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `size` is {}", size);
+  }
+  Composite m(c);
+  Expr inner = make_int(1);
+  for (size_t d = 2; d < dims.size(); ++d) inner = inner * dims[d];
+  // Channels as the rows of an image; padding counts as 0.
+  const Operand image =
+      m.reshape(m.unary("square", x), {dims[0], make_int(1), dims[1], canonical(inner)});
+  const Operand mean = m.call("nn.avg_pool2d", {image},
+                              {{"pool_size", std::vector<int64_t>{size, 1}},
+                               {"padding", std::vector<int64_t>{(size - 1) / 2, 0, size / 2, 0}},
+                               {"count_include_pad", true}});
+  const Operand total = m.add(m.multiply(m.reshape(mean, dims), alpha), bias);
+  return m.result(m.divide(x, m.power(total, beta)));
+}
+
 }  // namespace
 
 std::span<const OperatorRow> norm_operators() {
@@ -233,6 +263,7 @@ std::span<const OperatorRow> norm_operators() {
       {"BatchNormalization", 7, batch_norm},
       {"GroupNormalization", 18, one<group_norm>},
       {"InstanceNormalization", 6, one<instance_norm>},
+      {"LRN", 1, one<local_response_norm>},
       {"LayerNormalization", 17, layer_norm},
       {"LpNormalization", 1, one<lp_norm>},
       {"MeanVarianceNormalization", 9, one<mean_variance_norm>},

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 
+#include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {
@@ -88,13 +89,6 @@ Result<void> check_count(NodeContext& c, const char* what, size_t count, size_t 
                 expected);
 }
 
-Result<std::vector<Expr>> known_scales(NodeContext& c, const Operand& scales) {
-  const std::vector<Expr>* known = c.known(scales);
-  if (known) return *known;
-  return c.fail(DiagnosticKind::unsupported_feature,
-                "`scales` is not known when the model is compiled");
-}
-
 // floor(dimension * scale) elements.
 Result<std::vector<AxisResize>> by_scales(NodeContext& c, const std::vector<Expr>& scales,
                                           const Dims& dims, const std::vector<int64_t>& axes) {
@@ -115,6 +109,43 @@ Result<std::vector<AxisResize>> by_scales(NodeContext& c, const std::vector<Expr
     result.push_back({axes[i], simplify(size, c.facts()), *scale});
   }
   return result;
+}
+
+// The same where only the data tells the scales: as multiples of 2^-24, which those from 1/2 on
+// are; sizes as float32 gives them.
+Result<std::vector<AxisResize>> by_scales_of_data(NodeContext& c, const Operand& scales,
+                                                  const Dims& dims,
+                                                  const std::vector<int64_t>& axes) {
+  constexpr int64_t whole = int64_t{1} << 24;
+  Composite m(c);
+  const Dims count = m.shape(scales, 1, 2);
+  Dims resized;
+  for (int64_t axis : axes) resized.push_back(dims[static_cast<size_t>(axis)]);
+  m.require(eq(count[0], make_int(static_cast<int64_t>(axes.size()))),
+            "`scales` has {0} elements, expected {1}",
+            {count[0], make_int(static_cast<int64_t>(axes.size()))});
+  const Operand given = m.cast(scales, dtypes::float32);
+  const Operand extents =
+      m.cast(m.call("shape_to_tensor", {graph::make_shape(resized)}), dtypes::float32);
+  const Operand sizes = m.cast(m.unary("floor", m.multiply(extents, given)), dtypes::int64);
+  const Operand ratios = m.cast(
+      m.unary("round", m.multiply(m.cast(given, dtypes::float64), static_cast<double>(whole))),
+      dtypes::int64);
+  REPOSE_TRY(checked, m.results({sizes, ratios}));
+  REPOSE_TRY(size_of, c.elements(checked[0], "sizes"));
+  REPOSE_TRY(ratio_of_axis, c.elements(checked[1], "scales"));
+  std::vector<AxisResize> result;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    result.push_back({axes[i], size_of[i], {ratio_of_axis[i], make_int(whole)}});
+  }
+  return result;
+}
+
+Result<std::vector<AxisResize>> by_scales_operand(NodeContext& c, const Operand& scales,
+                                                  const Dims& dims,
+                                                  const std::vector<int64_t>& axes) {
+  if (const std::vector<Expr>* known = c.known(scales)) return by_scales(c, *known, dims, axes);
+  return by_scales_of_data(c, scales, dims, axes);
 }
 
 // The given sizes; or the same scale along all axes, the least ("not_larger") or the largest
@@ -227,9 +258,6 @@ Result<Operand> resize(NodeContext& c) {
   REPOSE_TRY(excludes, c.flag("exclude_outside", false));
   REPOSE_TRY(outside, c.number("extrapolation_value", 0));
   REPOSE_TRY(antialias, c.flag("antialias", false));
-  if (antialias && method != "nearest") {
-    return c.fail(DiagnosticKind::unsupported_feature, "attribute `antialias` is not supported");
-  }
   auto has_elements = [&](size_t i) {  // an empty tensor stands for one that is left out
     if (!c.has(i)) return false;
     const std::vector<Expr>* known = c.known(c.optional(i));
@@ -244,8 +272,7 @@ Result<Operand> resize(NodeContext& c) {
     REPOSE_TRY(by, by_sizes(c, c.optional(3), dims, axes));
     resizes = std::move(by);
   } else {
-    REPOSE_TRY(scales, known_scales(c, c.optional(2)));
-    REPOSE_TRY(by, by_scales(c, scales, dims, axes));
+    REPOSE_TRY(by, by_scales_operand(c, c.optional(2), dims, axes));
     resizes = std::move(by);
   }
   if (coordinates == "tf_crop_and_resize") {
@@ -258,15 +285,14 @@ Result<Operand> resize(NodeContext& c) {
                      {"rounding", rounding},
                      {"cubic_alpha", alpha},
                      {"exclude_outside", excludes},
+                     {"antialias", antialias},
                      {"outside", outside}});
 }
 
 // Element i of the result is element i / scale of x: rounded down, or up where the scale is below 1
 // (what ONNX Runtime does; the standard doesn't say).
-Result<Operand> resize_by(NodeContext& c, const Operand& x, const std::vector<Expr>& scales) {
-  REPOSE_TRY(dims, c.shape(x));
-  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
-  REPOSE_TRY(resizes, by_scales(c, scales, dims, axes));
+Result<Operand> resize_by(NodeContext& c, const Operand& x, const Dims& dims,
+                          const std::vector<AxisResize>& resizes) {
   REPOSE_TRY(method, method_of(c));
   bool shrinks = false;
   for (const AxisResize& r : resizes) {
@@ -282,17 +308,28 @@ Result<Operand> resize_by(NodeContext& c, const Operand& x, const std::vector<Ex
 Result<Operand> resize_by_operand(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(operand, c.input(1));
-  REPOSE_TRY(scales, known_scales(c, operand));
-  return resize_by(c, x, scales);
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
+  REPOSE_TRY(method, method_of(c));
+  if (method == "nearest" && !c.known(operand) && c.node().op_type == "Resize") {
+    return c.fail(DiagnosticKind::unsupported_feature,
+                  "`scales` is not known when the model is compiled, nor whether to round up or "
+                  "down");
+  }
+  REPOSE_TRY(resizes, by_scales_operand(c, operand, dims, axes));
+  return resize_by(c, x, dims, resizes);
 }
 
 Result<Operand> resize_by_attribute(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(numbers, c.numbers("scales"));
   if (!numbers) return c.fail(DiagnosticKind::bad_attribute, "attribute `scales` is missing");
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
   std::vector<Expr> scales;
   for (float v : *numbers) scales.push_back(make_float(static_cast<double>(v), dtypes::float32));
-  return resize_by(c, x, scales);
+  REPOSE_TRY(resizes, by_scales(c, scales, dims, axes));
+  return resize_by(c, x, dims, resizes);
 }
 
 }  // namespace

@@ -9,8 +9,9 @@ namespace repose::onnx {
 
 inline constexpr int64_t min_opset = 7, max_opset = 28;
 
-// The importer of operator `name` of the default domain in operator set `opset`; null: unsupported.
-ImportOperator find_operator(std::string_view name, int64_t opset);
+// The importer of operator `name` of a domain ("": the default one) in operator set `opset` of the
+// default domain; null: unsupported. Of other domains, every version.
+ImportOperator find_operator(std::string_view domain, std::string_view name, int64_t opset);
 
 // One list per family, in the file import_<family>.cpp.
 std::span<const OperatorRow> elementwise_operators();
@@ -19,9 +20,20 @@ std::span<const OperatorRow> shape_operators();
 std::span<const OperatorRow> create_operators();
 std::span<const OperatorRow> index_operators();
 std::span<const OperatorRow> nn_operators();
+std::span<const OperatorRow> pool_operators();
 std::span<const OperatorRow> norm_operators();
 std::span<const OperatorRow> reduce_operators();
 std::span<const OperatorRow> resize_operators();
 std::span<const OperatorRow> sort_operators();
+std::span<const OperatorRow> quantize_operators();
+std::span<const OperatorRow> einsum_operators();
+std::span<const OperatorRow> attention_operators();
+std::span<const OperatorRow> loss_operators();
+std::span<const OperatorRow> signal_operators();
+std::span<const OperatorRow> image_operators();
+std::span<const OperatorRow> random_operators();
+// Other domains.
+std::span<const OperatorRow> microsoft_operators();  // com.microsoft
+std::span<const OperatorRow> ml_operators();         // ai.onnx.ml
 
 }  // namespace repose::onnx

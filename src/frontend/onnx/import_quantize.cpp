@@ -1,0 +1,325 @@
+// Quantised tensors: x = (q - zero point) * scale. Contractions of integers are the operators of
+// floats with 32-bit accumulators, which wrap: what a zero point adds to a sum is taken away again
+// exactly.
+#include <limits>
+
+#include "frontend/onnx/composite.h"
+#include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/tensor_data.h"
+#include "frontend/onnx/windows.h"
+
+namespace repose::onnx {
+namespace {
+
+// ---- Scales and zero points
+// ----------------------------------------------------------------------
+
+// Which elements of a tensor share a scale: all, those of one index along `axis`, or blocks of
+// `block` elements along it.
+struct Granularity {
+  int64_t axis = 1;
+  int64_t block = 0;
+};
+
+Result<Granularity> granularity_of(NodeContext& c) {
+  Granularity g;
+  REPOSE_TRY(axis, c.integer("axis", 1));
+  REPOSE_TRY(block, c.integer("block_size", 0));
+  if (block < 0 || block > std::numeric_limits<int32_t>::max()) {
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `block_size` is {}", block);
+  }
+  return Granularity{axis, block};
+}
+
+// A scale or zero point (operand `i`) so that it broadcasts to `x`.
+Result<Operand> spread(NodeContext& c, size_t i, const Operand& x, const Granularity& g) {
+  REPOSE_TRY(v, c.input(i));
+  REPOSE_TRY(have, c.shape(v));
+  REPOSE_TRY(dims, c.shape(x));
+  const int64_t rank = static_cast<int64_t>(dims.size());
+  if (have.empty()) return v;
+  if (g.block == 0 && have.size() == 1 && is_const_int(have[0], 1)) return c.reshape(v, {});
+  REPOSE_TRY(given, c.axis(g.axis, rank));
+  const size_t axis = static_cast<size_t>(given);
+  if (g.block == 0) {
+    if (have.size() != 1) {
+      return c.fail(DiagnosticKind::rank_mismatch, "operand {} has rank {}, expected 0 or 1", i,
+                    have.size());
+    }
+    auto same = c.require(eq(have[0], dims[axis]),
+                          fmt::format("operand {} has {{0}} elements, axis {} has {{1}}", i, axis),
+                          {have[0], dims[axis]});
+    if (!same.ok()) return same.errors();
+    Dims column(dims.size(), make_int(1));
+    column[axis] = have[0];
+    return c.reshape(v, column);
+  }
+  if (have.size() != dims.size()) {
+    return c.fail(DiagnosticKind::rank_mismatch, "operand {} has rank {}, expected {}", i,
+                  have.size(), rank);
+  }
+  const Expr blocks = simplify(ceil_div(dims[axis], make_int(g.block)), c.facts());
+  auto same =
+      c.require(eq(have[axis], blocks),
+                fmt::format("operand {} has {{0}} blocks along axis {}, expected {{1}}", i, axis),
+                {have[axis], blocks});
+  if (!same.ok()) return same.errors();
+  // Each element as often as the block is long; the last block may be shorter.
+  return c.call("resize",
+                {v, graph::make_prim(dims[axis]), graph::make_prim(make_int(g.block)),
+                 graph::make_prim(make_int(1))},
+                {{"axis", given},
+                 {"method", "nearest"},
+                 {"coordinates", "asymmetric"},
+                 {"rounding", "floor"}});
+}
+
+// The dtype that an attribute names; `absent` where it is 0 or missing.
+Result<DType> dtype_attr(NodeContext& c, const char* name, DType absent) {
+  REPOSE_TRY(type, c.integer(name, 0));
+  if (type == 0) return absent;
+  return dtype_of(static_cast<DataType>(type), c.span(), fmt::format("attribute `{}`", name));
+}
+
+bool is_zero(NodeContext& c, const Operand& zero_point) {
+  const std::vector<Expr>* known = zero_point ? c.known(zero_point) : nullptr;
+  if (!zero_point) return true;
+  if (!known) return false;
+  for (const Expr& e : *known) {
+    if (!is_const_int(e, 0)) return false;
+  }
+  return true;
+}
+
+// ---- Single tensors
+// ------------------------------------------------------------------------------
+
+// round(x) + zero point, halves to even, saturated. Sums of float32 are exact where they don't
+// saturate; the conversion saturates.
+Operand saturated(Composite& m, const Operand& x, const Operand& zero, DType dtype) {
+  Operand y = m.cast(m.unary("round", x), dtypes::float32);
+  if (zero) y = m.add(y, m.cast(zero, dtypes::float32));
+  return m.cast(y, dtype);
+}
+
+Result<Operand> quantize_linear(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(g, granularity_of(c));
+  REPOSE_TRY(scale, spread(c, 1, x, g));
+  REPOSE_TRY(dtype, dtype_attr(c, "output_dtype", dtypes::uint8));
+  Operand zero;
+  if (c.has(2)) {
+    REPOSE_TRY(given, spread(c, 2, x, g));
+    zero = given;
+    dtype = c.dtype(given);
+  }
+  if (!dtype.is_data_int() || dtype.bits > 16) {
+    return c.fail(DiagnosticKind::dtype_mismatch,
+                  "the result is to have dtype {}, expected an integer of 8 or 16 bits",
+                  dtype.to_string());
+  }
+  REPOSE_TRY(precision, dtype_attr(c, "precision", c.dtype(scale)));
+  if (!precision.is_float()) precision = dtypes::float32;
+  Composite m(c);
+  const Operand quotient = m.divide(m.cast(x, precision), m.cast(scale, precision));
+  return m.result(saturated(m, quotient, zero, dtype));
+}
+
+Result<Operand> dequantize_linear(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(g, granularity_of(c));
+  REPOSE_TRY(scale, spread(c, 1, x, g));
+  REPOSE_TRY(dtype, dtype_attr(c, "output_dtype", c.dtype(scale)));
+  if (!c.dtype(x).is_data_int()) {
+    return c.fail(DiagnosticKind::dtype_mismatch, "operand 0 has dtype {}, expected an integer",
+                  c.dtype(x).to_string());
+  }
+  Composite m(c);
+  Operand centred = m.cast(x, dtypes::int32);
+  if (c.has(2) && !is_zero(c, c.optional(2))) {
+    centred = m.subtract(centred, m.cast(m.take(spread(c, 2, x, g)), dtypes::int32));
+  }
+  const DType wide = dtype == dtypes::float64 ? dtype : dtypes::float32;
+  return m.result(m.cast(m.multiply(m.cast(centred, wide), m.cast(scale, wide)), dtype));
+}
+
+// To uint8, by a scale and a zero point for which 0 is exact and the range of x (with 0) just fits.
+Result<Values> dynamic_quantize_linear(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(rank, c.rank(x));
+  std::vector<int64_t> axes;
+  for (int64_t a = 0; a < rank; ++a) axes.push_back(a);
+  Composite m(c);
+  const Operand most = m.maximum(m.reduce("max", x, axes, false), 0.0);
+  const Operand least = m.minimum(m.reduce("min", x, axes, false), 0.0);
+  const Operand range = m.subtract(most, least);
+  const Operand scale = m.divide(m.where(m.equal(range, 0.0), 1.0, range), 255.0);
+  const Operand place = m.clip(m.divide(m.unary("negative", least), scale), 0, 255);
+  const Operand zero = m.cast(m.unary("round", place), dtypes::uint8);
+  const Operand y = saturated(m, m.divide(x, scale), zero, dtypes::uint8);
+  return m.results({y, scale, zero});
+}
+
+// ---- Contractions
+// --------------------------------------------------------------------------------
+
+// What belongs to rows or columns of a matrix operand, as it broadcasts to the product: a scalar,
+// one number for each of them, or of the operand's rank with 1 along the other dimension.
+Result<Operand> beside_product(NodeContext& c, const Operand& v, bool is_row, size_t i) {
+  REPOSE_TRY(dims, c.shape(v));
+  if (dims.size() == 1 && is_const_int(dims[0], 1)) return c.reshape(v, {});
+  if (dims.size() == 1 && is_row) return c.reshape(v, {dims[0], make_int(1)});
+  if (dims.size() > 1 && !is_const_int(dims[dims.size() - (is_row ? 1 : 2)], 1)) {
+    return c.fail(DiagnosticKind::shape_mismatch, "operand {} has the shape {}, expected {}", i,
+                  to_string(dims), is_row ? "one value for each row" : "one for each column");
+  }
+  return v;
+}
+
+// Operands that a contraction of integers reads.
+struct Factor {
+  Operand value;
+  Operand zero;  // null: 0
+};
+
+Result<Factor> factor_of(NodeContext& c, size_t value, size_t zero) {
+  REPOSE_TRY(v, c.input(value));
+  const DType dtype = c.dtype(v);
+  if (!dtype.is_data_int() || dtype.bits != 8) {
+    return c.fail(DiagnosticKind::dtype_mismatch, "operand {} has dtype {}, expected int8 or uint8",
+                  value, dtype.to_string());
+  }
+  Factor f{v, nullptr};
+  if (c.has(zero) && !is_zero(c, c.optional(zero))) f.zero = c.optional(zero);
+  return f;
+}
+
+// sum over k of (a[m, k] - za[m]) * (b[k, n] - zb[n]), exact modulo 2^32: the product of a and the
+// centred b, less za * (the sums of its columns).
+Result<Operand> integer_product(NodeContext& c, const Factor& a, const Factor& b, size_t zero_a,
+                                size_t zero_b) {
+  REPOSE_TRY(rank_a, c.rank(a.value));
+  REPOSE_TRY(rank_b, c.rank(b.value));
+  Composite m(c);
+  const Operand left = rank_a == 1 ? m.unsqueeze(a.value, {0}) : a.value;
+  Operand right = rank_b == 1 ? m.unsqueeze(b.value, {1}) : b.value;
+  if (b.zero) {
+    const Operand zero = m.take(beside_product(c, b.zero, false, zero_b));
+    right = m.subtract(m.cast(right, dtypes::int16), m.cast(zero, dtypes::int16));
+  }
+  Operand y = m.call("matmul", {left, right}, {{"out_dtype", dtypes::int32}});
+  if (a.zero) {
+    const Operand zero = m.take(beside_product(c, a.zero, true, zero_a));
+    const Operand columns = m.sum(m.cast(right, dtypes::int32), {-2});
+    y = m.subtract(y, m.multiply(m.cast(zero, dtypes::int32), columns));
+  }
+  if (rank_b == 1) y = m.squeeze(y, {-1});
+  if (rank_a == 1) y = m.squeeze(y, {rank_b == 1 ? -1 : -2});
+  return m.result(y);
+}
+
+Result<Operand> matmul_integer(NodeContext& c) {
+  REPOSE_TRY(a, factor_of(c, 0, 2));
+  REPOSE_TRY(b, factor_of(c, 1, 3));
+  return integer_product(c, a, b, 2, 3);
+}
+
+// A value for each output channel (or one for all), as it broadcasts to `rank` dimensions whose
+// channels are dimension `at`.
+Result<Operand> beside_channels(NodeContext& c, const Operand& v, int64_t rank, size_t at) {
+  REPOSE_TRY(dims, c.shape(v));
+  if (dims.empty()) return v;
+  if (dims.size() > 1) {
+    return c.fail(DiagnosticKind::rank_mismatch,
+                  "a scale or zero point has rank {}, expected 0 or 1", dims.size());
+  }
+  if (is_const_int(dims[0], 1)) return c.reshape(v, {});
+  Dims column(static_cast<size_t>(rank), make_int(1));
+  column[at] = dims[0];
+  return c.reshape(v, column);
+}
+
+// The same for a convolution: padding is the zero point.
+Result<Operand> integer_convolution(NodeContext& c, const Factor& x, const Factor& w) {
+  REPOSE_TRY(rank, c.rank(w.value));
+  Composite m(c);
+  Operand weight = w.value, zero;
+  if (w.zero) {
+    const Operand centre = m.take(beside_channels(c, w.zero, rank, 0));
+    weight = m.subtract(m.cast(weight, dtypes::int16), m.cast(centre, dtypes::int16));
+  }
+  if (x.zero) zero = m.reshape(x.zero, {});
+  if (!m.ok()) return m.result(nullptr);
+  Operand y = m.take(convolve(c, x.value, weight, {.fill = zero, .out_dtype = dtypes::int32}));
+  if (zero) {
+    std::vector<int64_t> axes;
+    for (int64_t a = 1; a < rank; ++a) axes.push_back(a);
+    const Operand sums = m.sum(m.cast(weight, dtypes::int32), axes, false);
+    const Operand moved = m.multiply(m.cast(zero, dtypes::int32), sums);
+    y = m.subtract(y, m.take(beside_channels(c, moved, rank, 1)));
+  }
+  return m.result(y);
+}
+
+Result<Operand> conv_integer(NodeContext& c) {
+  REPOSE_TRY(x, factor_of(c, 0, 2));
+  REPOSE_TRY(w, factor_of(c, 1, 3));
+  return integer_convolution(c, x, w);
+}
+
+// An accumulator of scale a * b as a quantised tensor. Scales multiply in float32.
+Operand requantized(Composite& m, const Operand& sum, const Operand& a, const Operand& b,
+                    const Operand& y, const Operand& zero) {
+  const DType f = dtypes::float32;
+  const Operand scale = m.divide(m.multiply(m.cast(a, f), m.cast(b, f)), m.cast(y, f));
+  return saturated(m, m.multiply(m.cast(sum, f), scale), zero, m.dtype(zero));
+}
+
+Result<Operand> qlinear_matmul(NodeContext& c) {
+  REPOSE_TRY(a, factor_of(c, 0, 2));
+  REPOSE_TRY(b, factor_of(c, 3, 5));
+  REPOSE_TRY(sum, integer_product(c, a, b, 2, 5));
+  Operand beside[4];  // scales of a, b and y, zero point of y
+  const size_t operands[] = {1, 4, 6, 7};
+  for (size_t i = 0; i < 4; ++i) {
+    REPOSE_TRY(v, c.input(operands[i]));
+    REPOSE_TRY(placed, beside_product(c, v, i != 1, operands[i]));
+    beside[i] = placed;
+  }
+  Composite m(c);
+  return m.result(requantized(m, sum, beside[0], beside[1], beside[2], beside[3]));
+}
+
+Result<Operand> qlinear_conv(NodeContext& c) {
+  REPOSE_TRY(x, factor_of(c, 0, 2));
+  REPOSE_TRY(w, factor_of(c, 3, 5));
+  REPOSE_TRY(sum, integer_convolution(c, x, w));
+  REPOSE_TRY(biased, add_bias(c, sum, c.optional(8)));
+  REPOSE_TRY(rank, c.rank(sum));
+  Operand beside[4];
+  const size_t operands[] = {1, 4, 6, 7};
+  for (size_t i = 0; i < 4; ++i) {
+    REPOSE_TRY(v, c.input(operands[i]));
+    REPOSE_TRY(placed, beside_channels(c, v, rank, 1));
+    beside[i] = placed;
+  }
+  Composite m(c);
+  return m.result(requantized(m, biased, beside[0], beside[1], beside[2], beside[3]));
+}
+
+}  // namespace
+
+std::span<const OperatorRow> quantize_operators() {
+  static constexpr OperatorRow rows[] = {
+      {"ConvInteger", 10, one<conv_integer>},
+      {"DequantizeLinear", 10, one<dequantize_linear>},
+      {"DynamicQuantizeLinear", 11, dynamic_quantize_linear},
+      {"MatMulInteger", 10, one<matmul_integer>},
+      {"QLinearConv", 10, one<qlinear_conv>},
+      {"QLinearMatMul", 10, one<qlinear_matmul>},
+      {"QuantizeLinear", 10, one<quantize_linear>},
+  };
+  return rows;
+}
+
+}  // namespace repose::onnx

@@ -1,5 +1,6 @@
 // Which storages share bytes: views, results written over operands that die, parts of
-// concatenations that are made in place, results of an `if`, results of the function.
+// concatenations that are made in place, results of an `if`, what a loop carries, results of the
+// function.
 #pragma once
 
 #include <map>
@@ -41,6 +42,9 @@ struct Aliasing {
 struct AliasOptions {
   bool in_place = true;                    // false: only what costs nothing else (views, results)
   std::vector<bool> donated_results = {};  // PlanOptions::donated_results
+  // Of homes (LoopRange) whose size changes: how much they take at most, known
+  // where the loop begins.
+  std::unordered_map<int, Expr> home_bytes = {};
 };
 
 // Requires: `live` is that of `f`. Programs without attributes of find_sharing share nothing.

@@ -277,6 +277,7 @@ class HostLowering {
   void lower_call_tir(const graph::Binding& b, const graph::CallNode& c) {
     auto in_place = plan_.aliases.parts_to_copy.find(&c);
     if (in_place != plan_.aliases.parts_to_copy.end()) {
+      grow_for(plan_.live.places.at(b.var.get())[0][0]);
       return copy_parts(b, c, in_place->second);
     }
     const std::string& program = graph::as<graph::GlobalNode>(c.args[0])->name;
@@ -527,6 +528,13 @@ class HostLowering {
   // ---- Loops
   // ------------------------------------------------------------------------------------
 
+  // A home without a bound that keeps what it holds when it grows: in one of two regions.
+  struct GrowingHome {
+    Buffer data;       // its address
+    Buffer room;       // how many bytes it may take there
+    Buffer is_second;  // in which of the regions
+  };
+
   // What differs from one iteration to the next in names: symbols that the carried values bind, and
   // addresses of homes that have no bound, each in a cell.
   struct OpenLoop {
@@ -647,6 +655,44 @@ class HostLowering {
     return data;
   }
 
+  // Before the concatenation `s` is made in a home: moves it to the other region, with room for as
+  // much again, where it has too little.
+  void grow_for(int s) {
+    for (const auto& [home, concatenation] : plan_.aliases.appended) {
+      if (concatenation != s) continue;
+      const GrowingHome& cells = growing_.at(home);
+      const Indices cell{make_int(0)};
+      const int region = plan_.region_of[plan_.aliases.block_of[home]];
+      Var needed = make_var("needed_bytes", dtypes::index, VarRole::let);
+      out_->let(needed, plan_.live.storages[s].bytes);
+      auto move_to = [&](bool second) {
+        Statements moves;
+        Statements* outer = std::exchange(out_, &moves);
+        Var room = make_var("room_bytes", dtypes::index, VarRole::let);
+        Var data = handle_var(plan_.live.storages[home].definition->name);
+        out_->let(room, needed * 2);
+        out_->let(data, make_call(Intrinsic::arena_region, dtypes::handle,
+                                  {make_int(region + (second ? 1 : 0)), room}));
+        copy(data, make_load(cells.data, cell), plan_.live.storages[home].bytes);
+        out_->add(tir::make<tir::StoreNode>(cells.data, cell, data));
+        out_->add(tir::make<tir::StoreNode>(cells.room, cell, room));
+        out_->add(tir::make<tir::StoreNode>(cells.is_second, cell, make_bool(second)));
+        out_ = outer;
+        return moves.finish();
+      };
+      tir::Stmt to_first = move_to(false), to_second = move_to(true);
+      out_->add(tir::make<tir::IfNode>(
+          lt(make_load(cells.room, cell), needed),
+          tir::make<tir::IfNode>(make_load(cells.is_second, cell), to_first, to_second)));
+      Var data = handle_var(plan_.live.storages[home].definition->name);
+      out_->let(data, make_load(cells.data, cell));
+      block_handles_[plan_.aliases.block_of[home]] = data;
+      for (int member : plan_.aliases.blocks[plan_.aliases.block_of[home]].members) {
+        handles_[member] = nullptr;  // views of it are elsewhere now
+      }
+    }
+  }
+
   void copy(const Expr& to, const Expr& from, const Expr& bytes) {
     out_->evaluate(make_call(Intrinsic::copy_bytes, dtypes::int32, {to, from, bytes}));
   }
@@ -673,11 +719,25 @@ class HostLowering {
         out_->allocate(cell);
         open.data_cells.back() = cell;
         to = ask_for_home(home, cell, size_bytes(*types[i]));
+        if (plan_.aliases.appended.contains(home)) keep_room(home, cell, size_bytes(*types[i]));
       } else {
         to = handle(home);
       }
       if (!is_there(loop.leaves[i].inits, home)) copy(to, data[i], size_bytes(*types[i]));
     }
+  }
+
+  void keep_room(int home, const Buffer& data, const Expr& bytes) {
+    const Indices cell{make_int(0)};
+    const std::string& name = plan_.live.storages[home].definition->name;
+    GrowingHome cells{
+        data, make_buffer(name + "_room", {make_int(1)}, dtypes::index, Scope::local),
+        make_buffer(name + "_is_second", {make_int(1)}, dtypes::boolean, Scope::local)};
+    out_->allocate(cells.room);
+    out_->allocate(cells.is_second);
+    out_->add(tir::make<tir::StoreNode>(cells.room, cell, bytes));
+    out_->add(tir::make<tir::StoreNode>(cells.is_second, cell, make_bool(false)));
+    growing_.emplace(home, std::move(cells));
   }
 
   // The test, and what it says.
@@ -841,6 +901,7 @@ class HostLowering {
   std::vector<Expr> block_handles_;           // per block
   std::vector<std::vector<int>> dead_after_;  // per position: blocks; empty: no debugging
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
+  std::unordered_map<int, GrowingHome> growing_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
   std::unordered_map<std::string, Operations> operations_;  // of programs

@@ -291,16 +291,35 @@ class Aliases {
         !made_within(block_of(r), loop.body_begin, loop.body_end)) {
       return;
     }
-    const bool fits =
-        home_bytes_.contains(leaf.home) ||
-        (whole(leaf.home) && same_bytes_(live_.storages[r].bytes, block_of(leaf.home).bytes));
-    if (!fits) return;
     const bool is_appended = first_part_of(r) == leaf.home;
+    const bool has_bound = home_bytes_.contains(leaf.home);
+    const bool is_fixed =
+        whole(leaf.home) && same_bytes_(live_.storages[r].bytes, block_of(leaf.home).bytes);
+    const bool grows = !has_bound && !is_fixed && is_appended &&
+                       known_at(live_.storages[leaf.home].bytes) > loop.enter &&
+                       always_runs(loop, live_.storages[r].first);
+    if (!has_bound && !is_fixed && !grows) return;
     if (is_appended) part_of_[leaf.home] = r;
     handed_on_[r] = {leaf.home, loop.back};
-    if (compatible(from, into, begin)) return merge(from, into, begin);
+    if (compatible(from, into, begin)) {
+      if (grows) result.appended.emplace(leaf.home, r);
+      return merge(from, into, begin);
+    }
     handed_on_.erase(r);
     if (is_appended) part_of_.erase(leaf.home);
+  }
+
+  // Is a position of a loop's body passed in each iteration, once.
+  bool always_runs(const LoopRange& loop, int position) const {
+    for (const BranchJoin& join : live_.joins) {
+      if (join.then_begin > loop.body_begin && join.then_begin <= position &&
+          position <= join.else_end) {
+        return false;
+      }
+    }
+    return std::none_of(live_.loops.begin(), live_.loops.end(), [&](const LoopRange& inner) {
+      return inner.enter > loop.enter && inner.contains(position);
+    });
   }
 
   // The storage of the first part of the concatenation that makes `s`; -1 if there is none.
@@ -351,6 +370,9 @@ class Aliases {
         block_index(s) == block_index(whole_storage) &&
         structural_equal(result.begin_bytes[s], moved(result.begin_bytes[whole_storage], begin))) {
       return true;  // what a loop carries
+    }
+    for (const auto& [home, concatenation] : result.appended) {
+      if (concatenation == whole_storage) return false;  // its place is known once it has grown
     }
     if (s < 0 || !whole(s) || !block_of(s).in_arena()) return false;
     const int from = block_index(s), into = block_index(whole_storage);

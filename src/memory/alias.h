@@ -35,6 +35,9 @@ struct Aliasing {
   // Concatenations with parts that are where they belong: the others (positions among the call's
   // arguments), which are all that the call has left to do.
   std::unordered_map<const graph::CallNode*, std::vector<size_t>> parts_to_copy;
+  // Homes (LoopRange) without a bound that grow in place: the concatenation, of which each is the
+  // first part, by home.
+  std::unordered_map<int, int> appended;
   // Per program: its parameters that some call gives overlapping memory, though one is written.
   std::map<std::string, std::set<size_t>> overlapping_params;
 };

@@ -288,15 +288,14 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   for (size_t b = 0; b < blocks.size(); ++b) {
     if (!blocks[b].in_arena()) continue;
     if (!blocks[b].members.empty() && growing.contains(blocks[b].members[0])) {
-      REPOSE_CHECK(std::all_of(blocks[b].members.begin(), blocks[b].members.end(),
-                               [&](int s) { return plan.live.root(s) == blocks[b].members[0]; }),
-                   "nothing but views shares the bytes of a home without a bound");
       Region region;
       region.position = position_known(blocks[b].bytes, plan.live);
       region.home = blocks[b].members[0];
       plan.position_in[b] = 0;
       region.blocks.push_back(static_cast<int>(b));
       region.sizes.push_back(aligned(blocks[b].bytes));
+      // Two in turn, where it keeps its contents when it grows.
+      if (plan.aliases.appended.contains(region.home)) of_homes.push_back(region);
       of_homes.push_back(std::move(region));
       continue;
     }
@@ -332,7 +331,8 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   for (Region& region : all) {
     if (region.position > 0) add_undecided(plan, region.sizes, limits);
     for (int b : region.blocks) {
-      plan.region_of[static_cast<size_t>(b)] = static_cast<int>(plan.regions.size());
+      int& of_block = plan.region_of[static_cast<size_t>(b)];
+      if (of_block < 0) of_block = static_cast<int>(plan.regions.size());
     }
     RegionPlanner(region, plan, facts, options.reuse).run();
     plan.regions.push_back(std::move(region));

@@ -21,7 +21,7 @@ void SizeLimits::add_body(const graph::Body& body, int end) {
     for (const graph::Binding& b : block.bindings) {
       const int position = live_.positions.at(b.var.get());
       if (const auto* call = graph::as<graph::CallNode>(b.value)) {
-        if (const LoopRange* loop = live_.loop_of(*call)) add_loop(*loop);
+        if (const LoopRange* loop = live_.loop_of(*call)) add_loop(b, *loop);
       }
       if (const auto* choice = graph::as<graph::IfNode>(b.value)) add_join(b, *choice);
       if (const Expr condition = check_condition(b.value)) {
@@ -55,15 +55,33 @@ void SizeLimits::add_join(const graph::Binding& b, const graph::IfNode& choice) 
   }
 }
 
-// While the body runs, the test holds.
-void SizeLimits::add_loop(const LoopRange& loop) {
+// While the body runs, the test holds; a symbol that the body hands on as it is stays what it was.
+void SizeLimits::add_loop(const graph::Binding& b, const LoopRange& loop) {
   add_body(loop.cond->body, loop.back);
   add_body(loop.body->body, loop.back);
   const Type& init = loop.call->args[2]->type;
+  const Type carried = carried_type(*loop.body, init);
+  VarMap first, next, last;
+  match_symbols(carried, init, first);
+  match_symbols(carried, loop.body->body->result->type, next);
+  match_symbols(b.var->type, carried, last);
+  auto stays = [&](const VarNode* v) {
+    const auto it = next.find(v);
+    return it != next.end() && first.contains(v) && as<VarNode>(it->second) == v;
+  };
+  for (const auto& [v, value] : first) {
+    if (stays(v)) add_relation(loop.enter, loop.back, eq(Var(v), value));
+  }
+  for (const auto& [v, of_body] : last) {
+    const auto* symbol = as<VarNode>(of_body);
+    if (symbol && stays(symbol)) {
+      add_relation(loop.exit, live_.num_positions, eq(Var(v), first.at(symbol)));
+    }
+  }
   const auto* test = as<PrimTypeNode>(loop.cond->body->result->type);
   if (!test || !test->value) return;
   VarMap tested;
-  match_symbols(carried_type(*loop.cond, init), carried_type(*loop.body, init), tested);
+  match_symbols(carried_type(*loop.cond, init), carried, tested);
   add_relation(loop.test_end, loop.back, canonical(substitute(test->value, tested)));
 }
 

@@ -50,7 +50,7 @@ class SizeLimits {
   };
 
   void add_body(const graph::Body& body, int end);
-  void add_loop(const LoopRange& loop);
+  void add_loop(const graph::Binding& b, const LoopRange& loop);
   void add_join(const graph::Binding& b, const graph::IfNode& choice);
   // `only_of`: the relation says something of this symbol alone (a definition, of its name).
   void add_relation(int begin, int end, const Expr& condition, const VarNode* only_of = nullptr);

@@ -196,7 +196,7 @@ Result<Module> Importer::run() {
   std::vector<std::string_view> wanted;
   for (const Value& output : model_.graph.outputs) wanted.push_back(output.name);
   import_nodes(model_.graph.nodes, main_, around, wanted);
-  if (!found_splits_.empty()) return Diagnostics(errors_);
+  if (has_to_start_again()) return Diagnostics(errors_);
   report_unsupported();
   if (!errors_.empty()) return errors_;
   for (const Value& output : model_.graph.outputs) {
@@ -393,7 +393,9 @@ Result<Values> Importer::import_call(const Node& node, const Function& function,
     if (!is_given) scope.omitted.insert(function.inputs[i]);
   }
   const size_t before = errors_.size();
+  path_.emplace_back(&node, 2);
   import_nodes(function.nodes, scope, inner, function.outputs);
+  path_.pop_back();
   Values results;
   for (std::string_view name : function.outputs) {
     auto it = scope.values.find(name);
@@ -492,11 +494,13 @@ Result<Module> import_onnx(const onnx::Model& model, const OpTable& ops,
   // of a graph where that found branches of different ranks.
   onnx::SymbolAliases aliases;
   onnx::SplitNodes splits;
+  onnx::DeadBranches dead;
   while (true) {
-    onnx::Importer importer(model, ops, options, aliases, splits);
+    onnx::Importer importer(model, ops, options, aliases, splits, dead);
     auto module = importer.run();
-    if (!importer.found_splits().empty()) {
+    if (importer.has_to_start_again()) {
       splits.insert(importer.found_splits().begin(), importer.found_splits().end());
+      dead.insert(importer.found_dead().begin(), importer.found_dead().end());
       continue;
     }
     const bool again = module.ok() && !importer.found_aliases().empty();

@@ -2,6 +2,7 @@
 // body of a loop.
 #include <algorithm>
 
+#include "base/message_text.h"
 #include "frontend/onnx/importer.h"
 
 namespace repose::onnx {
@@ -111,29 +112,87 @@ Result<Operand> Importer::import_branch(const Graph& graph, Scope& scope, const 
   return results.size() == 1 ? results[0] : graph::make_tuple(std::move(results));
 }
 
-// Both branches; nothing where one of them could not be imported.
+namespace {
+
+// What no values of the symbols make right, and nothing that is only missing here.
+bool is_wrong(const Diagnostic& d) {
+  switch (d.kind) {
+    case DiagnosticKind::rank_mismatch:
+    case DiagnosticKind::shape_mismatch:
+    case DiagnosticKind::bad_argument:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// Both branches; nothing where one of them could not be imported. If that is because it is wrong
+// (traced models have such branches, for sizes that they never see), the next attempt leaves it
+// out.
 Result<Operand> Importer::import_branches(const Operand& condition, const Graph& then_graph,
                                           const Graph& else_graph, const Control& c,
                                           const Rest* rest) {
-  Diagnostics problems;
   const Operand nothing = graph::make_prim(make_int(0));
-  auto branch = [&](const Graph& graph) {
+  const size_t failures = num_failures(), errors = errors_.size();
+  NodePath wrong;
+  std::string why;
+  size_t num_wrong = 0;
+  auto branch = [&](const Graph& graph, int side) {
+    const size_t before = errors_.size();
+    path_.emplace_back(&c.node, side);
     auto result = import_branch(graph, c.scope, c, rest);
     if (!result.ok()) report(result.errors());
+    const auto own = std::span(errors_).subspan(before);
+    if (!own.empty() && std::all_of(own.begin(), own.end(), is_wrong)) {
+      wrong = path_;
+      why = own[0].text;
+      ++num_wrong;
+    }
+    path_.pop_back();
     return result.ok() ? *result : nullptr;
   };
   builder_.begin_if(condition, c.span);
-  const Operand yes = branch(then_graph);
+  const Operand yes = branch(then_graph, 1);
   builder_.begin_else(yes ? yes : nothing);
-  const Operand no = branch(else_graph);
+  const Operand no = branch(else_graph, 0);
   REPOSE_TRY(joined, builder_.end_if(yes && no ? no : nothing, context_of(c).name()));
+  const bool nothing_else = num_failures() - failures == errors_.size() - errors;
+  if (num_wrong == 1 && nothing_else && (yes || no)) {
+    errors_.resize(errors);
+    found_dead_.emplace(std::move(wrong), std::move(why));
+    return Operand();
+  }
   return yes && no ? Operand(joined) : Operand();
+}
+
+// The condition, or (where one of the branches is known to be wrong) that the other one is taken,
+// which is checked.
+Result<Operand> Importer::decide(const NodeContext& c, const Node& node, const Operand& condition) {
+  NodePath path = path_;
+  path.emplace_back(&node, 0);
+  for (const int side : {1, 0}) {
+    path.back().second = side;
+    const auto it = dead_.find(path);
+    if (it == dead_.end()) continue;
+    const auto* prim = graph::as<graph::PrimValueNode>(condition);
+    REPOSE_TRY(holds, prim ? Result<Expr>(prim->value) : truth_of(c, condition));
+    auto required = builder_.require(
+        side ? make_not(holds) : holds,
+        fmt::format("`If`: the branch that is taken cannot run: {}", escaped(it->second)), {},
+        c.span());
+    if (!required.ok()) return required.errors();
+    return graph::make_prim(make_bool(side == 0));
+  }
+  return condition;
 }
 
 Result<Values> Importer::import_if(const Control& c) {
   NodeContext context = context_of(c);
   REPOSE_TRY(given, context.input(0));
-  REPOSE_TRY(condition, condition_of(context, given));
+  REPOSE_TRY(asked, condition_of(context, given));
+  REPOSE_TRY(condition, decide(context, c.node, asked));
   const auto* prim = graph::as<graph::PrimValueNode>(condition);
   int64_t known = 0;
   if (prim && as_const_int(prim->value, &known)) {
@@ -171,7 +230,8 @@ bool Importer::import_split(const Control& c, const Rest& rest) {
   NodeContext context = context_of(c);
   auto attempt = [&]() -> Result<bool> {
     REPOSE_TRY(given, context.input(0));
-    REPOSE_TRY(condition, condition_of(context, given));
+    REPOSE_TRY(asked, condition_of(context, given));
+    REPOSE_TRY(condition, decide(context, c.node, asked));
     const auto* prim = graph::as<graph::PrimValueNode>(condition);
     if (prim && is_constant(prim->value)) return false;
     REPOSE_TRY(then_graph, body_of(context, "then_branch"));
@@ -282,7 +342,7 @@ Result<Importer::LoopResults> Importer::import_loop_body(const Control& c, const
   bool knows_rows = num_stacked == 0;
   Diagnostics first_errors;
   // Each attempt knows more of the types than the one before, or takes less for granted.
-  for (;;) {
+  for (int attempts = 0;; ++attempts) {
     LoopBuilder::Fields fields{&builder_, c.span, context.name(), limit,
                                {},        flag,   rows,           loop.limit_is_size || !flag};
     for (size_t k = 0; k < num_carried; ++k) {
@@ -310,7 +370,9 @@ Result<Importer::LoopResults> Importer::import_loop_body(const Control& c, const
       if (!bound.ok()) return bound.errors();
       return import_graph(loop.body, inner, c.around, c.span);
     };
+    path_.emplace_back(&c.node, 3 + attempts);
     auto results = attempt();
+    path_.pop_back();
     if (!results.ok()) report(results.errors());
     const bool failed =
         !results.ok() || std::find(results->begin(), results->end(), nullptr) != results->end();
@@ -326,7 +388,7 @@ Result<Importer::LoopResults> Importer::import_loop_body(const Control& c, const
           again = true;
         }
       }
-      if (again && found_splits_.empty()) {
+      if (again && !has_to_start_again()) {
         errors_ = before;
         continue;
       }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -43,18 +44,32 @@ struct Surroundings {
 // `If` nodes whose branches give results of different ranks: what follows stands in both of them.
 using SplitNodes = std::unordered_set<const Node*>;
 
-// One attempt to import a model, with what the attempts before found: symbols that are one, and
-// nodes at which the rest of the graph is split.
+// Where the importer is: nodes that are calls, loops (with the number of the attempt) and branches
+// (with 1 for the first one, 0 for the other).
+using NodePath = std::vector<std::pair<const Node*, int>>;
+// Branches that are wrong for any values of the symbols, and why: a model that takes one fails.
+using DeadBranches = std::map<NodePath, std::string>;
+
+// One attempt to import a model, with what the attempts before found: symbols that are one, nodes
+// at which the rest of the graph is split, and branches that cannot be taken.
 class Importer {
  public:
   Importer(const Model& model, const OpTable& ops, const ImportOptions& options,
-           const SymbolAliases& aliases, const SplitNodes& splits)
-      : model_(model), options_(options), aliases_(aliases), splits_(splits), builder_(ops) {}
+           const SymbolAliases& aliases, const SplitNodes& splits, const DeadBranches& dead)
+      : model_(model),
+        options_(options),
+        aliases_(aliases),
+        splits_(splits),
+        dead_(dead),
+        builder_(ops) {}
 
   Result<Module> run();
   // Symbols that an operator of this attempt needed equal, each with the one to take instead.
   const SymbolAliases& found_aliases() const { return found_aliases_; }
   const SplitNodes& found_splits() const { return found_splits_; }
+  const DeadBranches& found_dead() const { return found_dead_; }
+  // Whether what was found makes another attempt necessary, whatever else went wrong.
+  bool has_to_start_again() const { return !found_splits_.empty() || !found_dead_.empty(); }
   const Diagnostics& warnings() const { return warnings_; }
 
  private:
@@ -87,7 +102,7 @@ class Importer {
   bool has_loops_or_branches() const;
   // Grows with each error, and with what makes another attempt necessary.
   size_t num_failures() const {
-    return errors_.size() + found_splits_.size() + unsupported_.size();
+    return errors_.size() + found_splits_.size() + found_dead_.size() + unsupported_.size();
   }
 
   // ---- Control flow: import_control.cpp
@@ -113,6 +128,7 @@ class Importer {
                               const Span& span);
   Result<Values> members(const Operand& v, size_t count, const std::string& name, const Span& span);
   Result<Operand> condition_of(const NodeContext& c, const Operand& v);
+  Result<Operand> decide(const NodeContext& c, const Node& node, const Operand& condition);
   Result<Operand> condition_tensor(const NodeContext& c, const Operand& v);
   bool is_known_true(const Operand& v) const;
   Result<Expr> truth_of(const NodeContext& c, const Operand& v);
@@ -133,6 +149,7 @@ class Importer {
   const ImportOptions& options_;
   const SymbolAliases& aliases_;
   const SplitNodes& splits_;
+  const DeadBranches& dead_;
   Builder builder_;
   Identifiers identifiers_;
   InputSymbols symbols_;
@@ -148,6 +165,8 @@ class Importer {
   std::unordered_set<const Function*> looked_through_;
   SymbolAliases found_aliases_;
   SplitNodes found_splits_;
+  DeadBranches found_dead_;
+  NodePath path_;
   Diagnostics errors_, warnings_;
 };
 

@@ -160,7 +160,7 @@ Result<void> LoopBuilder::stack_row(size_t k, const Operand& row, std::vector<Op
 Result<Operand> LoopBuilder::with_rows(size_t k, const Operand& stack, const Expr& count,
                                        std::span<const repose::Type> last) {
   if (last.empty()) return stack;
-  Dims dims{count};
+  Dims dims{f_.limit && !f_.flag ? f_.limit : count};
   size_t next = 0;
   for (const Expr& d : f_.rows[k].dims) {
     dims.push_back(d ? d : as<PrimTypeNode>(last[next++])->value);

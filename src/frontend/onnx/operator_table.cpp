@@ -14,7 +14,7 @@ const Table& table() {
     for (const auto& family :
          {elementwise_operators(), activation_operators(), shape_operators(), create_operators(),
           index_operators(), nn_operators(), norm_operators(), reduce_operators(),
-          resize_operators(), sort_operators()}) {
+          resize_operators(), sort_operators(), recurrent_operators()}) {
       for (const OperatorRow& row : family) {
         const bool is_new = t[row.name].emplace(row.since, row.import).second;
         REPOSE_CHECK(is_new, fmt::format("operator `{}` is listed twice", row.name));

@@ -20,6 +20,7 @@ std::span<const OperatorRow> create_operators();
 std::span<const OperatorRow> index_operators();
 std::span<const OperatorRow> nn_operators();
 std::span<const OperatorRow> norm_operators();
+std::span<const OperatorRow> recurrent_operators();
 std::span<const OperatorRow> reduce_operators();
 std::span<const OperatorRow> resize_operators();
 std::span<const OperatorRow> sort_operators();

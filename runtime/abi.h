@@ -57,8 +57,8 @@ void repose_rt_kernel_ends(repose_rt_frame* frame);
 
 // Memory of region `region` of this call's arena (0 is the first; further regions exist where data
 // decides sizes): at least `bytes` bytes, 64-byte aligned, not initialised, valid until the call
-// ends. Once per region, by the host function. Null: out of memory (recorded; return
-// REPOSE_RT_OUT_OF_MEMORY).
+// ends or, in a loop, asks again: what the region held is lost then. By the host function. Null:
+// out of memory (recorded; return REPOSE_RT_OUT_OF_MEMORY).
 void* repose_rt_region(repose_rt_frame* frame, int32_t region, int64_t bytes);
 
 // The buffer of result `i`, whose dimensions are now known: the caller's (after its shape was

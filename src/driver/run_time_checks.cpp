@@ -205,6 +205,10 @@ class CheckList {
       facts_ = outside;
       this->body(choice->else_body);
       facts_ = outside;
+    } else if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+      const Facts outside = facts_;
+      this->body(closure->body);
+      facts_ = outside;
     } else if (b.cast) {
       match_cast(place, b);
     } else if (const Expr condition = check_condition(b.value)) {

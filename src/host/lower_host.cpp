@@ -12,6 +12,7 @@
 #include "ir/function_facts.h"
 #include "ir/op.h"
 #include "ir/operations.h"
+#include "ir/while_loop.h"
 #include "passes/tensor/find_sharing.h"
 
 namespace repose {
@@ -79,6 +80,7 @@ class HostLowering {
     for (size_t r = 0; r < plan_.regions.size(); ++r) {
       const Region& region = plan_.regions[r];
       const bool at_entry = region.position == 0;
+      if (region.home >= 0) continue;  // the loop asks for it
       if ((region.position != position_ && !at_entry) || regions_[r].base) continue;
       if (is_const_int(region.bytes, 0)) continue;
       regions_[r].placed = place_blocks(*out_, region, static_cast<int>(r));
@@ -109,8 +111,12 @@ class HostLowering {
   // A range that ends at a binding ends with a use; at the ends of branches, bytes may be needed
   // after the join. Of what a branch has opened, nothing is known behind it.
   void fill_dead() {
+    fill_dead(position_, [](const Block&) { return true; });
+  }
+  void fill_dead(int position, const std::function<bool(const Block&)>& takes) {
     if (dead_after_.empty()) return;
-    for (int b : dead_after_[static_cast<size_t>(position_)]) {
+    for (int b : dead_after_[static_cast<size_t>(position)]) {
+      if (!takes(plan_.aliases.blocks[b])) continue;
       const Region& region = plan_.regions[plan_.region_of[b]];
       if (!regions_[plan_.region_of[b]].base) continue;
       fill(block_handle(b, "dead"), region.sizes[plan_.position_in[b]]);
@@ -210,11 +216,16 @@ class HostLowering {
       open_regions();
       return;
     }
+    if (const auto* call = graph::as<graph::CallNode>(b.value)) {
+      if (const LoopRange* loop = plan_.live.loop_of(*call)) {
+        lower_loop(b, *loop);
+        open_regions();
+        return;
+      }
+    }
     ++position_;
     if (const auto* c = graph::as<graph::CallNode>(b.value)) {
       lower_call(b, *c);
-    } else if (graph::as<graph::FunctionNode>(b.value)) {
-      refuse(b.span, "a closure");
     } else if (auto it = host_dims_.find(b.value.get()); it != host_dims_.end()) {
       host_dims_[b.var.get()] = it->second;
     }
@@ -264,12 +275,14 @@ class HostLowering {
     if (c.op->name == "check") return add_check(*out_, interface_, b);
     if (c.op->name == "tensor_to_shape") return lower_tensor_to_shape(b, c);
     if (is_view(c) || c.op->name == "shape_of" || c.op->name == "null_value") return;
-    refuse(b.span, fmt::format("`{}`", c.op->name));
+    refuse(b.span, is_while_loop(c) ? "`while_loop` over functions that are not written in place"
+                                    : fmt::format("`{}`", c.op->name));
   }
 
   void lower_call_tir(const graph::Binding& b, const graph::CallNode& c) {
     auto in_place = plan_.aliases.parts_to_copy.find(&c);
     if (in_place != plan_.aliases.parts_to_copy.end()) {
+      grow_for(plan_.live.places.at(b.var.get())[0][0]);
       return copy_parts(b, c, in_place->second);
     }
     const std::string& program = graph::as<graph::GlobalNode>(c.args[0])->name;
@@ -354,6 +367,11 @@ class HostLowering {
   }
 
   bool always_runs(int position) const {
+    const auto& loops = plan_.live.loops;
+    if (std::any_of(loops.begin(), loops.end(),
+                    [&](const LoopRange& loop) { return loop.contains(position); })) {
+      return false;
+    }
     return std::none_of(plan_.live.joins.begin(), plan_.live.joins.end(),
                         [&](const BranchJoin& join) {
                           return join.then_begin <= position && position <= join.else_end;
@@ -547,6 +565,312 @@ class HostLowering {
     ++position_;
   }
 
+  // ---- Loops
+  // ------------------------------------------------------------------------------------
+
+  // A home without a bound that keeps what it holds when it grows: in one of two regions.
+  struct GrowingHome {
+    Buffer data;       // its address
+    Buffer room;       // how many bytes it may take there
+    Buffer is_second;  // in which of the regions
+  };
+
+  // What differs from one iteration to the next in names: symbols that the carried values bind, and
+  // addresses of homes that have no bound, each in a cell.
+  struct OpenLoop {
+    std::vector<Var> symbols;
+    std::vector<Buffer> symbol_cells;
+    std::vector<Buffer> data_cells;  // per leaf; null: the address never changes
+  };
+
+  void lower_loop(const graph::Binding& b, const LoopRange& loop) {
+    ++position_;
+    REPOSE_CHECK(position_ == loop.enter, "the host passes positions as liveness does");
+    const Type& init = loop.call->args[2]->type;
+    const Type carried = carried_type(*loop.body, init);
+    if (!is_native(b.span, carried)) return;
+    OpenLoop open;
+    VarMap first;
+    match_symbols(carried, init, first);
+    const Indices cell{make_int(0)};
+    for (const Var& v : binding_symbols(carried)) {
+      if (is_parameter_symbol(v.get()) || !bound_here_.insert(v.get()).second) continue;
+      open.symbols.push_back(v);
+      open.symbol_cells.push_back(
+          make_buffer(v->name + "_cell", {make_int(1)}, dtypes::index, Scope::local));
+      out_->allocate(open.symbol_cells.back());
+      out_->add(tir::make<tir::StoreNode>(open.symbol_cells.back(), cell, first.at(v.get())));
+    }
+    check_fit(b, init, carried, first, "the initial value");
+    enter_homes(b, loop, open);
+    fill_dead();
+    Buffer goes_on = make_buffer("goes_on", {make_int(1)}, dtypes::boolean, Scope::local);
+    out_->allocate(goes_on);
+    out_->add(tir::make<tir::StoreNode>(goes_on, cell, make_bool(true)));
+
+    Statements iteration;
+    Statements* outer = std::exchange(out_, &iteration);
+    const std::vector<Expr> saved = handles_, saved_blocks = block_handles_;
+    const std::vector<OpenRegion> saved_regions = regions_;
+    for (size_t i = 0; i < open.symbols.size(); ++i) {
+      out_->let(open.symbols[i], make_load(open.symbol_cells[i], cell));
+    }
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      if (!open.data_cells[i]) continue;
+      Var data = handle_var(plan_.live.storages[loop.leaves[i].home].definition->name);
+      out_->let(data, make_load(open.data_cells[i], cell));
+      block_handles_[plan_.aliases.block_of[loop.leaves[i].home]] = data;
+    }
+    const Expr condition = lower_test(b, loop, carried);
+    Statements step;
+    out_ = &step;
+    open_regions();
+    fill_dead();
+    body(loop.body->body);
+    lower_back(b, loop, carried, open);
+    out_ = &iteration;
+    iteration.add(tir::make<tir::IfNode>(condition, step.finish(),
+                                         tir::make<tir::StoreNode>(goes_on, cell, make_bool(false)),
+                                         b.span));
+    out_ = outer;
+    handles_ = saved;
+    block_handles_ = saved_blocks;
+    regions_ = saved_regions;
+    out_->add(tir::make<tir::WhileNode>(make_load(goes_on, cell), iteration.finish(), b.span));
+    leave_loop(b, loop, carried, open);
+  }
+
+  // Native code carries tensors, and numbers and shapes whose values are expressions.
+  bool is_native(const Span& span, const Type& t) {
+    const auto* tensor = as<TensorTypeNode>(t);
+    const auto* shape = as<ShapeTypeNode>(t);
+    const auto* prim = as<PrimTypeNode>(t);
+    if (const auto* tuple = as<TupleTypeNode>(t)) {
+      return std::all_of(tuple->fields.begin(), tuple->fields.end(),
+                         [&](const Type& field) { return is_native(span, field); });
+    }
+    if ((tensor && tensor->shape) || (shape && shape->dims) || (prim && prim->value)) return true;
+    refuse(span, fmt::format("`while_loop` over a value of type {}", quoted(to_string(t))));
+    return false;
+  }
+
+  // Dimensions of carried values that may differ from what the parameters say.
+  void check_fit(const graph::Binding& b, const Type& have, const Type& want, const VarMap& symbols,
+                 const char* what) {
+    auto check = [&](const Dims& h, const Dims& w) {
+      for (size_t i = 0; i < h.size() && i < w.size(); ++i) {
+        const Expr expected = canonical(substitute(w[i], symbols));
+        if (structural_equal(h[i], expected) || prove_equal(h[i], expected, facts_) == Truth::yes) {
+          continue;
+        }
+        out_->check(
+            canonical(eq(h[i], expected)),
+            fmt::format("{}: a dimension of {} is {{0}}, expected {} = {{1}}", quoted(b.var->name),
+                        what, quoted(dim_text(w[i], interface_.symbols))),
+            {h[i], expected}, b.span);
+      }
+    };
+    if (const auto *h = as<TupleTypeNode>(have), *w = as<TupleTypeNode>(want); h && w) {
+      for (size_t i = 0; i < h->fields.size() && i < w->fields.size(); ++i) {
+        check_fit(b, h->fields[i], w->fields[i], symbols, what);
+      }
+    } else if (const auto* h = as<TensorTypeNode>(have), *w = as<TensorTypeNode>(want); h && w) {
+      if (h->shape && w->shape) check(*h->shape, *w->shape);
+    } else if (const auto* h = as<ShapeTypeNode>(have), *w = as<ShapeTypeNode>(want); h && w) {
+      if (h->dims && w->dims) check(*h->dims, *w->dims);
+    } else if (const auto* h = as<PrimTypeNode>(have), *w = as<PrimTypeNode>(want); h && w) {
+      if (h->value && w->value) check({h->value}, {w->value});
+    }
+  }
+
+  // Asks for the home's region, which holds nothing then, and keeps the address in the cell.
+  Expr ask_for_home(int home, const Buffer& cell, const Expr& bytes) {
+    const int region = plan_.region_of[plan_.aliases.block_of[home]];
+    Var data = handle_var(plan_.live.storages[home].definition->name);
+    Var size = make_var(data->name + "_bytes", dtypes::index, VarRole::let);
+    out_->let(size, bytes);
+    out_->let(data, make_call(Intrinsic::arena_region, dtypes::handle,
+                              {make_int(static_cast<int64_t>(region)), size}));
+    out_->add(tir::make<tir::StoreNode>(cell, Indices{make_int(0)}, data));
+    return data;
+  }
+
+  // Before the concatenation `s` is made in a home: moves it to the other region, with room for as
+  // much again, where it has too little.
+  void grow_for(int s) {
+    for (const auto& [home, concatenation] : plan_.aliases.appended) {
+      if (concatenation != s) continue;
+      const GrowingHome& cells = growing_.at(home);
+      const Indices cell{make_int(0)};
+      const int region = plan_.region_of[plan_.aliases.block_of[home]];
+      Var needed = make_var("needed_bytes", dtypes::index, VarRole::let);
+      out_->let(needed, plan_.live.storages[s].bytes);
+      auto move_to = [&](bool second) {
+        Statements moves;
+        Statements* outer = std::exchange(out_, &moves);
+        Var room = make_var("room_bytes", dtypes::index, VarRole::let);
+        Var data = handle_var(plan_.live.storages[home].definition->name);
+        out_->let(room, needed * 2);
+        out_->let(data, make_call(Intrinsic::arena_region, dtypes::handle,
+                                  {make_int(region + (second ? 1 : 0)), room}));
+        copy(data, make_load(cells.data, cell), plan_.live.storages[home].bytes);
+        out_->add(tir::make<tir::StoreNode>(cells.data, cell, data));
+        out_->add(tir::make<tir::StoreNode>(cells.room, cell, room));
+        out_->add(tir::make<tir::StoreNode>(cells.is_second, cell, make_bool(second)));
+        out_ = outer;
+        return moves.finish();
+      };
+      tir::Stmt to_first = move_to(false), to_second = move_to(true);
+      out_->add(tir::make<tir::IfNode>(
+          lt(make_load(cells.room, cell), needed),
+          tir::make<tir::IfNode>(make_load(cells.is_second, cell), to_first, to_second)));
+      Var data = handle_var(plan_.live.storages[home].definition->name);
+      out_->let(data, make_load(cells.data, cell));
+      block_handles_[plan_.aliases.block_of[home]] = data;
+      for (int member : plan_.aliases.blocks[plan_.aliases.block_of[home]].members) {
+        handles_[member] = nullptr;  // views of it are elsewhere now
+      }
+    }
+  }
+
+  void copy(const Expr& to, const Expr& from, const Expr& bytes) {
+    out_->evaluate(make_call(Intrinsic::copy_bytes, dtypes::int32, {to, from, bytes}));
+  }
+
+  bool same_place(int a, int b) const {
+    return plan_.aliases.block_of[a] == plan_.aliases.block_of[b] &&
+           structural_equal(plan_.aliases.begin_bytes[a], plan_.aliases.begin_bytes[b]);
+  }
+  bool is_there(const std::vector<int>& storages, int home) const {
+    return storages.size() == 1 && same_place(storages[0], home);
+  }
+
+  void enter_homes(const graph::Binding& b, const LoopRange& loop, OpenLoop& open) {
+    const std::vector<Expr> data = places(loop.call->args[2]);
+    const std::vector<const TensorTypeNode*> types = tensor_leaves(loop.call->args[2]->type);
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      const int home = loop.leaves[i].home;
+      open.data_cells.emplace_back();
+      const int region = plan_.region_of[plan_.aliases.block_of[home]];
+      Expr to;
+      if (region >= 0 && plan_.regions[region].home == home) {
+        Buffer cell = make_buffer(fmt::format("{}_data_{}", b.var->name, i), {make_int(1)},
+                                  dtypes::handle, Scope::local);
+        out_->allocate(cell);
+        open.data_cells.back() = cell;
+        to = ask_for_home(home, cell, size_bytes(*types[i]));
+        if (plan_.aliases.appended.contains(home)) keep_room(home, cell, size_bytes(*types[i]));
+      } else {
+        to = handle(home);
+      }
+      if (!is_there(loop.leaves[i].inits, home)) copy(to, data[i], size_bytes(*types[i]));
+    }
+  }
+
+  void keep_room(int home, const Buffer& data, const Expr& bytes) {
+    const Indices cell{make_int(0)};
+    const std::string& name = plan_.live.storages[home].definition->name;
+    GrowingHome cells{
+        data, make_buffer(name + "_room", {make_int(1)}, dtypes::index, Scope::local),
+        make_buffer(name + "_is_second", {make_int(1)}, dtypes::boolean, Scope::local)};
+    out_->allocate(cells.room);
+    out_->allocate(cells.is_second);
+    out_->add(tir::make<tir::StoreNode>(cells.room, cell, bytes));
+    out_->add(tir::make<tir::StoreNode>(cells.is_second, cell, make_bool(false)));
+    growing_.emplace(home, std::move(cells));
+  }
+
+  // The test, and what it says.
+  Expr lower_test(const graph::Binding& b, const LoopRange& loop, const Type& carried) {
+    const Type tested = carried_type(*loop.cond, loop.call->args[2]->type);
+    VarMap symbols;
+    match_symbols(tested, carried, symbols);
+    for (const Var& v : binding_symbols(tested)) {
+      if (is_parameter_symbol(v.get()) || !bound_here_.insert(v.get()).second) continue;
+      out_->let(v, symbols.at(v.get()));
+    }
+    check_fit(b, carried, tested, symbols, "what is carried");
+    open_regions();
+    body(loop.cond->body);
+    ++position_;
+    const Value& result = loop.cond->body->result;
+    if (const auto* p = graph::as<graph::PrimValueNode>(result)) return p->value;
+    if (const auto* p = as<PrimTypeNode>(result->type)) return p->value;
+    Buffer flag = make_buffer("condition", {}, dtypes::boolean);
+    out_->declare(flag, place(result));
+    return make_load(flag, {});
+  }
+
+  // What the body gives goes to the homes; the symbols get the values of the next iteration.
+  void lower_back(const graph::Binding& b, const LoopRange& loop, const Type& carried,
+                  const OpenLoop& open) {
+    ++position_;
+    const Value& result = loop.body->body->result;
+    const std::vector<const TensorTypeNode*> types = tensor_leaves(result->type);
+    std::vector<Expr> data = places(result);
+    VarMap next;
+    for (const Var& v : binding_symbols(carried)) {
+      if (std::find(open.symbols.begin(), open.symbols.end(), v) == open.symbols.end()) {
+        next.emplace(v.get(), v);
+      }
+    }
+    match_symbols(carried, result->type, next);
+    check_fit(b, result->type, carried, next, "what the body gives");
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      const int own = loop.leaves[i].copy;
+      if (own < 0) continue;
+      const Expr to = handle(own);
+      copy(to, data[i], size_bytes(*types[i]));
+      data[i] = to;
+    }
+    fill_dead();
+    ++position_;
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      const LoopRange::Leaf& leaf = loop.leaves[i];
+      if (leaf.copy < 0 && is_there(leaf.results, leaf.home)) continue;
+      const Expr bytes = size_bytes(*types[i]);
+      if (!open.data_cells[i]) {
+        copy(handle(leaf.home), data[i], bytes);
+        continue;
+      }
+      copy(ask_for_home(leaf.home, open.data_cells[i], bytes), data[i], bytes);
+    }
+    const Indices cell{make_int(0)};
+    std::vector<Var> values;  // all are computed before any cell changes
+    for (const Var& v : open.symbols) {
+      values.push_back(make_var(v->name + "_next", dtypes::index, VarRole::let));
+      out_->let(values.back(), next.at(v.get()));
+    }
+    for (size_t i = 0; i < open.symbols.size(); ++i) {
+      out_->add(tir::make<tir::StoreNode>(open.symbol_cells[i], cell, values[i]));
+    }
+  }
+
+  void leave_loop(const graph::Binding& b, const LoopRange& loop, const Type& carried,
+                  const OpenLoop& open) {
+    ++position_;
+    const Indices cell{make_int(0)};
+    VarMap last;
+    for (size_t i = 0; i < open.symbols.size(); ++i) {
+      last.emplace(open.symbols[i].get(), make_load(open.symbol_cells[i], cell));
+    }
+    VarMap results;
+    match_symbols(b.var->type, carried, results);
+    for (const Var& v : binding_symbols(b.var->type)) {
+      if (is_parameter_symbol(v.get()) || !bound_here_.insert(v.get()).second) continue;
+      out_->let(v, substitute(results.at(v.get()), last));
+    }
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      if (!open.data_cells[i]) continue;
+      Var data = handle_var(b.var->name);
+      out_->let(data, make_load(open.data_cells[i], cell));
+      block_handles_[plan_.aliases.block_of[loop.leaves[i].home]] = data;
+    }
+    // What the loop needed to its end is dead now.
+    fill_dead(loop.back, [&](const Block& block) { return block.first() < loop.enter; });
+    fill_dead();
+  }
+
   // A result's buffer is asked for once: before the branches, where they use it.
   void ask_for_results_of_branches() {
     for (const BranchJoin& join : plan_.live.joins) {
@@ -620,6 +944,7 @@ class HostLowering {
   std::vector<Expr> block_handles_;           // per block
   std::vector<std::vector<int>> dead_after_;  // per position: blocks; empty: no debugging
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> joined_;
+  std::unordered_map<int, GrowingHome> growing_;
   std::unordered_map<const graph::ValueNode*, Dims> host_dims_;  // shapes that data decides
   std::unordered_set<const VarNode*> bound_here_;
   std::unordered_map<std::string, Operations> operations_;  // of programs

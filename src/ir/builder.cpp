@@ -59,6 +59,7 @@ struct Builder::FunctionState {
     Value condition;
     Span span;
     Body then_body;
+    std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;  // before the branches
   };
   std::vector<OpenIf> ifs;
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
@@ -694,6 +695,17 @@ Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::st
   return var;
 }
 
+namespace {
+
+// What a condition says as an expression; null where only the data tells.
+Expr known_condition(const Builder& b, const Value& condition) {
+  if (const auto* prim = as<PrimTypeNode>(condition->type)) return prim->value;
+  const auto* known = b.elements_of(condition);
+  return known && known->size() == 1 ? (*known)[0] : nullptr;
+}
+
+}  // namespace
+
 void Builder::begin_if(Value condition, Span span) {
   FunctionState& state = *functions_.back();
   Frame& outer = frame();
@@ -702,10 +714,8 @@ void Builder::begin_if(Value condition, Span span) {
   f->conditional = true;
   f->facts = outer.facts;
   f->bound = outer.bound;
-  if (const auto* known = elements_of(condition); known && known->size() == 1 && (*known)[0]) {
-    f->facts.assume((*known)[0]);
-  }
-  state.ifs.push_back({std::move(condition), std::move(span), nullptr});
+  if (const Expr known = known_condition(*this, condition)) f->facts.assume(known);
+  state.ifs.push_back({std::move(condition), std::move(span), nullptr, state.elements});
   state.frames.push_back(std::move(f));
 }
 
@@ -721,10 +731,10 @@ void Builder::begin_else(Value then_result) {
   f->conditional = true;
   f->facts = outer.facts;
   f->bound = outer.bound;
-  if (const auto* known = elements_of(state.ifs.back().condition);
-      known && known->size() == 1 && (*known)[0]) {
-    f->facts.assume(make_not((*known)[0]));
+  if (const Expr known = known_condition(*this, state.ifs.back().condition)) {
+    f->facts.assume(make_not(known));
   }
+  state.elements = state.ifs.back().elements;  // what the first branch found is unknown here
   state.frames.push_back(std::move(f));
 }
 
@@ -773,6 +783,7 @@ Result<Variable> Builder::end_if(Value else_result, std::string name) {
   state.frames.pop_back();
   FunctionState::OpenIf open = std::move(state.ifs.back());
   state.ifs.pop_back();
+  state.elements = std::move(open.elements);
   if (in_dataflow()) {
     return error(DiagnosticKind::ill_formed, open.span, "an `if` inside a dataflow block");
   }

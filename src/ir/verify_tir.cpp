@@ -191,8 +191,23 @@ class ProgramVerifier {
       report(DiagnosticKind::unknown_name, "the called program `{}` is not in the module",
              call->name);
     }
+    if (call && call->intrinsic == Intrinsic::buffer_data) return check_address(*call, facts, seen);
     for (const Expr& a : e->args) check(a, facts, seen);
     if (const auto* load = as<LoadNode>(e)) check_access(load->buffer, e->args, facts, !is_masked_);
+  }
+
+  // Where a buffer begins is no access: it may have no elements.
+  void check_address(const repose::CallNode& call, const Facts& facts, Seen& seen) {
+    for (const Expr& a : call.args) {
+      const auto* load = as<LoadNode>(a);
+      const bool is_begin = load && std::all_of(a->args.begin(), a->args.end(),
+                                                [](const Expr& i) { return is_const_int(i, 0); });
+      if (!is_begin) {
+        check(a, facts, seen);
+      } else {
+        check_declared(load->buffer);
+      }
+    }
   }
 
   // Loads are left out: what they read may change.

@@ -18,8 +18,9 @@ constexpr int max_trials = 400;
 
 class Aliases {
  public:
-  Aliases(const Module& module, const Liveness& live, const Facts& facts)
-      : module_(module), live_(live), facts_(facts), same_bytes_(facts) {
+  Aliases(const Module& module, const Liveness& live, const Facts& facts,
+          const std::unordered_map<int, Expr>& home_bytes)
+      : module_(module), live_(live), facts_(facts), same_bytes_(facts), home_bytes_(home_bytes) {
     std::vector<Var> symbols;
     for (size_t s = 0; s < live.storages.size(); ++s) add_block(static_cast<int>(s), symbols);
     for (size_t s = 0; s < live.storages.size(); ++s) {
@@ -74,6 +75,22 @@ class Aliases {
     }
   }
 
+  // What a loop carries: initial values and results of the body in the homes. Inner loops come
+  // first, so that what an outer one gets from them is whole.
+  void carry() {
+    for (const KernelCall& call : live_.calls) {
+      if (program(call) && is_in_loop(call)) find_candidates(call);
+    }
+    for (const LoopRange& loop : live_.loops) {
+      for (const LoopRange::Leaf& leaf : loop.leaves) {
+        if (leaf.copy < 0) carry_result(loop, leaf);
+      }
+    }
+    for (const LoopRange& loop : live_.loops) {
+      for (const LoopRange::Leaf& leaf : loop.leaves) carry_init(loop, leaf);
+    }
+  }
+
   // Parts of concatenations where they belong.
   void concatenate() {
     for (const KernelCall& call : live_.calls) {
@@ -98,7 +115,7 @@ class Aliases {
   // Results over operands that die.
   void write_in_place() {
     for (const KernelCall& call : live_.calls) {
-      if (program(call)) find_candidates(call);
+      if (program(call) && !is_in_loop(call)) find_candidates(call);
     }
     for (const KernelCall& call : live_.calls) {
       for (const std::vector<int>& place : live_.places.at(call.result)) {
@@ -139,13 +156,15 @@ class Aliases {
     result.block_of.push_back(static_cast<int>(result.blocks.size()));
     Block block;
     block.kind = storage.kind;
-    block.bytes = storage.bytes;
+    const auto home = home_bytes_.find(s);
+    block.bytes = home == home_bytes_.end() ? storage.bytes : home->second;
     block.live = storage.live;
     block.members.push_back(s);
     longest_.push_back(block.live.empty() ? 0 : block.live.back().last - storage.first);
     result.blocks.push_back(std::move(block));
-    if (!storage.bytes || !seen_.insert(storage.bytes.get()).second) return;
-    for (const Var& v : free_vars(storage.bytes)) {
+    const Expr& bytes = result.blocks.back().bytes;
+    if (!bytes || !seen_.insert(bytes.get()).second) return;
+    for (const Var& v : free_vars(bytes)) {
       if (std::find(symbols.begin(), symbols.end(), v) == symbols.end()) symbols.push_back(v);
     }
   }
@@ -256,8 +275,105 @@ class Aliases {
            known_at(begin) < std::max(first, 1);
   }
 
+  bool is_in_loop(const KernelCall& call) const {
+    return std::any_of(live_.loops.begin(), live_.loops.end(),
+                       [&](const LoopRange& loop) { return loop.contains(call.position); });
+  }
+
+  // The body's result in the home, where what is carried is dead by then, may be written over, or
+  // is the first part of it.
+  void carry_result(const LoopRange& loop, const LoopRange::Leaf& leaf) {
+    if (leaf.results.size() != 1 || leaf.results[0] == leaf.home) return;
+    const int r = leaf.results[0];
+    const int from = block_index(r), into = block_index(leaf.home);
+    const Expr& begin = result.begin_bytes[leaf.home];
+    if (from == into || begin != zero_ || !whole(r) || !block_of(r).in_arena() ||
+        !made_within(block_of(r), loop.body_begin, loop.body_end)) {
+      return;
+    }
+    const bool is_appended = first_part_of(r) == leaf.home;
+    const bool has_bound = home_bytes_.contains(leaf.home);
+    const bool is_fixed =
+        whole(leaf.home) && same_bytes_(live_.storages[r].bytes, block_of(leaf.home).bytes);
+    const bool grows = !has_bound && !is_fixed && is_appended &&
+                       known_at(live_.storages[leaf.home].bytes) > loop.enter &&
+                       always_runs(loop, live_.storages[r].first);
+    if (!has_bound && !is_fixed && !grows) return;
+    if (is_appended) part_of_[leaf.home] = r;
+    handed_on_[r] = {leaf.home, loop.back};
+    if (compatible(from, into, begin)) {
+      if (grows) result.appended.emplace(leaf.home, r);
+      return merge(from, into, begin);
+    }
+    handed_on_.erase(r);
+    if (is_appended) part_of_.erase(leaf.home);
+  }
+
+  // Is a position of a loop's body passed in each iteration, once.
+  bool always_runs(const LoopRange& loop, int position) const {
+    for (const BranchJoin& join : live_.joins) {
+      if (join.then_begin > loop.body_begin && join.then_begin <= position &&
+          position <= join.else_end) {
+        return false;
+      }
+    }
+    return std::none_of(live_.loops.begin(), live_.loops.end(), [&](const LoopRange& inner) {
+      return inner.enter > loop.enter && inner.contains(position);
+    });
+  }
+
+  // The storage of the first part of the concatenation that makes `s`; -1 if there is none.
+  int first_part_of(int s) {
+    const auto call =
+        std::find_if(live_.calls.begin(), live_.calls.end(), [&](const KernelCall& k) {
+          return k.result == live_.storages[s].definition && k.position == live_.storages[s].first;
+        });
+    if (call == live_.calls.end() || !program(*call)) return -1;
+    const Sharing sharing = sharing_of(*program(*call));
+    return sharing.concatenation.empty()
+               ? -1
+               : only_storage(arguments(*call).at(sharing.concatenation[0]));
+  }
+
+  // The initial value in the home, where nothing needs it after the loop has begun.
+  void carry_init(const LoopRange& loop, const LoopRange::Leaf& leaf) {
+    if (leaf.inits.size() != 1) return;
+    const int x = leaf.inits[0];
+    const int from = block_index(x), into = block_index(leaf.home);
+    const Expr& begin = result.begin_bytes[leaf.home];
+    if (from == into || !whole(x) || !block_of(x).in_arena() || !whole(leaf.home) ||
+        !same_bytes_(live_.storages[x].bytes, live_.storages[leaf.home].bytes) ||
+        !sizes_known(from, into, begin)) {
+      return;
+    }
+    handed_on_[x] = {leaf.home, loop.enter};
+    if (compatible(from, into, begin)) return merge(from, into, begin);
+    handed_on_.erase(x);
+  }
+
+  // When both live, but for the moment when one of the two hands on its bytes as they are.
+  LiveSet common_live(int a, int b) const {
+    LiveSet common = intersect(live_.storages[a].live, live_.storages[b].live);
+    for (const auto& [from, to] : {std::pair(a, b), std::pair(b, a)}) {
+      const auto it = handed_on_.find(from);
+      if (it == handed_on_.end() || it->second.home != to) continue;
+      const LiveRange moment{it->second.position, it->second.position};
+      std::erase(common, moment);
+    }
+    return common;
+  }
+
   bool put_part(const graph::Value& part, int whole_storage, const Expr& begin) {
     const int s = only_storage(part);
+    const auto part_of = part_of_.find(s);
+    if (s >= 0 && part_of != part_of_.end() && part_of->second == whole_storage &&
+        block_index(s) == block_index(whole_storage) &&
+        structural_equal(result.begin_bytes[s], moved(result.begin_bytes[whole_storage], begin))) {
+      return true;  // what a loop carries
+    }
+    for (const auto& [home, concatenation] : result.appended) {
+      if (concatenation == whole_storage) return false;  // its place is known once it has grown
+    }
     if (s < 0 || !whole(s) || !block_of(s).in_arena()) return false;
     const int from = block_index(s), into = block_index(whole_storage);
     if (from == into) return false;
@@ -311,11 +427,12 @@ class Aliases {
       if (!overlap(live, result.blocks[into].live)) continue;
       const Expr at = moved(result.begin_bytes[a], begin);
       for (int b : members_near(into, live)) {
-        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b) ||
+        if (live_.storages[b].kind == Storage::Kind::view || is_part_of(a, b) || is_part_of(b, a) ||
             !overlap(live, live_.storages[b].live)) {
           continue;
         }
-        const LiveSet common = intersect(live, live_.storages[b].live);
+        const LiveSet common = common_live(a, b);
+        if (common.empty()) continue;
         const bool over = is_written_over(a, b, common) || is_written_over(b, a, common);
         if (over && structural_equal(at, result.begin_bytes[b])) continue;
         if (!disjoint(at, a, result.begin_bytes[b], b)) return false;
@@ -456,6 +573,7 @@ class Aliases {
   const Facts& facts_;
   const Expr zero_ = make_int(0);
   SameBytes same_bytes_;
+  const std::unordered_map<int, Expr>& home_bytes_;
   std::vector<SymbolValues> samples_;
   std::unordered_map<const ExprNode*, int> known_at_;
   std::vector<Sums> sums_;    // per sample; made where the first merge has to be tried
@@ -465,6 +583,11 @@ class Aliases {
   std::vector<Expr> kept_;
   std::unordered_map<int, std::vector<int>> over_;  // per result: operands, the first ones first
   std::unordered_map<int, int> part_of_;            // parts of concatenations that are in place
+  struct HandedOn {
+    int home;
+    int position;
+  };
+  std::unordered_map<int, HandedOn> handed_on_;  // storages whose bytes become those of a home
   int trials_ = 0;
 };
 
@@ -472,9 +595,10 @@ class Aliases {
 
 Aliasing find_aliases(const graph::Function& f, const Module& module, const Liveness& live,
                       const Facts& facts, const AliasOptions& options) {
-  Aliases aliases(module, live, facts);
+  Aliases aliases(module, live, facts, options.home_bytes);
   aliases.take_results(f, options.donated_results);
   if (options.in_place) {
+    aliases.carry();
     aliases.join_branches();
     aliases.concatenate();
     aliases.write_in_place();

@@ -1,5 +1,6 @@
 // Which storages share bytes: views, results written over operands that die, parts of
-// concatenations that are made in place, results of an `if`, results of the function.
+// concatenations that are made in place, results of an `if`, what a loop carries, results of the
+// function.
 #pragma once
 
 #include <map>
@@ -34,6 +35,9 @@ struct Aliasing {
   // Concatenations with parts that are where they belong: the others (positions among the call's
   // arguments), which are all that the call has left to do.
   std::unordered_map<const graph::CallNode*, std::vector<size_t>> parts_to_copy;
+  // Homes (LoopRange) without a bound that grow in place: the concatenation, of which each is the
+  // first part, by home.
+  std::unordered_map<int, int> appended;
   // Per program: its parameters that some call gives overlapping memory, though one is written.
   std::map<std::string, std::set<size_t>> overlapping_params;
 };
@@ -41,6 +45,9 @@ struct Aliasing {
 struct AliasOptions {
   bool in_place = true;                    // false: only what costs nothing else (views, results)
   std::vector<bool> donated_results = {};  // PlanOptions::donated_results
+  // Of homes (LoopRange) whose size changes: how much they take at most, known
+  // where the loop begins.
+  std::unordered_map<int, Expr> home_bytes = {};
 };
 
 // Requires: `live` is that of `f`. Programs without attributes of find_sharing share nothing.

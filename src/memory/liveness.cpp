@@ -5,6 +5,7 @@
 
 #include "ir/function_facts.h"
 #include "ir/op.h"
+#include "ir/while_loop.h"
 
 namespace repose {
 
@@ -108,6 +109,10 @@ class Numbering {
  private:
   int position() const { return static_cast<int>(uses.size()) - 1; }
   void next() { uses.emplace_back(); }
+  int next_position() {
+    next();
+    return position();
+  }
 
   int add(Storage s) {
     result.storages.push_back(std::move(s));
@@ -219,7 +224,124 @@ class Numbering {
     result.joins.push_back(std::move(join));
   }
 
+  // Storages for the tensors of parameters that a loop carries.
+  void define_homes(LoopRange& loop, const Type& init_type, const graph::Value& init) {
+    const Places inits = places_of(init);
+    for (const graph::Variable& p : loop.body->params) {
+      Places places;
+      for (const TensorTypeNode* tensor : tensor_leaves(p->type)) {
+        Storage s;
+        s.bytes = sizes_(*tensor);
+        s.first = loop.enter;
+        s.definition = p.get();
+        LoopRange::Leaf leaf;
+        leaf.home = add(std::move(s));
+        const size_t k = loop.leaves.size();
+        if (k < inits.size()) leaf.inits = inits[k];
+        places.push_back({leaf.home});
+        loop.leaves.push_back(std::move(leaf));
+      }
+      result.places[p.get()] = std::move(places);
+    }
+    size_t next_home = 0;
+    for (const graph::Variable& p : loop.cond->params) {
+      Places places;
+      for (int k = count_tensors(p->type); k > 0; --k) {
+        places.push_back({loop.leaves.at(next_home++).home});
+      }
+      result.places[p.get()] = std::move(places);
+    }
+    REPOSE_CHECK(static_cast<int>(inits.size()) == count_tensors(init_type),
+                 "every tensor is somewhere");
+  }
+
+  // What the body gives is copied to the homes at once: what lies in one, by way of a copy.
+  void find_results(LoopRange& loop) {
+    const Places results = places_of(loop.body->body->result);
+    const std::vector<const TensorTypeNode*> types = tensor_leaves(loop.body->body->result->type);
+    auto is_home = [&](int s) {
+      return std::any_of(loop.leaves.begin(), loop.leaves.end(),
+                         [&](const LoopRange::Leaf& leaf) { return leaf.home == result.root(s); });
+    };
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      LoopRange::Leaf& leaf = loop.leaves[i];
+      leaf.results = results.at(i);
+      const bool stays = leaf.results.size() == 1 && leaf.results[0] == leaf.home;
+      if (stays || std::none_of(leaf.results.begin(), leaf.results.end(), is_home)) continue;
+      Storage copy;
+      copy.bytes = sizes_(*types.at(i));
+      copy.first = position();
+      copy.definition = result.storages[static_cast<size_t>(leaf.home)].definition;
+      leaf.copy = add(std::move(copy));
+    }
+  }
+
+  void visit_loop(const graph::Binding& b, const graph::CallNode& call, const LoopClosures& parts) {
+    LoopRange loop;
+    loop.call = &call;
+    loop.cond = parts.cond;
+    loop.body = parts.body;
+    loop.enter = next_position();
+    const size_t first_storage = result.storages.size();
+    use(call.args[2]);
+    define_homes(loop, call.args[2]->type, call.args[2]);
+    for (const graph::Variable& p : loop.cond->params) know(p->type);
+    loop.test_begin = position() + 1;
+    visit_body(loop.cond->body);
+    loop.test_end = next_position();
+    use(loop.cond->body->result);
+    for (const LoopRange::Leaf& leaf : loop.leaves)
+      use_storage(leaf.home);  // the loop may end here
+    for (const graph::Variable& p : loop.body->params) know(p->type);
+    loop.body_begin = position() + 1;
+    visit_body(loop.body->body);
+    loop.body_end = next_position();
+    use(loop.body->body->result);
+    find_results(loop);
+    loop.back = next_position();
+    for (const LoopRange::Leaf& leaf : loop.leaves) {
+      if (leaf.copy >= 0) {
+        use_storage(leaf.copy);
+      } else {
+        for (int s : leaf.results) use_storage(result.root(s));
+      }
+    }
+    // The next iteration needs what comes from outside again.
+    std::vector<int> outer;
+    for (int p = loop.test_begin; p < loop.back; ++p) {
+      for (int s : uses[static_cast<size_t>(p)]) {
+        if (static_cast<size_t>(s) < first_storage) outer.push_back(s);
+      }
+    }
+    std::sort(outer.begin(), outer.end());
+    outer.erase(std::unique(outer.begin(), outer.end()), outer.end());
+    for (int s : outer) use_storage(s);
+    loop.exit = next_position();
+    Places places;
+    for (const LoopRange::Leaf& leaf : loop.leaves) {
+      use_storage(leaf.home);
+      places.push_back({leaf.home});
+    }
+    result.places[b.var.get()] = std::move(places);
+    result.loops.push_back(std::move(loop));
+  }
+
+  void use_storage(int s) { uses.back().push_back(s); }
+
   void visit_binding(const graph::Binding& b) {
+    if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+      closures_[b.var.get()] = closure;
+      result.positions.emplace(b.var.get(), next_position());
+      return;
+    }
+    if (const auto* loop = graph::as<graph::CallNode>(b.value); loop && is_while_loop(*loop)) {
+      if (const auto parts = loop_closures(*loop, closures_)) {
+        visit_loop(b, *loop, *parts);
+        know(b.var->type);
+        result.positions.emplace(b.var.get(), position());
+        return;
+      }
+    }
     if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
       visit_if(b, *choice);
       know(b.var->type);
@@ -244,6 +366,7 @@ class Numbering {
   }
 
   Sizes sizes_;
+  Closures closures_;
 };
 
 // Backward over the positions: from a use down to the definition, branch by branch.
@@ -253,8 +376,14 @@ class Backward {
       : live_(live),
         uses_(uses),
         definitions_(uses.size()),
+        rewritten_(uses.size()),
         ranges_(live.storages.size()),
         join_at_(uses.size(), -1) {
+    for (const LoopRange& loop : live.loops) {
+      for (const LoopRange::Leaf& leaf : loop.leaves) {
+        rewritten_[static_cast<size_t>(loop.back)].push_back(leaf.home);
+      }
+    }
     for (size_t s = 0; s < live.storages.size(); ++s) {
       if (live.storages[s].kind == Storage::Kind::computed) {
         definitions_[static_cast<size_t>(live.storages[s].first)].push_back(static_cast<int>(s));
@@ -284,6 +413,7 @@ class Backward {
         p = walk_branches(live_.joins[static_cast<size_t>(j)], open);
         continue;
       }
+      for (int s : rewritten_[static_cast<size_t>(p)]) end(s, p, open);
       for (int s : uses_[static_cast<size_t>(p)]) {
         if (live_.storages[static_cast<size_t>(s)].kind == Storage::Kind::constant) {
           ranges_[static_cast<size_t>(s)].push_back({0, p});  // there anyway: no branch matters
@@ -291,12 +421,15 @@ class Backward {
           open.emplace(s, p);
         }
       }
-      for (int s : definitions_[static_cast<size_t>(p)]) {
-        auto it = open.find(s);
-        ranges_[static_cast<size_t>(s)].push_back({p, it == open.end() ? p : it->second});
-        if (it != open.end()) open.erase(it);
-      }
+      for (int s : definitions_[static_cast<size_t>(p)]) end(s, p, open);
     }
+  }
+
+  // Going backward: `s` is written at `p`.
+  void end(int s, int p, Open& open) {
+    auto it = open.find(s);
+    ranges_[static_cast<size_t>(s)].push_back({p, it == open.end() ? p : it->second});
+    if (it != open.end()) open.erase(it);
   }
 
   // From the join to the condition; gives the first position of the branches.
@@ -331,11 +464,18 @@ class Backward {
   Liveness& live_;
   const std::vector<std::vector<int>>& uses_;
   std::vector<std::vector<int>> definitions_;
+  std::vector<std::vector<int>> rewritten_;  // homes at the back of a loop, which reads them first
   std::vector<std::vector<LiveRange>> ranges_;
   std::vector<int> join_at_;
 };
 
 }  // namespace
+
+const LoopRange* Liveness::loop_of(const graph::CallNode& call) const {
+  const auto it = std::find_if(loops.begin(), loops.end(),
+                               [&](const LoopRange& loop) { return loop.call == &call; });
+  return it == loops.end() ? nullptr : &*it;
+}
 
 Liveness liveness(const graph::Function& f) {
   Numbering numbering;

@@ -1,10 +1,11 @@
 // Which storage every tensor of a graph function lives in, and when.
 //
 // Input: a function after fusion, in which everything is a call_tir, a view (`reshape`, `view`), a
-// tuple, a shape computation, a check, a match_cast or an `if`. Positions number what runs, in the
-// order of execution: the bindings, and for an `if` its condition, its first branch, the end of
-// that, its second branch, the end of that, and the join. An execution passes the positions of one
-// of the two branches.
+// tuple, a shape computation, a check, a match_cast, an `if`, a closure, or a loop over two
+// closures. Positions number what runs, in the order of execution: the bindings, and for an `if`
+// its condition, its first branch, the end of that, its second branch, the end of that, and the
+// join. An execution passes the positions of one of the two branches. Those of a loop are in
+// LoopRange; what is between its test and its exit is passed as often as it runs.
 #pragma once
 
 #include <unordered_map>
@@ -50,19 +51,41 @@ struct BranchJoin {
   std::vector<std::pair<std::vector<int>, std::vector<int>>> leaves;  // storages of each branch
 };
 
+// A loop. Each tensor that it carries has a home: a storage that is written at `enter` and, with
+// what the body gives, at `back`.
+struct LoopRange {
+  const graph::CallNode* call = nullptr;
+  const graph::FunctionNode *cond = nullptr, *body = nullptr;
+  int enter = 0;                     // the initial values are copied to the homes
+  int test_begin = 0, test_end = 0;  // the test, inclusive; symbols of the body are known after it
+  int body_begin = 0, body_end = 0;
+  int back = 0;  // results of the body are copied to the homes
+  int exit = 0;
+  struct Leaf {
+    int home = -1;
+    int copy = -1;                    // a storage for the result between body_end and back, or -1
+    std::vector<int> inits, results;  // where the initial value and the body's result may be
+  };
+  std::vector<Leaf> leaves;
+  bool contains(int position) const { return test_begin <= position && position <= back; }
+};
+
 struct Liveness {
   std::vector<Storage> storages;
   std::unordered_map<const graph::ValueNode*, Places> places;
   std::vector<KernelCall> calls;
   std::vector<BranchJoin> joins;
+  std::vector<LoopRange> loops;  // inner ones before the loops around them
   // The position after which a symbol is known; 0: at entry, or by names of sizes at the head.
   std::unordered_map<const VarNode*, int> symbol_positions;
-  // Of each binding by its variable; of an `if`, that of its join.
+  // Of each binding by its variable; of an `if`, that of its join, of a loop, that of its exit.
   std::unordered_map<const graph::ValueNode*, int> positions;
   int num_positions = 0;
 
   // The storage that holds the bytes of `s`: itself, or what it is a view of.
   int root(int s) const { return storages[s].base < 0 ? s : storages[s].base; }
+  // The loop that a call is; null for other calls.
+  const LoopRange* loop_of(const graph::CallNode& call) const;
 };
 
 // The number of tensor leaves of a type (tuples flattened; other types have none).

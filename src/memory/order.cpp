@@ -7,6 +7,7 @@
 
 #include "ir/function_facts.h"
 #include "ir/op.h"
+#include "ir/while_loop.h"
 #include "memory/bytes.h"
 #include "memory/max_plus.h"
 #include "memory/order_search.h"
@@ -31,6 +32,7 @@ bool has_barrier(const graph::Body& body) {
 bool is_barrier(const graph::Binding& b) {
   if (b.cast) return true;
   if (const auto* call = graph::as<graph::CallNode>(b.value)) {
+    if (is_while_loop(*call)) return true;  // what it checks, and the symbols that it binds
     return !call->op || !call->op->pure || is_check(b.value);
   }
   if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
@@ -170,8 +172,12 @@ class BlockOrder {
       const graph::Binding& b = block_.bindings[i];
       last = live_.positions.at(b.var.get());
       if (node_of_[i] < 0) continue;
+      const auto* call = graph::as<graph::CallNode>(b.value);
+      const LoopRange* loop = call ? live_.loop_of(*call) : nullptr;
       if (graph::as<graph::IfNode>(b.value)) {
         add_branches(node_of_[i], last);
+      } else if (loop) {
+        add_loop(node_of_[i], *loop);
       } else {
         for (int s : positions_.made[static_cast<size_t>(last)]) write(node_of_[i], s);
       }
@@ -221,6 +227,15 @@ class BlockOrder {
       for (int s : positions_.made[static_cast<size_t>(p)]) {
         if (!value_of_.contains(s)) inside.push_back(s);
       }
+    }
+  }
+
+  // The homes are values; what the test and the body need is scratch.
+  void add_loop(int node, const LoopRange& loop) {
+    for (const LoopRange::Leaf& leaf : loop.leaves) write(node, leaf.home);
+    std::vector<int>& inside = inside_[node];
+    for (int p = loop.test_begin; p <= loop.back; ++p) {
+      for (int s : positions_.made[static_cast<size_t>(p)]) inside.push_back(s);
     }
   }
 
@@ -440,12 +455,22 @@ graph::Body reorder(const graph::Body& body, const Module& module, const Measure
   std::vector<graph::Block> blocks;
   for (const graph::Block& block : body->blocks) {
     graph::Block inner = block;
+    bool is_numbered = true;
     for (graph::Binding& b : inner.bindings) {
+      is_numbered = is_numbered && now.live.positions.contains(b.var.get());
+      if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+        b.value = with_body(graph::Function(closure),
+                            reorder(closure->body, module, now, positions, bytes));
+      }
       if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
         b.value = make_ref<graph::IfNode>(
             choice->condition, reorder(choice->then_body, module, now, positions, bytes),
             reorder(choice->else_body, module, now, positions, bytes), choice->type);
       }
+    }
+    if (!is_numbered) {  // of a closure that is no part of a loop
+      blocks.push_back(std::move(inner));
+      continue;
     }
     BlockOrder order(inner, module, now.live, now.aliases, positions);
     blocks.push_back(order.num_nodes() > 2 ? order.at(bytes) : std::move(inner));

@@ -222,6 +222,29 @@ std::vector<std::pair<Var, Expr>> used_names(const std::vector<std::pair<Var, Ex
   return kept;
 }
 
+// Of what loops carry, where its size changes: an upper bound that is known at entry, or else where
+// the loop begins, by home.
+std::unordered_map<int, Expr> bounds_of_homes(const Liveness& live, SizeLimits& limits) {
+  std::unordered_map<int, Expr> bounds;
+  auto bytes_of = [&](int s) -> const Expr& { return live.storages[static_cast<size_t>(s)].bytes; };
+  for (const LoopRange& loop : live.loops) {
+    const std::vector<const TensorTypeNode*> results = tensor_leaves(loop.body->body->result->type);
+    const std::vector<const TensorTypeNode*> inits = tensor_leaves(loop.call->args[2]->type);
+    for (size_t i = 0; i < loop.leaves.size(); ++i) {
+      const int home = loop.leaves[i].home;
+      if (position_known(bytes_of(home), live) < loop.enter) continue;  // as it enters
+      for (const int known : {0, loop.enter - 1}) {
+        const auto first = limits.limit(size_bytes(*inits.at(i)), loop.enter, known);
+        const auto next = limits.limit(size_bytes(*results.at(i)), loop.back, known);
+        if (!first || !next) continue;
+        bounds.emplace(home, canonical(max(*first, *next)));
+        break;
+      }
+    }
+  }
+  return bounds;
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Facts& at_entry,
@@ -235,7 +258,12 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   plan.live.symbol_positions.emplace(plan.num_threads.get(), 0);
   Facts facts = at_entry;
   facts.restrict(plan.num_threads, {1, Interval::plus_infinity});
+  SizeLimits limits(f, plan.live, facts);
   AliasOptions alias_options;
+  alias_options.home_bytes = bounds_of_homes(plan.live, limits);
+  for (const auto& [name, value] : limits.names()) {
+    plan.live.symbol_positions.emplace(name.get(), 0);
+  }
   alias_options.in_place = options.reuse;
   alias_options.donated_results = options.donated_results;
   plan.aliases = find_aliases(f, module, plan.live, facts, alias_options);
@@ -244,11 +272,33 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
   plan.region_of.assign(blocks.size(), -1);
   plan.position_in.assign(blocks.size(), -1);
 
+  std::unordered_set<int> growing;  // homes without a bound
+  for (const LoopRange& loop : plan.live.loops) {
+    for (const LoopRange::Leaf& leaf : loop.leaves) {
+      const Storage& home = plan.live.storages[static_cast<size_t>(leaf.home)];
+      if (position_known(home.bytes, plan.live) >= loop.enter &&
+          !alias_options.home_bytes.contains(leaf.home)) {
+        growing.insert(leaf.home);
+      }
+    }
+  }
   AlignedSizes aligned(facts);
-  SizeLimits limits(f, plan.live, facts);
   std::map<int, Region> regions{{0, {}}};
+  std::vector<Region> of_homes;
   for (size_t b = 0; b < blocks.size(); ++b) {
     if (!blocks[b].in_arena()) continue;
+    if (!blocks[b].members.empty() && growing.contains(blocks[b].members[0])) {
+      Region region;
+      region.position = position_known(blocks[b].bytes, plan.live);
+      region.home = blocks[b].members[0];
+      plan.position_in[b] = 0;
+      region.blocks.push_back(static_cast<int>(b));
+      region.sizes.push_back(aligned(blocks[b].bytes));
+      // Two in turn, where it keeps its contents when it grows.
+      if (plan.aliases.appended.contains(region.home)) of_homes.push_back(region);
+      of_homes.push_back(std::move(region));
+      continue;
+    }
     int position = position_known(blocks[b].bytes, plan.live);
     Expr bytes = blocks[b].bytes;
     if (position > 0) {
@@ -275,10 +325,14 @@ MemoryPlan plan_memory(const graph::Function& f, const Module& module, const Fac
     plan.live.symbol_positions.emplace(name.get(), 0);
   }
   facts = limits.facts();
-  for (auto& [position, region] : regions) {
-    if (position > 0) add_undecided(plan, region.sizes, limits);
+  std::vector<Region> all;
+  for (auto& [position, region] : regions) all.push_back(std::move(region));
+  for (Region& region : of_homes) all.push_back(std::move(region));
+  for (Region& region : all) {
+    if (region.position > 0) add_undecided(plan, region.sizes, limits);
     for (int b : region.blocks) {
-      plan.region_of[static_cast<size_t>(b)] = static_cast<int>(plan.regions.size());
+      int& of_block = plan.region_of[static_cast<size_t>(b)];
+      if (of_block < 0) of_block = static_cast<int>(plan.regions.size());
     }
     RegionPlanner(region, plan, facts, options.reuse).run();
     plan.regions.push_back(std::move(region));

@@ -19,9 +19,12 @@ namespace repose {
 
 // A region holds the blocks whose sizes become known at one point: region 0 at entry, others where
 // data binds a symbol. A block whose size the data decides, but has an upper bound that is known at
-// entry, has that much room in region 0.
+// entry, has that much room in region 0. A region whose sizes become known in a loop is asked for
+// in each iteration. What a loop carries without a bound has a region of its own, or two, one
+// behind the other, which are used in turn.
 struct Region {
   int position = 0;                     // after which every size in it is known (0: entry)
+  int home = -1;                        // the storage (LoopRange) that it is for, or -1
   std::vector<int> blocks;              // of the plan's aliasing
   std::vector<Expr> sizes;              // of each: aligned to 64 bytes, canonical
   std::vector<Orientation> placements;  // over positions in `blocks`; one at least

@@ -6,6 +6,7 @@
 
 #include "ir/builder.h"
 #include "ir/function_facts.h"
+#include "ir/while_loop.h"
 
 namespace repose {
 
@@ -19,6 +20,9 @@ void SizeLimits::add_body(const graph::Body& body, int end) {
   for (const graph::Block& block : body->blocks) {
     for (const graph::Binding& b : block.bindings) {
       const int position = live_.positions.at(b.var.get());
+      if (const auto* call = graph::as<graph::CallNode>(b.value)) {
+        if (const LoopRange* loop = live_.loop_of(*call)) add_loop(b, *loop);
+      }
       if (const auto* choice = graph::as<graph::IfNode>(b.value)) add_join(b, *choice);
       if (const Expr condition = check_condition(b.value)) {
         add_relation(position, end, canonical(condition));
@@ -51,6 +55,36 @@ void SizeLimits::add_join(const graph::Binding& b, const graph::IfNode& choice) 
   }
 }
 
+// While the body runs, the test holds; a symbol that the body hands on as it is stays what it was.
+void SizeLimits::add_loop(const graph::Binding& b, const LoopRange& loop) {
+  add_body(loop.cond->body, loop.back);
+  add_body(loop.body->body, loop.back);
+  const Type& init = loop.call->args[2]->type;
+  const Type carried = carried_type(*loop.body, init);
+  VarMap first, next, last;
+  match_symbols(carried, init, first);
+  match_symbols(carried, loop.body->body->result->type, next);
+  match_symbols(b.var->type, carried, last);
+  auto stays = [&](const VarNode* v) {
+    const auto it = next.find(v);
+    return it != next.end() && first.contains(v) && as<VarNode>(it->second) == v;
+  };
+  for (const auto& [v, value] : first) {
+    if (stays(v)) add_relation(loop.enter, loop.back, eq(Var(v), value));
+  }
+  for (const auto& [v, of_body] : last) {
+    const auto* symbol = as<VarNode>(of_body);
+    if (symbol && stays(symbol)) {
+      add_relation(loop.exit, live_.num_positions, eq(Var(v), first.at(symbol)));
+    }
+  }
+  const auto* test = as<PrimTypeNode>(loop.cond->body->result->type);
+  if (!test || !test->value) return;
+  VarMap tested;
+  match_symbols(carried_type(*loop.cond, init), carried, tested);
+  add_relation(loop.test_end, loop.back, canonical(substitute(test->value, tested)));
+}
+
 void SizeLimits::add_relation(int begin, int end, const Expr& condition, const VarNode* only_of) {
   if (condition->kind == ExprKind::logical_and) {
     for (const Expr& part : condition->args) add_relation(begin, end, part, only_of);
@@ -67,11 +101,11 @@ void SizeLimits::add_relation(int begin, int end, const Expr& condition, const V
   }
 }
 
-bool SizeLimits::known_at_entry(const Expr& e) const {
+bool SizeLimits::is_known(const Expr& e, int position) const {
   for (const Var& v : free_vars(e)) {
     if (is_name_.contains(v.get())) continue;
     auto it = live_.symbol_positions.find(v.get());
-    if (it == live_.symbol_positions.end() || it->second != 0) return false;
+    if (it == live_.symbol_positions.end() || it->second > position) return false;
   }
   return true;
 }
@@ -81,10 +115,11 @@ class SizeLimits::Query {
  public:
   enum class Side { lower, upper };
 
-  Query(SizeLimits& limits, int position) : limits_(limits), position_(position) {}
+  Query(SizeLimits& limits, int position, int known = 0)
+      : limits_(limits), position_(position), known_(known) {}
 
   std::optional<Expr> bound(const Expr& e, Side side) {
-    if (limits_.known_at_entry(e)) return e;
+    if (is_known(e)) return e;
     if (--budget_ < 0) return std::nullopt;
     if (auto other = bound_of_equal(e)) return other;
     switch (e->kind) {
@@ -115,7 +150,8 @@ class SizeLimits::Query {
  private:
   SizeLimits& limits_;
   const int position_;
-  int budget_ = 300;                  // expressions
+  const int known_;   // what is known there is a limit; other than 0: of this query alone
+  int budget_ = 300;  // expressions
   std::vector<const VarNode*> open_;  // symbols that are being bounded
   std::unordered_set<const VarNode*> failed_[2];
   int used_from_ = 0;      // the relations that were used hold from here,
@@ -132,8 +168,9 @@ class SizeLimits::Query {
     return canonical(make_binary(kind, *a, *b));
   }
 
+  bool is_known(const Expr& e) const { return limits_.is_known(e, known_); }
   bool is_positive(const Expr& e) const {
-    return limits_.known_at_entry(e) && prove_le(make_int(1), e, limits_.facts_) == Truth::yes;
+    return is_known(e) && prove_le(make_int(1), e, limits_.facts_) == Truth::yes;
   }
   bool is_at_least_zero(const std::optional<Expr>& e) const {
     return e && prove_le(make_int(0), *e, limits_.facts_) == Truth::yes;
@@ -173,7 +210,7 @@ class SizeLimits::Query {
       const Relation& r = limits_.relations_[i];
       if (!holds(r)) continue;
       for (const auto& [same, other] : {std::pair(r.left, r.right), std::pair(r.right, r.left)}) {
-        if (!limits_.known_at_entry(other) || !structural_equal(same, e)) continue;
+        if (!is_known(other) || !structural_equal(same, e)) continue;
         use(r);
         return other;
       }
@@ -193,7 +230,8 @@ class SizeLimits::Query {
     }
     if (failed_[side == Side::upper].contains(v.get())) return std::nullopt;
     auto& failed_until = limits_.failed_until_[side == Side::upper];
-    if (auto it = failed_until.find(v.get()); it != failed_until.end() && position_ <= it->second) {
+    if (auto it = failed_until.find(v.get());
+        known_ == 0 && it != failed_until.end() && position_ <= it->second) {
       return std::nullopt;
     }
     const int outer_from = std::exchange(used_from_, 0);
@@ -204,12 +242,13 @@ class SizeLimits::Query {
     if (!found) found = bound_by_branches(v, side);
     open_.pop_back();
     if (!found) found = bound_by_range(v, side);
-    if (found && !used_end_) {
+    if (found && !used_end_ && known_ == 0) {
       found = limits_.named(*found, v->name + (side == Side::upper ? "_most" : "_least"));
       known.insert_or_assign(v.get(), Found{used_from_, *found});
     }
     if (!found && !is_cut_) failed_[side == Side::upper].insert(v.get());
-    if (!found && open_.empty() && !limits_.has_inner_relations_) failed_until[v.get()] = position_;
+    if (!found && known_ == 0 && open_.empty() && !limits_.has_inner_relations_)
+      failed_until[v.get()] = position_;
     used_from_ = std::max(used_from_, outer_from);
     used_end_ = used_end_ || outer_end;
     is_cut_ = is_cut_ || outer_cut;
@@ -252,7 +291,7 @@ class SizeLimits::Query {
     used_end_ = true;  // what the branches know isn't known elsewhere
     std::optional<Expr> ends[2];
     for (int branch = 0; branch < 2; ++branch) {
-      Query inside(limits_, it->second.ends[branch]);
+      Query inside(limits_, it->second.ends[branch], known_);
       inside.budget_ = budget_ / 2;
       inside.open_ = open_;
       ends[branch] = inside.bound(it->second.values[branch], side);
@@ -288,8 +327,8 @@ Expr SizeLimits::named(const Expr& limit, const std::string& hint) {
   return name;
 }
 
-std::optional<Expr> SizeLimits::limit(const Expr& bytes, int position) {
-  auto found = Query(*this, position).bound(canonical(bytes), Query::Side::upper);
+std::optional<Expr> SizeLimits::limit(const Expr& bytes, int position, int known) {
+  auto found = Query(*this, position, known).bound(canonical(bytes), Query::Side::upper);
   // Below 0 a check will fail, once the memory is there.
   if (found && prove_le(make_int(0), *found, facts_) != Truth::yes) {
     found = canonical(max(*found, make_int(0)));

@@ -15,13 +15,14 @@ namespace repose {
 class SizeLimits {
  public:
   // `facts`: what is known at entry. Limits come from the ranges of symbols, from what operators
-  // and checks say of them (`k <= n`, `a + b == n`), from match_casts, and from both branches of an
-  // `if`; and from the form of a size (`min(n, k)` is at most n).
+  // and checks say of them (`k <= n`, `a + b == n`), from match_casts, from the test of a loop
+  // where its body runs, and from both branches of an `if`; and from the form of a size (`min(n,
+  // k)` is at most n).
   SizeLimits(const graph::Function& f, const Liveness& live, const Facts& facts);
 
-  // At least `bytes` for all values, and known at entry; nothing if none was found. Only what is
-  // known before `position` counts.
-  std::optional<Expr> limit(const Expr& bytes, int position);
+  // At least `bytes` for all values, and known at position `known` (0: at entry); nothing if none
+  // was found. Only what is known before `position` counts.
+  std::optional<Expr> limit(const Expr& bytes, int position, int known = 0);
 
   // Limits of more than Builder::max_size_nodes nodes have names, as sizes have: these, in order,
   // each with what it stands for. `facts` with their definitions.
@@ -49,11 +50,12 @@ class SizeLimits {
   };
 
   void add_body(const graph::Body& body, int end);
+  void add_loop(const graph::Binding& b, const LoopRange& loop);
   void add_join(const graph::Binding& b, const graph::IfNode& choice);
   // `only_of`: the relation says something of this symbol alone (a definition, of its name).
   void add_relation(int begin, int end, const Expr& condition, const VarNode* only_of = nullptr);
   void find_limits_of_symbols();
-  bool known_at_entry(const Expr& e) const;
+  bool is_known(const Expr& e, int position) const;
 
   Expr named(const Expr& limit, const std::string& hint);
 

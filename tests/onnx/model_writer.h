@@ -117,6 +117,13 @@ inline std::string text_attr(const std::string& name, const std::string& value) 
     w.add_int32(20, 3);
   });
 }
+inline std::string strings_attr(const std::string& name, const std::vector<std::string>& values) {
+  return message([&](pbf_writer& w) {
+    w.add_string(1, name);
+    for (const std::string& v : values) w.add_string(9, v);
+    w.add_int32(20, 8);
+  });
+}
 // Stands for the attribute `of` of the enclosing function.
 inline std::string attr_reference(const std::string& name, const std::string& of, int type) {
   return message([&](pbf_writer& w) {

@@ -401,11 +401,22 @@ TEST(Memory, RegionsThatDoNotExist) {
                  "there is no region 0 of -1 bytes");
   expect_refused([](repose_rt_frame* f) { return status(repose_rt_region(f, 4, 64)); },
                  "there is no region 4 of 64 bytes");
-  expect_refused(
-      [](repose_rt_frame* f) {
-        return repose_rt_region(f, 2, 64) == nullptr ? 1 : status(repose_rt_region(f, 2, 64));
-      },
-      "region 2 was asked for twice");
+}
+
+// As a loop does: each time for more, and for less again.
+TEST(Memory, RegionsAreAskedForAgain) {
+  const Model model = open_model();
+  Tensor<int64_t> x({1});
+  Result result;
+  const Probe probe([](repose_rt_frame* frame) -> int32_t {
+    for (const int64_t bytes : {64, 5000, 5001, 70000, 64}) {
+      auto* data = static_cast<uint8_t*>(repose_rt_region(frame, 2, bytes));
+      if (data == nullptr) return REPOSE_RT_OUT_OF_MEMORY;
+      memset(data, 1, static_cast<size_t>(bytes));
+    }
+    return produce_zeros(frame, 1);
+  });
+  EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
 }
 
 // Asks for region 0, then region 1.

@@ -7,7 +7,7 @@
 
 #include "base/work.h"
 #include "expr/interval.h"
-#include "frontend/onnx/input_symbols.h"
+#include "frontend/onnx/importer.h"
 #include "frontend/onnx/node_order.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
@@ -27,12 +27,9 @@ bool is_default_domain(std::string_view domain) {
   return domain.empty() || domain == "ai.onnx";
 }
 
-bool is_if(const Node& node) {
-  return is_default_domain(node.domain) && node.op_type == "If";
-}
-
-bool is_supported(const Node& node, int64_t opset) {
-  return is_if(node) || find_operator(node.domain, node.op_type, opset);
+bool is_recurrent(const Node& node) {
+  return is_default_domain(node.domain) &&
+         (node.op_type == "LSTM" || node.op_type == "GRU" || node.op_type == "RNN");
 }
 
 std::string operator_name(const Node& node) {
@@ -57,85 +54,31 @@ int64_t opset_of(const Function& function, int64_t of_caller) {
   return own == 0 ? of_caller : own;
 }
 
-// Values by name: of the main graph, of a function's body, or of a branch (which sees `outer`).
-struct Scope {
-  const Scope* outer = nullptr;
-  std::unordered_map<std::string_view, Operand> values;  // null: its import failed
-  std::unordered_map<std::string_view, const Tensor*> initializers;
-  std::unordered_set<std::string_view> omitted;  // operands that a function is called without
+}  // namespace
 
-  bool is_own(std::string_view name) const {
-    return values.count(name) || initializers.count(name) || omitted.count(name);
-  }
-  bool is_omitted(std::string_view name) const {
-    return omitted.count(name) || (outer && outer->is_omitted(name));
-  }
-  bool knows(std::string_view name) const { return is_own(name) || (outer && outer->knows(name)); }
-};
+Importer::ImportControl Importer::find_control(const Node& node) {
+  if (!is_default_domain(node.domain)) return nullptr;
+  if (node.op_type == "If") return &Importer::import_if;
+  if (node.op_type == "Loop") return &Importer::import_loop;
+  if (node.op_type == "Scan") return &Importer::import_scan;
+  return nullptr;
+}
 
-// What the nodes of a body have in common.
-struct Surroundings {
-  int64_t opset = 0;
-  std::string_view function;  // its name; empty in the main graph
-  FunctionAttributes attributes;
-  int depth = 0;
-};
+bool Importer::is_supported(const Node& node, int64_t opset) {
+  return find_control(node) ||
+         find_operator(node.domain, node.op_type, opset);
+}
 
-// One attempt to import a model, with the symbols that `aliases` makes one.
-class Importer {
- public:
-  Importer(const Model& model, const OpTable& ops, const ImportOptions& options,
-           const SymbolAliases& aliases)
-      : model_(model), options_(options), aliases_(aliases), builder_(ops) {}
-
-  Result<Module> run();
-  // Symbols that an operator of this attempt needed equal, each with the one to take instead.
-  const SymbolAliases& found_aliases() const { return found_aliases_; }
-  const Diagnostics& warnings() const { return warnings_; }
-
- private:
-  void report(const Diagnostics& problems);
-  Result<void> open_function();
-  Result<Variable> make_parameter(const Value& input, size_t i);
-  Result<Module> close_function();
-  Result<void> add_initializers(const Graph& graph, Scope& scope);
-  Result<Operand> find_value(std::string_view name, Scope& scope);
-
-  void import_nodes(const std::vector<Node>& nodes, Scope& scope, const Surroundings& around);
-  void find_unsupported(const std::vector<Node>& nodes, const Surroundings& around);
-  void note_unsupported(const Node& node, const Span& span, int64_t opset);
-  void report_unsupported();
-  void import_node(const Node& node, const Span& span, Scope& scope, const Surroundings& around);
-  Result<Values> import_operator(const Node& node, const Span& span, Values inputs,
-                                 const Surroundings& around);
-  Result<Values> import_call(const Node& node, const Function& function, const Span& span,
-                             Values inputs, const Surroundings& around);
-  Result<Values> import_if(const Node& node, const Span& span, const Values& inputs, Scope& scope,
-                           const Surroundings& around);
-  const Function* find_function(const Node& node) const;
-  void check_hints(const std::vector<Value>& values, const Scope& scope);
-  void check_hint(const Value& value, const Operand& found);
-  void find_equal_symbols();
-
-  const Model& model_;
-  const ImportOptions& options_;
-  const SymbolAliases& aliases_;
-  Builder builder_;
-  Identifiers identifiers_;
-  InputSymbols symbols_;
-  std::vector<const Value*> inputs_;
-  Scope main_;
-  int64_t num_nodes_ = 0;
-  struct Unsupported {
-    std::string what;
-    Span span;  // of the first node
-    size_t count;
+// Loops and branches stand outside of dataflow blocks.
+bool Importer::has_loops_or_branches() const {
+  auto found = [](const std::vector<Node>& nodes) {
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [](const Node& node) { return find_control(node) || is_recurrent(node); });
   };
-  std::vector<Unsupported> unsupported_;
-  std::unordered_set<const Function*> looked_through_;
-  SymbolAliases found_aliases_;
-  Diagnostics errors_, warnings_;
-};
+  return found(model_.graph.nodes) ||
+         std::any_of(model_.functions.begin(), model_.functions.end(),
+                     [&](const Function& f) { return found(f.nodes); });
+}
 
 void Importer::report(const Diagnostics& problems) {
   for (const Diagnostic& d : problems) {
@@ -205,7 +148,7 @@ Result<void> Importer::open_function() {
   if (!problems.empty()) return problems;
   builder_.begin_function(options_.function_name, std::move(params), symbols_.facts(),
                           model_.span());
-  builder_.begin_dataflow();
+  if (!has_loops_or_branches()) builder_.begin_dataflow();
   for (const DeclaredBound& b : symbols_.bounds()) {
     auto stated =
         builder_.require(in_range(b.value, b.range),
@@ -230,7 +173,7 @@ Result<Module> Importer::close_function() {
     }
     results.push_back(value);
   }
-  builder_.end_dataflow();
+  if (builder_.in_dataflow()) builder_.end_dataflow();
   FunctionOptions function;
   function.attrs.set("input_names", input_names);
   function.attrs.set("output_names", output_names);
@@ -250,7 +193,10 @@ Result<Module> Importer::run() {
   find_unsupported(model_.graph.nodes, around);
   report_unsupported();
   if (!errors_.empty()) return errors_;
-  import_nodes(model_.graph.nodes, main_, around);
+  std::vector<std::string_view> wanted;
+  for (const Value& output : model_.graph.outputs) wanted.push_back(output.name);
+  import_nodes(model_.graph.nodes, main_, around, wanted);
+  if (has_to_start_again()) return Diagnostics(errors_);
   report_unsupported();
   if (!errors_.empty()) return errors_;
   for (const Value& output : model_.graph.outputs) {
@@ -282,18 +228,33 @@ Result<Operand> Importer::find_value(std::string_view name, Scope& scope) {
 }
 
 void Importer::import_nodes(const std::vector<Node>& nodes, Scope& scope,
-                            const Surroundings& around) {
+                            const Surroundings& around,
+                            const std::vector<std::string_view>& wanted) {
   auto order = order_nodes(
       nodes, [&](std::string_view name) { return scope.is_own(name); },
       [&](std::string_view name) { return scope.knows(name); }, around.function);
   if (!order.ok()) return report(order.errors());
-  for (size_t i : *order) {
+  import_in_order(nodes, *order, scope, around, wanted);
+}
+
+void Importer::import_in_order(const std::vector<Node>& nodes, std::span<const size_t> order,
+                               Scope& scope, const Surroundings& around,
+                               const std::vector<std::string_view>& wanted) {
+  for (size_t at = 0; at < order.size(); ++at) {
+    const size_t i = order[at];
     if (errors_.size() >= max_errors) return;
     if (++num_nodes_ > max_nodes) {
       return report({error(DiagnosticKind::too_large, model_.span(),
                            "more than {} nodes when functions are inlined", max_nodes)});
     }
-    import_node(nodes[i], node_span(nodes[i], i, around.function), scope, around);
+    const Span span = node_span(nodes[i], i, around.function);
+    if (splits_.contains(&nodes[i])) {
+      Values inputs;
+      if (!find_inputs(nodes[i], scope, inputs)) return;
+      const Rest rest{nodes, order.subspan(at + 1), wanted};
+      if (import_split({nodes[i], span, inputs, scope, around}, rest)) return;
+    }
+    import_node(nodes[i], span, scope, around);
   }
 }
 
@@ -343,6 +304,20 @@ void Importer::report_unsupported() {
   unsupported_.clear();
 }
 
+// False where the import of one of them failed, which has been reported.
+bool Importer::find_inputs(const Node& node, Scope& scope, Values& inputs) {
+  for (std::string_view name : node.inputs) {
+    inputs.push_back(nullptr);
+    if (name.empty() || scope.is_omitted(name)) continue;
+    auto value = find_value(name, scope);
+    if (!value.ok()) report(value.errors());
+    if (!value.ok() || !*value) return false;
+    inputs.back() = *value;
+  }
+  while (!inputs.empty() && !inputs.back()) inputs.pop_back();
+  return true;
+}
+
 void Importer::import_node(const Node& node, const Span& span, Scope& scope,
                            const Surroundings& around) {
   const WorkPart part(span);
@@ -357,18 +332,11 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
     return fail_outputs();
   }
   Values inputs;
-  for (std::string_view name : node.inputs) {
-    inputs.push_back(nullptr);
-    if (name.empty() || scope.is_omitted(name)) continue;
-    auto value = find_value(name, scope);
-    if (!value.ok()) report(value.errors());
-    if (!value.ok() || !*value) return fail_outputs();  // what it depends on was reported
-    inputs.back() = *value;
-  }
-  while (!inputs.empty() && !inputs.back()) inputs.pop_back();
-  auto results = function      ? import_call(node, *function, span, std::move(inputs), around)
-                 : is_if(node) ? import_if(node, span, inputs, scope, around)
-                               : import_operator(node, span, std::move(inputs), around);
+  if (!find_inputs(node, scope, inputs)) return fail_outputs();
+  const ImportControl control = function ? nullptr : find_control(node);
+  auto results = function  ? import_call(node, *function, span, std::move(inputs), around)
+                 : control ? (this->*control)({node, span, inputs, scope, around})
+                           : import_operator(node, span, std::move(inputs), around);
   if (!results.ok()) {
     report(results.errors());
     return fail_outputs();
@@ -425,7 +393,9 @@ Result<Values> Importer::import_call(const Node& node, const Function& function,
     if (!is_given) scope.omitted.insert(function.inputs[i]);
   }
   const size_t before = errors_.size();
-  import_nodes(function.nodes, scope, inner);
+  path_.emplace_back(&node, 2);
+  import_nodes(function.nodes, scope, inner, function.outputs);
+  path_.pop_back();
   Values results;
   for (std::string_view name : function.outputs) {
     auto it = scope.values.find(name);
@@ -435,40 +405,6 @@ Result<Values> Importer::import_call(const Node& node, const Function& function,
                    printable(function.name));
     }
     results.push_back(it == scope.values.end() ? nullptr : it->second);
-  }
-  return results;
-}
-
-Result<Values> Importer::import_if(const Node& node, const Span& span, const Values& inputs,
-                                   Scope& scope, const Surroundings& around) {
-  const std::vector<Expr>* known =
-      inputs.size() == 1 && inputs[0] ? builder_.elements_of(inputs[0]) : nullptr;
-  int64_t condition = 0;
-  if (!known || known->size() != 1 || !as_const_int((*known)[0], &condition)) {
-    return error(DiagnosticKind::unsupported_operator, span,
-                 "operator `If` of operator set {} is not supported where its condition is not "
-                 "known",
-                 around.opset);
-  }
-  const Attribute* branch = node.find_attribute(condition ? "then_branch" : "else_branch");
-  const Graph* graph = branch ? branch->graph() : nullptr;
-  if (!graph) {
-    return error(DiagnosticKind::bad_attribute, span, "`If`: attribute `{}` is missing",
-                 condition ? "then_branch" : "else_branch");
-  }
-  Scope inner;
-  inner.outer = &scope;
-  if (auto added = add_initializers(*graph, inner); !added.ok()) return added.errors();
-  import_nodes(graph->nodes, inner, around);
-  Values results;
-  for (const Value& output : graph->outputs) {
-    if (!inner.knows(output.name)) {
-      if (!errors_.empty()) return Values(graph->outputs.size());
-      return error(DiagnosticKind::missing_value, span, "output `{}` is produced by nothing",
-                   printable(output.name));
-    }
-    REPOSE_TRY(value, find_value(output.name, inner));
-    results.push_back(value);
   }
   return results;
 }
@@ -532,6 +468,8 @@ void Importer::find_equal_symbols() {
   }
 }
 
+namespace {
+
 Result<void> check_model(const Model& model) {
   const int64_t opset = default_opset(model.opset_imports);
   if (opset == 0) {
@@ -552,11 +490,19 @@ Result<void> check_model(const Model& model) {
 Result<Module> import_onnx(const onnx::Model& model, const OpTable& ops,
                            const ImportOptions& options, Diagnostics* warnings) {
   if (auto checked = onnx::check_model(model); !checked.ok()) return checked.errors();
-  // Each attempt makes symbols one that the attempt before found to be equal.
+  // Each attempt makes symbols one that the attempt before found to be equal, and splits the rest
+  // of a graph where that found branches of different ranks.
   onnx::SymbolAliases aliases;
+  onnx::SplitNodes splits;
+  onnx::DeadBranches dead;
   while (true) {
-    onnx::Importer importer(model, ops, options, aliases);
+    onnx::Importer importer(model, ops, options, aliases, splits, dead);
     auto module = importer.run();
+    if (importer.has_to_start_again()) {
+      splits.insert(importer.found_splits().begin(), importer.found_splits().end());
+      dead.insert(importer.found_dead().begin(), importer.found_dead().end());
+      continue;
+    }
     const bool again = module.ok() && !importer.found_aliases().empty();
     if (!again || options.strict_dims) {
       if (warnings) {

@@ -45,6 +45,7 @@ class NodeContext {
   const Model& model() const { return *f_.model; }
   int64_t opset() const { return f_.opset; }
   const Span& span() const { return f_.span; }
+  const std::string& name() const { return f_.name; }  // of bindings
   Builder& builder() { return *f_.builder; }
   const Facts& facts() const { return f_.builder->facts(); }
 

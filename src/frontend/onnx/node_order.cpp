@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <queue>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace repose::onnx {
 namespace {
@@ -12,10 +13,19 @@ constexpr size_t max_errors = 100;
 
 void visit_operands(const Node& node, const std::function<void(std::string_view)>& visit);
 
-// Names that the nodes of a subgraph use; its own values are among them, which does no harm.
+// Names that a subgraph takes from around it: all that its nodes use and it doesn't define itself.
+// A name that it defines is its own, also where the graph around has one like it.
 void visit_operands(const Graph& graph, const std::function<void(std::string_view)>& visit) {
-  for (const Node& node : graph.nodes) visit_operands(node, visit);
-  for (const Value& output : graph.outputs) visit(output.name);
+  std::unordered_set<std::string_view> own;
+  for (const Value& input : graph.inputs) own.insert(input.name);
+  for (const Tensor& t : graph.initializers) own.insert(t.name);
+  for (const SparseTensor& t : graph.sparse_initializers) own.insert(t.values.name);
+  for (const Node& node : graph.nodes) own.insert(node.outputs.begin(), node.outputs.end());
+  const std::function<void(std::string_view)> visit_outer = [&](std::string_view name) {
+    if (!own.contains(name)) visit(name);
+  };
+  for (const Node& node : graph.nodes) visit_operands(node, visit_outer);
+  for (const Value& output : graph.outputs) visit_outer(output.name);
 }
 
 void visit_operands(const Node& node, const std::function<void(std::string_view)>& visit) {

@@ -25,7 +25,7 @@ const Table& table() {
           index_operators(), nn_operators(), pool_operators(), norm_operators(), reduce_operators(),
           resize_operators(), sort_operators(), quantize_operators(), einsum_operators(),
           attention_operators(), loss_operators(), signal_operators(), image_operators(),
-          random_operators()}) {
+          random_operators(), recurrent_operators()}) {
       add(t[""], family);
     }
     add(t["com.microsoft"], microsoft_operators());

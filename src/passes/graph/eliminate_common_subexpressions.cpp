@@ -97,6 +97,14 @@ class Eliminator {
             copy.value = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
           }
         }
+        if (const auto* closure = graph::as<graph::FunctionNode>(copy.value)) {
+          graph::Body inner = run(closure->body, known);
+          if (inner != closure->body) {
+            copy.value = make_ref<graph::FunctionNode>(closure->params, inner, closure->result_type,
+                                                       closure->is_pure, closure->is_private,
+                                                       closure->attrs, closure->span);
+          }
+        }
         changed = changed || copy.value != b.value;
         const auto* call = graph::as<graph::CallNode>(copy.value);
         const bool pure = (call && call->op && call->op->pure && !is_check(copy.value) &&

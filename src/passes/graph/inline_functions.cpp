@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "ir/function_facts.h"
+#include "ir/while_loop.h"
 #include "passes/graph/rebuild.h"
 
 namespace repose {
@@ -126,6 +127,7 @@ class Inliner {
 
   // The callee's bindings, in the caller; the result takes the call's place.
   Result<Value> inline_call(Builder& b, const graph::CallNode& call, const Span& span) {
+    if (is_while_loop(call)) return with_closures(b, call, span);
     if (call.op) return Value();
     const auto* g = graph::as<graph::GlobalNode>(call.callee);
     graph::Function f = g ? module_.graph_function(g->name) : nullptr;
@@ -156,6 +158,29 @@ class Inliner {
   }
 
  private:
+  // A loop over functions of the module, over closures of the same bodies.
+  Result<Value> with_closures(Builder& b, const graph::CallNode& call, const Span& span) {
+    std::vector<Value> args = call.args;
+    for (size_t i = 0; i < 2; ++i) {
+      const auto* g = graph::as<graph::GlobalNode>(args[i]);
+      graph::Function f = g ? module_.graph_function(g->name) : nullptr;
+      if (!f || recursive_.count(g->name)) continue;
+      if (depth_ >= max_depth) {
+        return error(DiagnosticKind::nesting_too_deep, span,
+                     "functions call each other more than {} deep", max_depth);
+      }
+      ++depth_;
+      const graph::Binding binding{graph::make_variable(g->name, f->type), f, nullptr, span};
+      auto made = closure(b, binding, *f, {}, {});
+      --depth_;
+      if (!made.ok()) return made.errors();
+      args[i] = *made;
+    }
+    if (args == call.args) return Value();
+    return Value(make_ref<graph::CallNode>(call.op, nullptr, std::move(args), call.attrs,
+                                           call.type_args, nullptr));
+  }
+
   // What the entry of the function checks: the ranges that it declares of its symbols.
   static Result<void> require_ranges(Builder& b, const std::string& name, const graph::Function& f,
                                      const VarMap& symbols, const Span& span) {
@@ -255,7 +280,6 @@ class Inliner {
     FunctionOptions options;
     options.result_type = substitute(f.result_type, symbols);
     options.is_pure = f.is_pure;
-    options.is_private = f.is_private;
     options.attrs = f.attrs;
     REPOSE_TRY(made, b.end_function(result, options));
     b.emit_closure(self, made, x.span);
@@ -278,6 +302,8 @@ Result<Module> inline_functions(const Module& module, const OpTable& ops) {
     graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
       const auto* call = graph::as<graph::CallNode>(b.value);
       any = any || (call && call->callee && call->callee->kind == graph::ValueKind::global);
+      if (!call || !is_while_loop(*call)) return;
+      for (const Value& arg : call->args) any = any || arg->kind == graph::ValueKind::global;
     });
   }
   if (!any) return module;

@@ -1,6 +1,8 @@
 // Builds the graph functions of a module anew, call by call.
 #include "passes/graph/rebuild.h"
 
+#include <algorithm>
+
 #include "base/work.h"
 #include "ir/function_facts.h"
 
@@ -29,8 +31,19 @@ class Rebuilder {
   }
 
  private:
+  // The parameters of a closure mention symbols of the functions around it.
+  std::vector<graph::Variable> parameters(const graph::Function& f) {
+    std::vector<graph::Variable> params;
+    for (const graph::Variable& p : f->params) {
+      const Type type = substitute(p->type, symbols_);
+      params.push_back(type == p->type ? p : graph::make_variable(p->name, type));
+      if (params.back() != p) values_[p.get()] = params.back();
+    }
+    return params;
+  }
+
   Result<Value> function(const std::string& name, const graph::Function& f) {
-    builder_.begin_function(name, f->params, declared_facts(f), f->span);
+    builder_.begin_function(name, parameters(f), declared_facts(f), f->span);
     REPOSE_TRY(result, body(f->body));
     builder_.set_span({});
     FunctionOptions options;
@@ -70,13 +83,7 @@ class Rebuilder {
       return define(b, joined);
     }
     if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
-      // Its own body may call it.
-      graph::Variable self =
-          graph::make_variable(b.var->name, substitute(b.var->type, symbols_), b.var->is_dataflow);
-      values_[b.var.get()] = self;
-      REPOSE_TRY(value, function(b.var->name, graph::Function(closure)));
-      builder_.emit_closure(self, value, b.span);
-      return {};
+      return this->closure(b, graph::Function(closure));
     }
     Value value = map(b.value);
     if (const auto named = size_name(b); named && is_new(named->name)) {
@@ -108,6 +115,24 @@ class Rebuilder {
                               : builder_.emit(value, b.var->name, b.span));
     values_[b.var.get()] = var;
     match_symbols(b.var->type, var->type);
+    return {};
+  }
+
+  Result<void> closure(const graph::Binding& b, const graph::Function& f) {
+    const std::vector<graph::Variable> free = graph::free_variables(f->body, f->params);
+    if (std::find(free.begin(), free.end(), b.var) == free.end()) {
+      REPOSE_TRY(value, function(b.var->name, f));
+      const bool is_output = builder_.in_dataflow() && !b.var->is_dataflow;
+      REPOSE_TRY(var, builder_.emit_binding(value, b.var->name, b.span, is_output));
+      values_[b.var.get()] = var;
+      return {};
+    }
+    // Its own body calls it.
+    graph::Variable self =
+        graph::make_variable(b.var->name, substitute(b.var->type, symbols_), b.var->is_dataflow);
+    values_[b.var.get()] = self;
+    REPOSE_TRY(value, function(b.var->name, f));
+    builder_.emit_closure(self, value, b.span);
     return {};
   }
 

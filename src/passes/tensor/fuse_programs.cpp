@@ -7,6 +7,7 @@
 #include "base/message_text.h"
 #include "base/work.h"
 #include "passes/tensor/classify.h"
+#include "passes/tensor/find_sharing.h"
 
 namespace repose {
 
@@ -299,7 +300,29 @@ class Fuser {
     note(body->result);
   }
 
-  graph::Body fuse_body(const graph::Body& body) {
+  // Whether a closure's parameter is the first part of a concatenation. What a loop carries grows
+  // in place, which the memory plan can do for a concatenation alone.
+  static bool appends_to_parameter(const Group& group, const std::vector<graph::Variable>* params) {
+    if (!params || group.is_view) return false;
+    StagedProgram program = group.program;
+    program.params.clear();
+    for (const auto& [buffer, value] : group.inputs) {
+      program.params.push_back(tir::buffer_param(buffer));
+    }
+    program.params.push_back(tir::buffer_param(group.output));
+    const Sharing sharing = find_sharing(program);
+    if (sharing.concatenation.empty()) return false;
+    const size_t first = sharing.concatenation[0];
+    return first < group.inputs.size() && std::any_of(
+                                              params->begin(), params->end(),
+                                              [&](const graph::Variable& p) {
+                                                return p.get() == group.inputs[first].second.get();
+                                              });
+  }
+
+  // `params`: of the closure that has this body.
+  graph::Body fuse_body(const graph::Body& body,
+                        const std::vector<graph::Variable>* params = nullptr) {
     std::unordered_map<const graph::ValueNode*, Group> groups;  // of this body, by result
     std::unordered_set<const graph::ValueNode*> absorbed;
     bool changed = false;
@@ -309,10 +332,20 @@ class Fuser {
       for (const Binding& b : block.bindings) {
         const WorkPart part(b.span);
         if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
-          graph::Body t = fuse_body(choice->then_body), e = fuse_body(choice->else_body);
+          graph::Body t = fuse_body(choice->then_body, params),
+                      e = fuse_body(choice->else_body, params);
           if (t != choice->then_body || e != choice->else_body) {
             changed = true;
             nested[b.var.get()] = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
+          }
+        }
+        if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
+          graph::Body inner = fuse_body(closure->body, &closure->params);
+          if (inner != closure->body) {
+            changed = true;
+            nested[b.var.get()] = make_ref<graph::FunctionNode>(
+                closure->params, inner, closure->result_type, closure->is_pure, closure->is_private,
+                closure->attrs, closure->span);
           }
         }
         if (overwrites(b.value)) ++barrier;
@@ -321,7 +354,7 @@ class Fuser {
         std::optional<Group> group;
         if (call->op->name == "call_tir") group = instantiate(result_, b, *call);
         if (call->op->name == "reshape") group = view_group(b, *call);
-        if (!group) continue;
+        if (!group || appends_to_parameter(*group, params)) continue;
         for (const auto& [buffer, value] : group->inputs) group->readers[value.get()] = 1;
         group->cost = cost_of(group->program);
         group->nodes = nodes_of(group->program, options_.max_nodes);

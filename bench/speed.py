@@ -37,6 +37,7 @@ CASES = {
     "ocr_rec": ([], {"batch=1,height=48,width=320": 1.2}),
 }
 ASKED_MEAN = 1.3
+IDLE = 0.85  # the part of its best at which a machine is taken to be busy with something else
 NARROW = 0.9  # what is asked for on a machine with registers of 256 bits, as a part
 
 
@@ -93,9 +94,7 @@ def markdown(reports, rows):
              "model. Ratio: the time of ONNX Runtime ÷ that of Repose.", "",
              f"{machine['cpus']} CPUs ({' '.join(machine['flags'])}), {machine['memory_gb']:.0f} GB, "
              f"{machine['system']}.", ""]
-    for limit in first["limits"]:
-        lines.append(f"- limit with {limit['threads']} thread{'s' * (limit['threads'] != 1)}: "
-                     f"{limit['gflops']:.0f} GFLOP/s of float32, reads {limit['read_gbps']:.1f} GB/s")
+    lines += [f"- {line}" for line in limit_lines(reports)]
     lines += ["", "| " + " | ".join(TITLES) + " |", "|---|---|" + "--:|" * (len(TITLES) - 2)]
     lines += ["| " + " | ".join(cells_of(row)) + " |" for row in rows]
     lines += [""]
@@ -113,6 +112,21 @@ def mean_text(threads, rows):
     value = mean(rows)
     return (f"{threads} thread{'s' * (threads != 1)}: geometric mean {value:.2f}, asked {asked:.2f}"
             + ("" if value >= asked else " (missed)"))
+
+
+def limit_lines(reports):
+    """What the machine can do, measured before each model; and whether it was busy otherwise."""
+    lines = []
+    for number, limit in enumerate(reports[0]["limits"]):
+        text, busy = [], False
+        for key, unit in ("gflops", "GFLOP/s of float32"), ("read_gbps", "GB/s read"):
+            values = [r["limits"][number][key] for r in reports]
+            low, high = min(values), max(values)
+            busy = busy or low < IDLE * high
+            text.append(f"{low:.0f} to {high:.0f} {unit}")
+        lines.append(f"limit with {limit['threads']} thread{'s' * (limit['threads'] != 1)}: {', '.join(text)}"
+                     + (" (it was not always the same: the machine was busy otherwise)" if busy else ""))
+    return lines
 
 
 def keep(folder, reports, rows):
@@ -148,6 +162,8 @@ def main():
             print(text_of(cells_of(row)), flush=True)
     for threads in sorted({row["threads"] for row in rows}):
         print(mean_text(threads, [row for row in rows if row["threads"] == threads]))
+    for line in limit_lines(reports):
+        print(line)
     if len(names) == len(CASES):
         keep(options.results, reports, rows)
 

@@ -122,6 +122,15 @@ Json describe_steps(const MemoryPlan& plan) {
   return names;
 }
 
+// Per position: the kernel that runs there, where one does.
+Json describe_kernels(const MemoryPlan& plan) {
+  std::vector<std::string> names(static_cast<size_t>(plan.live.num_positions) + 1);
+  for (const KernelCall& k : plan.live.calls) {
+    names.at(static_cast<size_t>(k.position)) = graph::as<graph::GlobalNode>(k.call->args[0])->name;
+  }
+  return names;
+}
+
 Json describe_region(const CompiledFunction& f, const Region& r) {
   Json blocks = Json::array(), placements = Json::array();
   for (size_t i = 0; i < r.blocks.size(); ++i) {
@@ -161,6 +170,7 @@ std::string memory_page(const CompiledFunction& f, const std::string& model_name
             {"function", f.host.interface.name},
             {"symbols", describe_symbols(f, symbols, initial)},
             {"steps", describe_steps(f.plan)},
+            {"kernels", describe_kernels(f.plan)},
             {"regions", Json::array()}};
   std::string sizes;
   for (const Region& r : f.plan.regions) {

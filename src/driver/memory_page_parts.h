@@ -21,7 +21,15 @@ inline constexpr const char* memory_page_head = R"html(<!DOCTYPE html>
   .controls input[type=number] { width: 6rem; font: inherit; }
   .figures { display: flex; flex-wrap: wrap; gap: .3rem 2rem; color: var(--soft); margin-bottom: .6rem; }
   .figures b { color: var(--ink); font-variant-numeric: tabular-nums; }
-  svg { display: block; width: 100%; height: 62vh; border: 1px solid var(--line); border-radius: 4px; }
+  .plot { display: grid; grid-template-columns: auto 1fr; grid-template-rows: 62vh auto; gap: .3rem .5rem; }
+  svg { display: block; width: 100%; height: 100%; box-sizing: border-box; border: 1px solid var(--line);
+        border-radius: 4px; }
+  .axis { position: relative; color: var(--soft); font-size: .8rem; font-variant-numeric: tabular-nums; }
+  .axis span { position: absolute; white-space: nowrap; }
+  #bytes { width: 4.6rem; }
+  #bytes span { right: 0; transform: translateY(50%); }
+  #steps { grid-column: 2; height: 1.2rem; }
+  #steps span { transform: translateX(-50%); }
   rect.block { stroke: var(--edge); stroke-width: 1; vector-effect: non-scaling-stroke; }
   rect.block.shown { stroke: var(--ink); stroke-width: 2; }
   #told { min-height: 3.2em; color: var(--soft); margin-top: .5rem; overflow-wrap: anywhere; }
@@ -31,7 +39,11 @@ inline constexpr const char* memory_page_head = R"html(<!DOCTYPE html>
 <h1 id="title"></h1>
 <div class="controls" id="controls"></div>
 <div class="figures" id="figures"></div>
-<svg id="plan" preserveAspectRatio="none" role="img" aria-label="Blocks of memory over time"></svg>
+<div class="plot">
+  <div class="axis" id="bytes"></div>
+  <svg id="plan" preserveAspectRatio="none" role="img" aria-label="Blocks of memory over time"></svg>
+  <div class="axis" id="steps"></div>
+</div>
 <div id="told"></div>
 <script>
 const floorDiv = (a, b) => Math.floor(a / b);
@@ -86,13 +98,47 @@ function lowerBound(region, bytes) {
 const counted = (n) => n.toLocaleString("en-US");
 const color = (i) => `hsl(${(i * 137.5) % 360} 55% 58%)`;
 
+const hint = "Each rectangle is a block of memory, from the step that writes it to the last that reads it; " +
+  "point at one to see its size, its place and the kernels.";
+const stepName = (at) => plan.kernels[at] ? `step ${at} (${plan.kernels[at]})` : `step ${at} ${plan.steps[at] || ""}`.trim();
+
+// Round numbers up to `most`, of which there are a few.
+function ticks(most) {
+  let step = 10 ** Math.floor(Math.log10(Math.max(1, most / 5)));
+  for (const factor of [1, 2, 5, 10]) {
+    if (most / (step * factor) <= 6) { step *= factor; break; }
+  }
+  step = Math.max(1, step);
+  const list = [];
+  for (let v = 0; v <= most; v += step) list.push(v);
+  return list;
+}
+
+function shortBytes(n) {
+  for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
+    if (n >= size) return `${+(n / size).toPrecision(4)} ${unit}`;
+  }
+  return `${n} B`;
+}
+
+function drawAxes(bytes, steps) {
+  const label = (text, side, part) => {
+    const span = document.createElement("span");
+    span.textContent = text;
+    span.style[side] = `${part * 100}%`;
+    return span;
+  };
+  find("bytes").replaceChildren(...(bytes > 0 ? ticks(bytes) : []).map((n) => label(shortBytes(n), "bottom", n / bytes)));
+  find("steps").replaceChildren(...ticks(steps).map((n) => label(n === 0 ? "step 0" : n, "left", n / steps)));
+}
+
 function tell(block, bytes, offset) {
   const first = block.live[0][0], last = block.live[block.live.length - 1][1];
   find("told").replaceChildren();
   const name = document.createElement("b");
   name.textContent = block.name;
   find("told").append(name, ` ${counted(bytes)} bytes = ${block.bytes}, at ${counted(offset)}; ` +
-    `from ${plan.steps[first] || first} to ${plan.steps[last] || last}`);
+    `from ${stepName(first)} to ${stepName(last)}`);
 }
 
 function draw() {
@@ -113,6 +159,7 @@ function draw() {
     base += best.peak;
   });
   svg.setAttribute("viewBox", `0 0 ${width} ${Math.max(1, base)}`);
+  drawAxes(base, width);
   for (const d of drawn) {
     for (const [first, last] of d.block.live) {
       const rect = document.createElementNS(svgSpace, "rect");
@@ -124,7 +171,7 @@ function draw() {
       title.textContent = `${d.block.name}: ${counted(d.bytes)} bytes`;
       rect.append(title);
       rect.addEventListener("mouseenter", () => { rect.classList.add("shown"); tell(d.block, d.bytes, d.offset); });
-      rect.addEventListener("mouseleave", () => rect.classList.remove("shown"));
+      rect.addEventListener("mouseleave", () => { rect.classList.remove("shown"); find("told").textContent = hint; });
       svg.append(rect);
     }
   }
@@ -146,8 +193,8 @@ function draw() {
   if (base === 0) {
     find("told").textContent = "The arena is empty: inputs, weights and results need nothing else.";
     find("told").className = "empty";
-  } else if (find("told").className === "empty") {
-    find("told").textContent = "";
+  } else {
+    find("told").textContent = hint;
     find("told").className = "";
   }
 }

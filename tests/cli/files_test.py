@@ -55,6 +55,48 @@ class Files(Command):
         first = Path(self.compiled()).read_bytes()
         self.assertEqual(Path(self.compiled()).read_bytes(), first)
 
+    def test_cache(self):
+        path = self.write("m.onnx", self.model_with_weight(1.0))
+        compiled = ("compile", path, "--cache", "kept")
+        kept = lambda: sorted((self.folder / "kept").iterdir())
+        self.expect(OK, *compiled, "-o", "a.so")
+        [first] = kept()
+        self.assertEqual(first.read_bytes(), (self.folder / "a.so").read_bytes())
+        # What is taken from there is what lies there.
+        first.write_bytes(b"something else")
+        self.expect(OK, *compiled, "-o", "b.so")
+        self.assertEqual((self.folder / "b.so").read_bytes(), b"something else")
+        self.expect(OK, *compiled, "-o", "b.so", "--print-after", "legalize")  # nothing to show of it
+        self.assertIn("def main", self.out)
+        self.assertEqual((self.folder / "b.so").read_bytes(), (self.folder / "a.so").read_bytes())
+        # Whatever an artifact depends on makes another.
+        others = [["--dim", "n=1..7"], ["--cpu", "x86-64-v2"], ["--disable", "fuse_programs"], ["--debug-memory"],
+                  ["--profile"], ["--emit", "o"], ["--emit", "asm"], ["--name", "other"]]
+        for number, options in enumerate(others, 2):
+            with self.subTest(options):
+                self.expect(OK, *compiled, "-o", "c", *options)
+                self.assertEqual(len(kept()), number)
+        self.write("m.onnx", self.model_with_weight(2.0))
+        self.expect(OK, *compiled, "-o", "d.so")
+        self.assertEqual(len(kept()), len(others) + 2)
+        self.assertNotEqual((self.folder / "d.so").read_bytes(), (self.folder / "a.so").read_bytes())
+        self.expect(OK, "run", "d.so", "-i", "x=2xf32:ones")
+        self.assertIn("[3, 3]", self.out)
+
+    def model_with_weight(self, value):
+        weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [value])
+        x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n"]) for n in "xy")
+        graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [x], [y], [weight])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)],
+                                 ir_version=8).SerializeToString()
+
+    def test_cache_that_cannot_be(self):
+        path = self.write("m.relax", TEXT)
+        self.expect(IO, "compile", path, "-o", "m.so", "--cache", "/proc/kept", says=["--cache", "/proc/kept"])
+        self.expect(IO, "compile", path, "-o", "m.so", "--cache", self.folder / "m.relax", says="--cache")
+        self.expect(USAGE, "compile", path, "-o", "m.so", "--cache", "")
+        self.assertFalse((self.folder / "m.so").exists())
+
     def test_what_is_no_artifact(self):
         path = self.write("m.so", b"\x7fELF" + bytes(100))
         for command in ("run", "inspect"):

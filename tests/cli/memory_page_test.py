@@ -48,7 +48,7 @@ class MemoryPage(CommandLine):
     @unittest.skipUnless(CHROMIUM, "chromium is not installed")
     def test_shows_what_the_plan_gives(self):
         self.expect(OK, "inspect", self.model, "--html", "plan.html")
-        for n, m, k in [(1, 1, 8), (64, 3, 16), (512, 100, 40), (0, 5, 8), (7, 64, 0)]:
+        for n, m, k in [(1, 1, 8), (64, 3, 16), (0, 5, 8), (7, 64, 0), (512, 100, 40)]:
             self.expect(OK, "inspect", self.model, "--json", "--memory",
                         f"n={n},m={m},k={k},num_threads=3")
             [point] = json.loads(self.out)[0]["points"]
@@ -57,6 +57,11 @@ class MemoryPage(CommandLine):
             self.assertEqual(figures["lower-bound"], point["lower_bound"], (n, m, k))
             self.assertEqual(page.count('class="block"') > 0, point["arena_bytes"] > 0)
         self.assertIn('aria-label="n"', page)
+        self.assertIn("point at one", page)
+        kernels = json.loads(re.search(r"const plan = (.*);", page)[1])["kernels"]
+        self.assertEqual([k for k in kernels if k][:1], ["matmul"])
+        self.assertRegex(page, r'id="bytes"><span[^>]*>0 B</span><span[^>]*>[\d.]+ [kM]?B</span>')
+        self.assertRegex(page, r'id="steps"><span[^>]*>step 0</span>')
         self.assertNotRegex(page, r'(src|href)="http')
 
     @unittest.skipUnless(CHROMIUM, "chromium is not installed")

@@ -341,6 +341,32 @@ def main(x: R.Tensor(("a", 4), "float32"), y: R.Tensor(("b", "c"), "float32")):
         for step in ("read_model", "fuse_programs", "generate_code", "total"):
             self.assertRegex(self.err, rf"\d ms  {step}\b")
 
+    def test_conditions_as_people_say_them(self):
+        model = """
+@R.function
+def main(x: R.Tensor(("n", "m"), "float32")):
+    n, m = T.int64(), T.int64()
+    %s
+    return R.nn.relu(x)
+"""
+        for conditions, lines in (
+                (["n == T.min(n, 512)"], ["n <= 512"]),
+                (["3 <= n", "n <= 40"], ["3 <= n <= 40"]),
+                (["T.max(n, 7) == n"], ["n >= 7"]),
+                (["n // 4 * 4 == n", "n % 6 == 0"], ["n: a multiple of 12"]),
+                (["1 <= n", "n % 8 == 0"], ["n: a multiple of 8 above 0"]),
+                (["((n + 3) // 4 + 7) % 8 == 7 or (n + 3) // 4 == 1", "1 <= n"],
+                 ["n: 1..4, 29..32, 61..64, … (every 32)"]),
+                (["n == 5 or n == 9"], ["n: 5, 9"]),
+                (["n == T.min(n, m)"], ["n <= m"]),
+                (["n % 2 == 0", "m <= n", "1 <= m"], ["n: a multiple of 2", "m >= 1", "m <= n"])):
+            with self.subTest(conditions):
+                checks = "\n    ".join(f'R.check(R.prim_value({c}), message="no")' for c in conditions)
+                path = self.write("m.relax", model % checks)
+                self.expect(OK, "inspect", path)
+                said = self.out.split("  conditions\n")[1].split("  arena bytes")[0].split("\n")
+                self.assertEqual([line.strip() for line in said if line.strip()], lines)
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

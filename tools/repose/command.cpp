@@ -343,8 +343,9 @@ Result<void> watch_passes(const ModelOptions& o, PipelineOptions& pipeline, Diag
   return {};
 }
 
-Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& name_prefix) {
-  CompileOptions options;
+Result<ReadModel> prepare_model(const ModelOptions& o, const std::string& name_prefix) {
+  ReadModel read;
+  CompileOptions& options = read.options;
   REPOSE_TRY(target, find_target(o.cpu));
   options.pipeline.target = target;
   options.pipeline.disabled = o.disabled;
@@ -359,20 +360,29 @@ Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& na
   options.source = fs::path(o.path).filename().string();
   options.name_prefix = name_prefix;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  Diagnostics problems;
-  if (auto watched = watch_passes(o, options.pipeline, problems, steps_after_pipeline());
-      !watched.ok())
-    return watched.errors();
-  std::vector<PassReport> reading;
-  REPOSE_TRY(module, read_model(o, &reading));
+  REPOSE_TRY(module, read_model(o, &read.reports));
   Diagnostics malformed = verify(module, standard_ops());
   if (!malformed.empty()) return malformed;
-  auto compiled = compile(module, standard_ops(), options);
+  read.module = std::move(module);
+  return read;
+}
+
+Result<CompiledModel> compile_prepared(ReadModel& read, const ModelOptions& o) {
+  Diagnostics problems;
+  if (auto watched = watch_passes(o, read.options.pipeline, problems, steps_after_pipeline());
+      !watched.ok())
+    return watched.errors();
+  auto compiled = compile(read.module, standard_ops(), read.options);
   if (!problems.empty()) return problems;
   if (!compiled.ok()) return compiled;
   compiled->options.pipeline.after_pass = nullptr;  // it holds what ends here
-  compiled->reports.insert(compiled->reports.begin(), reading.begin(), reading.end());
+  compiled->reports.insert(compiled->reports.begin(), read.reports.begin(), read.reports.end());
   return compiled;
+}
+
+Result<CompiledModel> compile_model(const ModelOptions& o, const std::string& name_prefix) {
+  REPOSE_TRY(read, prepare_model(o, name_prefix));
+  return compile_prepared(read, o);
 }
 
 void print_times(const std::vector<PassReport>& reports) {

@@ -80,7 +80,16 @@ Result<void> use_schedules(const ModelOptions& options, PipelineOptions& pipelin
 // `steps`: names besides those of passes.
 Result<void> watch_passes(const ModelOptions& options, PipelineOptions& pipeline,
                           Diagnostics& problems, std::span<const std::string> steps = {});
-// Reads and compiles.
+// A model that was read, and how to compile it: all that its artifact depends on.
+struct ReadModel {
+  Module module;
+  CompileOptions options;
+  std::vector<PassReport> reports;  // what reading took
+};
+Result<ReadModel> prepare_model(const ModelOptions& options, const std::string& name_prefix = "");
+// Shows what passes leave behind, as `options` say.
+Result<CompiledModel> compile_prepared(ReadModel& model, const ModelOptions& options);
+// Both.
 Result<CompiledModel> compile_model(const ModelOptions& options,
                                     const std::string& name_prefix = "");
 void print_times(const std::vector<PassReport>& reports);

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "artifact_cache.h"
 #include "command.h"
 #include "progress.h"
 
@@ -13,6 +14,7 @@ struct Options {
   ModelOptions model;
   std::string output;
   std::string emit = "so";
+  std::string cache;  // a folder; empty: none
 };
 
 // The file to write.
@@ -23,6 +25,11 @@ std::string output_of(const Options& o) {
   return std::filesystem::path(o.model.path).stem().string() + extensions.at(o.emit);
 }
 
+// What is shown while it compiles is not kept.
+bool shows_steps(const ModelOptions& o) {
+  return !o.print_after.empty() || !o.dump_folder.empty() || o.trace || o.time_passes || o.verify;
+}
+
 int run(const Options& o) {
   static const std::map<std::string, Emit> kinds = {
       {"so", Emit::shared}, {"o", Emit::object}, {"llvm", Emit::llvm}, {"asm", Emit::assembly}};
@@ -30,10 +37,25 @@ int run(const Options& o) {
   const std::string output = output_of(o);
   if (auto other = require_other_file(output, o.model.path); !other.ok())
     return report(other.errors());
+  std::optional<ArtifactCache> cache;
+  if (!o.cache.empty()) {
+    auto opened = ArtifactCache::open(o.cache);
+    if (!opened.ok()) return report(opened.errors());
+    cache = std::move(*opened);
+  }
   std::optional<Progress> progress(std::in_place, "compiling " + o.model.path, true);
-  auto compiled = compile_model(o.model, o.model.name);
+  auto read = prepare_model(o.model, o.model.name);
+  if (!read.ok()) return report(read.errors());
+  const std::string key = cache ? artifact_key(*read, o.model, kinds.at(o.emit)) : "";
+  if (cache && !shows_steps(o.model)) {
+    auto fetched = cache->fetch(key, output);
+    if (!fetched.ok()) return report(fetched.errors());
+    if (*fetched) return 0;
+  }
+  auto compiled = compile_prepared(*read, o.model);
   if (!compiled.ok()) return report(compiled.errors());
   auto written = write_artifact(*compiled, kinds.at(o.emit), output);
+  if (written.ok() && cache) written = cache->keep(key, output);
   progress.reset();
   if (!written.ok()) return report(written.errors());
   if (o.model.time_passes) print_times(compiled->reports);
@@ -56,6 +78,11 @@ void add_compile(CLI::App& app, int& exit_code) {
   command
       ->add_option("--name", options->model.name,
                    "Name of the model, and prefix of its symbols for static linking")
+      ->check(not_empty());
+  command
+      ->add_option("--cache", options->cache,
+                   "A folder of artifacts: what was made before from the same model, options and "
+                   "compiler is taken from there")
       ->check(not_empty());
   command->add_flag("--profile", options->model.profile,
                     "The artifact can tell how long each kernel takes: for repose profile");

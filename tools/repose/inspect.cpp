@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "condition_text.h"
 #include "driver/explain.h"
 #include "driver/memory_page.h"
 #include "inspect_memory.h"
@@ -119,7 +120,9 @@ void print_text(const Json& root) {
     // Artifacts of earlier versions don't list them.
     const Json conditions = f.value("conditions", Json::array());
     if (!conditions.empty()) std::printf("  conditions\n");
-    for (const Json& c : conditions) std::printf("    %s\n", c.get<std::string>().c_str());
+    for (const std::string& line : condition_lines(conditions)) {
+      std::printf("    %s\n", line.c_str());
+    }
     print_sizes(f);
     print_arena(f);
     std::printf("  operators\n");

@@ -248,6 +248,7 @@ struct ArtifactOptions {
   std::string name = "model";         // in the artifact's metadata
   std::string symbol_prefix;          // of an object's symbols: several in one program
   std::vector<std::string> disabled;  // passes to leave out
+  bool profile = false;               // it can tell when each kernel ran (repose_set_profile)
 };
 
 // Compiles the module's public graph functions into the file `path`, which is replaced as a whole

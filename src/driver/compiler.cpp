@@ -417,6 +417,7 @@ Result<void> compile(const Module& module, const std::string& path, const Artifa
     options.pipeline.disabled = o.disabled;
     options.name = o.name;
     options.name_prefix = o.symbol_prefix;
+    options.profile = o.profile;
     REPOSE_TRY(model, compile(module, standard_ops(), options));
     return write_artifact(model, o.kind, path);
   });

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "interp/interpreter.h"
 
@@ -242,6 +244,22 @@ TEST(Compile, WritesAFileOrNothing) {
   EXPECT_FALSE(compile(module, folder / "other.s", options).ok());
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator{}), 1);
   fs::remove_all(folder);
+}
+
+TEST(Compile, HooksOfProfilesAreThereWhereAskedFor) {
+  const fs::path file =
+      fs::temp_directory_path() / ("repose-api-" + std::to_string(getpid()) + ".s");
+  ArtifactOptions options;
+  options.kind = Emit::assembly;
+  for (const bool profile : {false, true}) {
+    options.profile = profile;
+    auto done = compile(small_module(), file, options);
+    ASSERT_TRUE(done.ok()) << to_string(done.errors());
+    std::ifstream stream(file);
+    const std::string text{std::istreambuf_iterator<char>(stream), {}};
+    EXPECT_EQ(text.find("repose_rt_kernel_begins") != std::string::npos, profile);
+  }
+  fs::remove(file);
 }
 
 TEST(Parse, TellsErrors) {

@@ -28,7 +28,7 @@ struct Table {
 };
 
 std::string ms(double seconds) {
-  return fmt::format("{:.3f}", seconds * 1e3);
+  return fmt::format("{:.{}f}", seconds * 1e3, seconds < 1e-4 ? 5 : 3);
 }
 
 std::string mb(int64_t bytes) {

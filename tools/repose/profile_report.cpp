@@ -41,20 +41,25 @@ double per_second(double work, double seconds) {
   return seconds > 0 ? work / seconds / 1e9 : 0;
 }
 
+// Of milliseconds, behind the point.
+int digits(const ProfileReport& r) {
+  return r.seconds < 1e-3 ? 5 : 3;
+}
+
 std::string head_text(const ProfileReport& r) {
   const auto plural = [](int64_t n) { return n == 1 ? "" : "s"; };
   std::string text =
-      fmt::format("{} {}{}{}, {} thread{}: {:.3f} ms a call (median of {})\n", r.model, r.function,
+      fmt::format("{} {}{}{}, {} thread{}: {:.{}f} ms a call (median of {})\n", r.model, r.function,
                   r.sizes.empty() ? "" : ", ", r.sizes, r.limits.threads, plural(r.limits.threads),
-                  r.seconds * 1e3, r.calls);
+                  r.seconds * 1e3, digits(r), r.calls);
   return text + fmt::format("{}: {:.1f} GFLOP/s of float32, reads {:.1f} GB/s\n",
                             r.machine.cpu.empty() ? "this machine" : r.machine.cpu, r.limits.gflops,
                             r.limits.read_gbps);
 }
 
 std::string line_text(const KernelTime& k, const ProfileReport& r) {
-  return fmt::format("{:9.3f} {:5.1f} % {:5} {:9.1f} {:7.1f} {:6.0f} % {:6}  {}  {}\n",
-                     k.seconds * 1e3, 100 * k.seconds / r.seconds, k.runs,
+  return fmt::format("{:9.{}f} {:5.1f} % {:5} {:9.1f} {:7.1f} {:6.0f} % {:6}  {}  {}\n",
+                     k.seconds * 1e3, digits(r), 100 * k.seconds / r.seconds, k.runs,
                      per_second(k.flops, k.seconds), per_second(k.bytes(), k.seconds),
                      percent(k, r.limits), bound_of(k, r.limits), k.kernel,
                      operators_text(k.nodes));
@@ -97,7 +102,7 @@ std::string profile_table(const ProfileReport& r, bool by_place) {
   std::string text = head_text(r);
   text += "\n       ms   share  runs   GFLOP/s    GB/s of limit  bound  kernel  operators\n";
   for (const KernelTime& k : by_place ? r.places : r.kernels) text += line_text(k, r);
-  text += fmt::format("{:9.3f} {:5.1f} %  between kernels\n", r.between_seconds * 1e3,
+  text += fmt::format("{:9.{}f} {:5.1f} %  between kernels\n", r.between_seconds * 1e3, digits(r),
                       100 * r.between_seconds / r.seconds);
   return escape_controls(text);
 }

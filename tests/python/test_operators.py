@@ -244,8 +244,8 @@ CASES |= {
     ),
     "ms_quantised_sum": microsoft(
         "QLinearAdd",
-        {"a": (np.uint8, ["n", "d"]), "sa": constant(0.02), "za": constant(7, np.uint8), "b": (np.uint8, ["d"]), "sb": constant(0.03),
-         "zb": constant(9, np.uint8), "sy": constant(0.04), "zy": constant(3, np.uint8)},
+        {"a": (np.uint8, ["n", "d"]), "sa": constant(0.0213), "za": constant(7, np.uint8), "b": (np.uint8, ["d"]), "sb": constant(0.0317),
+         "zb": constant(9, np.uint8), "sy": constant(0.0411), "zy": constant(3, np.uint8)},
         WORDS,
     ),
     "ms_quantised_sigmoid": microsoft(

@@ -9,6 +9,12 @@
 //     C2: x's rows and columns are at least 1 where there are regions.
 //     C3: the mode is "avg" or "max"; height and width are at least 1; sampling is at least 0.
 //   Computes in float32 at least. An image that isn't there is an error at run time.
+// roi_max_pool: the largest element of each part of a region. A region is (image, left, top, right,
+//   bottom), whose corners times the scale, rounded, are its first and last elements; it is at
+//   least 1 wide and high, and cut into height * width parts that may overlap by an element. A part
+//   that lies outside of the image is 0.
+//     C4: x is a float (images, channels, rows, columns); the regions are (count, 5) of its dtype;
+//         height and width are at least 1.
 #include "ops/loops.h"
 #include "ops/ops.h"
 
@@ -180,7 +186,117 @@ Result<graph::Value> lower_roi_align(Builder& b, const graph::CallNode& call) {
   return RoiAlign(call).emit(b);
 }
 
+Result<Type> infer_roi_max_pool(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  REPOSE_TRY(rois, tensor_arg(context, call, 1));
+  REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_float_dtype, "a float"));  // C4
+  auto same = common_dtype(context, call, 0, 1);
+  if (!same.ok()) return same.errors();
+  REPOSE_REQUIRE(require_rank(context, call, 0, 4));
+  REPOSE_REQUIRE(require_rank(context, call, 1, 2));
+  const int64_t height = call.attrs.get_int("height"), width = call.attrs.get_int("width");
+  if (height < 1 || width < 1) {
+    return error(DiagnosticKind::bad_attribute, context.span(), "`roi_max_pool`: {} by {} parts",
+                 height, width);
+  }
+  if (!x->shape || !rois->shape) return ranked_like(*x, 4, dtype);
+  REPOSE_REQUIRE(require_equal(context, call.op->name, (*rois->shape)[1],
+                               "dimension 1 of operand 1", make_int(5),
+                               "the number of coordinates and the image"));
+  return tensor_like(*x, {(*rois->shape)[0], (*x->shape)[1], make_int(height), make_int(width)},
+                     dtype);
+}
+
+class RoiMaxPool {
+ public:
+  explicit RoiMaxPool(const graph::CallNode& call)
+      : call_(call),
+        x_(buffer_for(call.args[0], "x")),
+        rois_(buffer_for(call.args[1], "rois")),
+        y_(make_buffer("y", result_shape(call), x_->dtype)),
+        wide_(accumulator_dtype(x_->dtype)) {}
+
+  Result<graph::Value> emit(Builder& b) const {
+    const tir::Stmt body = for_each(
+        "part", element_count(y_->shape),
+        [&](const Expr& part) {
+          return with_values(row_major_indices(part, y_->shape),
+                             [&](const te::Indices& i) { return of_part(i); });
+        },
+        tir::ForKind::parallel);
+    return emit_program(b, "roi_max_pool", call_.args, {x_, rois_}, y_, body);
+  }
+
+ private:
+  Expr number(double value) const { return make_float(value, wide_); }
+  Expr whole(const Expr& e) const { return make_cast(dtypes::index, make_cast(dtypes::int64, e)); }
+  // A coordinate times the scale, halves away from 0.
+  Expr corner(const Expr& region, int64_t k) const {
+    const Expr at = make_cast(wide_, make_load(rois_, {region, make_int(k)})) *
+                    number(call_.attrs.get_float("scale"));
+    const Expr half = make_call(Intrinsic::copysign, number(0.5), at);
+    return make_call(Intrinsic::trunc, at + half);
+  }
+  // Where a part begins, and where it ends.
+  std::vector<Expr> range(const te::Indices& i, size_t axis, const char* count) const {
+    const int64_t first = axis == 2 ? 2 : 1;
+    const Expr begin = corner(i[0], first), end = corner(i[0], first + 2);
+    const Expr extent = max(end - begin + number(1), number(1));
+    const Expr part =
+        make_binary(ExprKind::div, extent, number(static_cast<double>(call_.attrs.get_int(count))));
+    auto clipped = [&](const Expr& e) {
+      return min(max(whole(e + begin), make_int(0)), x_->shape[axis]);
+    };
+    const Expr place = make_cast(wide_, i[axis]);
+    return {clipped(make_call(Intrinsic::floor, place * part)),
+            clipped(make_call(Intrinsic::ceil, (place + number(1)) * part))};
+  }
+
+  tir::Stmt of_part(const te::Indices& i) const {
+    const Expr image = inside_images(make_load(rois_, {i[0], make_int(0)}));
+    const std::vector<Expr> rows = range(i, 2, "height"), columns = range(i, 3, "width");
+    return with_values(
+        {image, rows[0], rows[1], columns[0], columns[1]}, [&](const std::vector<Expr>& v) {
+          const Expr height = max(v[2] - v[1], make_int(0)), width = max(v[4] - v[3], make_int(0));
+          const Expr lowest = te::identity_of(te::Reducer::max, x_->dtype);
+          const Expr start =
+              make_select(lt(make_int(0), height * width), lowest, make_const(x_->dtype, 0));
+          const tir::Stmt look = for_each("row", height, [&](const Expr& r) {
+            return for_each("column", width, [&](const Expr& c) {
+              const Expr value = make_load(x_, {v[0], i[1], v[1] + r, v[3] + c});
+              return store(y_, i, max(make_load(y_, i), value));
+            });
+          });
+          return tir::make_seq({store(y_, i, start), look});
+        });
+  }
+  Expr inside_images(const Expr& number) const {
+    return make_call(Intrinsic::check_index, dtypes::index,
+                     {whole(number), x_->shape[0], make_string("roi_max_pool")});
+  }
+
+  const graph::CallNode& call_;
+  Buffer x_, rois_, y_;
+  DType wide_;
+};
+
+Result<graph::Value> lower_roi_max_pool(Builder& b, const graph::CallNode& call) {
+  return RoiMaxPool(call).emit(b);
+}
+
 }  // namespace
+
+const OpDef& op_roi_max_pool() {
+  static const OpDef def{.name = "roi_max_pool",
+                         .args = {{"x"}, {"rois"}},
+                         .attrs = {{"height", AttrKind::integer, Attr(1)},
+                                   {"width", AttrKind::integer, Attr(1)},
+                                   {"scale", AttrKind::number, Attr(1.0)}},
+                         .infer = infer_roi_max_pool,
+                         .lower = lower_roi_max_pool,
+                         .doc = "the largest elements of the parts of regions of images"};
+  return def;
+}
 
 const OpDef& op_roi_align() {
   static const OpDef def{.name = "roi_align",

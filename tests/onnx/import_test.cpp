@@ -397,6 +397,39 @@ TEST(OnnxImport, WhatIsLeftOfOperatorsIsRefusedByName) {
                "attribute `mode` is"));
 }
 
+TEST(OnnxImport, SubgraphsOfAttentionAreRefusedByName) {
+  ModelWriter body, w(26);
+  body.input("s", float32, {1, 1, 2, 2}).output("t").add("Relu", {"s"}, {"t"});
+  w.input("q", float32, {1, 1, 2, 4}).output("y");
+  w.add("FlexAttention", {"q", "q", "q"}, {"y"}, {graph_attr("score_mod", body.graph())},
+        "ai.onnx.preview");
+  EXPECT_TRUE(has_text(errors(w), "`FlexAttention`: attribute `score_mod` is not supported"));
+}
+
+// A node that is reached from two others, or from itself, would not end.
+TEST(OnnxImport, TreesHaveToEnd) {
+  auto tree = [](int64_t no) {
+    ModelWriter w(17);
+    w.input("x", float32, {"n", 1}).output("y");
+    const std::string modes = message([](pbf_writer& a) {
+      a.add_string(1, "nodes_modes");
+      a.add_string(9, "BRANCH_LEQ");
+      a.add_string(9, "LEAF");
+      a.add_int32(20, 8);
+    });
+    w.add("TreeEnsembleRegressor", {"x"}, {"y"},
+          {attr("nodes_treeids", {0, 0}), attr("nodes_nodeids", {0, 1}),
+           attr("nodes_featureids", {0, 0}), floats_attr("nodes_values", {0, 0}), modes,
+           attr("nodes_truenodeids", {1, 0}), attr("nodes_falsenodeids", {no, 0}),
+           attr("target_treeids", {0}), attr("target_nodeids", {1}), attr("target_ids", {0}),
+           floats_attr("target_weights", {1})},
+          "ai.onnx.ml");
+    return errors(w);
+  };
+  EXPECT_TRUE(has_text(tree(1), "node 1 is reached twice"));
+  EXPECT_TRUE(has_text(tree(9), "a tree refers to node -1, which is not there"));
+}
+
 TEST(OnnxImport, ScalersAndTreesOfTheMlDomain) {
   ModelWriter w(17);
   w.input("x", float32, {"n", 3}).output("y");

@@ -369,6 +369,41 @@ TEST(types, roi_align) {
   EXPECT_EQ(g.checks().size(), 1u);  // C2
 }
 
+TEST(types, roi_max_pool) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.n, s.k, n_(7)}));
+  Variable rois = graph::make_variable("rois", f32({make_var("r"), n_(5)}));
+  Variable narrow = graph::make_variable("narrow", f32({n_(2), n_(4)}));
+  Graph g({x, rois, narrow});
+  EXPECT_EQ(g.type(op_roi_max_pool(), {x, rois}, {{"height", 2}}),
+            "R.Tensor((r, n, 2, 1), dtype=\"float32\")");
+  EXPECT_EQ(
+      g.type(op_roi_max_pool(), {x, narrow}),  // C4
+      "`roi_max_pool`: dimension 1 of operand 1 is 4, the number of coordinates and the image "
+      "is 5");
+  EXPECT_EQ(g.type(op_roi_max_pool(), {x, rois}, {{"width", 0}}), "`roi_max_pool`: 1 by 0 parts");
+}
+
+TEST(types, tree_ensemble) {
+  Symbols s;
+  Variable x = graph::make_variable("x", f32({s.m, s.n}));
+  Value one = ints({1}, {0}), two = ints({2}, {0, 0}), limit = floats({1}, {0});
+  Graph g({x});
+  auto type = [&](const Value& modes, const Value& targets, Attrs attrs) {
+    return g.type(op_tree_ensemble(), {x, one, one, limit, modes, one, one, one, targets, limit},
+                  std::move(attrs));
+  };
+  EXPECT_EQ(type(one, one, {{"num_targets", 3}}), "R.Tensor((m, 3), dtype=\"float32\")");
+  EXPECT_EQ(type(two, one, {}),  // C1
+            "`tree_ensemble`: dimension 0 of operand 4 is 2, the number of nodes is 1");
+  EXPECT_EQ(type(one, two, {}),
+            "`tree_ensemble`: the number of weights is 1, the number of targets is 2");
+  EXPECT_EQ(type(limit, one, {}),
+            "`tree_ensemble`: operand 4 has dtype float32, expected an integer");
+  EXPECT_EQ(type(one, one, {{"aggregate", "product"}}),  // C2
+            "`tree_ensemble`: the aggregate \"product\" of 1 targets");
+}
+
 TEST(types, determinant) {
   Symbols s;
   Variable x = graph::make_variable("x", f32({s.m, s.n, s.n}));

@@ -148,6 +148,14 @@ CASES = {
         draws={"r": lambda rng, s: np.sort(rng.random(s) * 20, axis=1)[:, [0, 1, 2, 3]], "i": lambda rng, s: np.zeros(s)},
         tolerance=1e-4,
     ),
+    "max_roi_pool": Case(
+        "MaxRoiPool", {"x": (np.float32, ["n", 3, "h", "w"]), "r": (np.float32, ["h", 5])}, IMAGES,
+        {"pooled_shape": [2, 3], "spatial_scale": 0.5},
+        draws={"r": lambda rng, s: np.concatenate([np.zeros((s[0], 1)), np.sort(rng.integers(0, 25, (s[0], 4)), axis=1)], axis=1)},
+    ),
+    "cumsum_along_data": Case(
+        "CumSum", {"x": (np.float32, ["n", "d"]), "a": (np.int64, [])}, ROWS, draws={"a": lambda rng, s: rng.integers(-2, 2)},
+    ),
     "lp_pool": Case(
         "LpPool", {"x": (np.float32, ["n", 2, "h", "w"])}, IMAGES,
         {"kernel_shape": [3, 2], "p": 3, "pads": [1, 0, 1, 1], "strides": [2, 1]}, tolerance=1e-4,
@@ -222,6 +230,28 @@ def leaves(prefix, ids, weights):
 
 
 CASES |= {
+    "ms_dynamic_product": microsoft(
+        "DynamicQuantizeMatMul",
+        {"a": (FLOATS, ["n", "d", 16]), "w": RNG.integers(-60, 60, (16, 5)).astype(np.int8), "s": constant(0.02), "z": None,
+         "b": (FLOATS, [5])},
+        WORDS, tolerance=1e-3,
+    ),
+    "ms_product_to_float": microsoft(
+        "MatMulIntegerToFloat",
+        {"a": (np.uint8, ["n", 16]), "w": RNG.integers(-60, 60, (16, 5)).astype(np.int8), "s": constant(0.02), "t": positive(RNG, 5).astype(FLOATS),
+         "z": constant(7, np.uint8)},
+        WORDS, draws={"a": lambda rng, s: rng.integers(0, 60, s)},
+    ),
+    "ms_quantised_sum": microsoft(
+        "QLinearAdd",
+        {"a": (np.uint8, ["n", "d"]), "sa": constant(0.0213), "za": constant(7, np.uint8), "b": (np.uint8, ["d"]), "sb": constant(0.0317),
+         "zb": constant(9, np.uint8), "sy": constant(0.0411), "zy": constant(3, np.uint8)},
+        WORDS,
+    ),
+    "ms_quantised_sigmoid": microsoft(
+        "QLinearSigmoid",
+        {"a": (np.int8, ["n", "d"]), "sa": constant(0.02), "za": constant(7, np.int8), "sy": constant(1 / 256), "zy": constant(-128, np.int8)}, WORDS,
+    ),
     "ms_bias_gelu": microsoft("BiasGelu", {"x": (FLOATS, ["n", "d"]), "b": (FLOATS, ["d"])}, WORDS),
     "ms_fast_gelu": microsoft("FastGelu", {"x": (FLOATS, ["n", "d"]), "b": (FLOATS, ["d"])}, WORDS),
     "ms_quick_gelu": microsoft("QuickGelu", {"x": (FLOATS, ["n", "d"])}, WORDS, {"alpha": 1.5}),
@@ -328,7 +358,7 @@ def difference(want, have, tolerance):
     if want.dtype.kind in "biu":
         wrong = np.abs(want.astype(np.int64) - have.astype(np.int64))
         # A quotient that is rounded may lie on either side of a half.
-        if want.dtype.itemsize == 1 and want.size and (wrong > 0).mean() < 0.02 and wrong.max() <= 1:
+        if want.dtype.itemsize == 1 and (wrong > 0).sum() <= max(1, want.size // 50) and wrong.max(initial=0) <= 1:
             return None
         return f"{(wrong > 0).sum()} of {want.size} differ" if wrong.any() else None
     scale = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))

@@ -247,6 +247,30 @@ Result<Values> attention(NodeContext& c) {
                     scores[static_cast<size_t>(mode)]});
 }
 
+// The same without masks; what subgraphs do to scores isn't supported.
+Result<Operand> flex_attention(NodeContext& c) {
+  for (const char* name : {"score_mod", "prob_mod"}) {
+    if (!c.find(name)) continue;
+    return c.fail(DiagnosticKind::unsupported_feature, "attribute `{}` is not supported", name);
+  }
+  REPOSE_TRY(query, c.input(0));
+  REPOSE_TRY(key, c.input(1));
+  REPOSE_TRY(value, c.input(2));
+  REPOSE_TRY(type, c.integer("softmax_precision", 0));
+  Composite m(c);
+  const Dims q = m.shape(query, 4, 0);
+  AttentionOperands x{query, key, value};
+  REPOSE_TRY(scale, scale_of(c, q[3]));
+  x.scale = scale;
+  x.precision = c.dtype(query).bits < 32 ? dtypes::float32 : c.dtype(query);
+  if (type != 0) {
+    REPOSE_TRY(precision,
+               dtype_of(static_cast<DataType>(type), c.span(), "attribute `softmax_precision`"));
+    x.precision = precision;
+  }
+  return m.result(m.cast(attend(c, m, x).result, c.dtype(value)));
+}
+
 // ---- Positions
 // -----------------------------------------------------------------------------------
 
@@ -456,6 +480,11 @@ Operand rotate_positions(NodeContext& c, Composite& m, const Operand& x, const O
     y = m.concat({real, imaginary}, 3);
   }
   return is_whole ? m.reshape(y, d) : m.concat({y, m.slice(x, 3, size, d[3])}, 3);
+}
+
+std::span<const OperatorRow> preview_operators() {
+  static constexpr OperatorRow rows[] = {{"FlexAttention", 1, one<flex_attention>}};
+  return rows;
 }
 
 std::span<const OperatorRow> attention_operators() {

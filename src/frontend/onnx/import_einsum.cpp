@@ -419,7 +419,8 @@ Result<Operand> einsum(NodeContext& c) {
   std::vector<Part> parts;
   size_t hidden = 0;
   for (size_t i = 0; i < operands.size(); ++i) {
-    REPOSE_TRY(rank, c.rank(operands[i]));
+    REPOSE_TRY(dims, c.shape(operands[i]));
+    const int64_t rank = static_cast<int64_t>(dims.size());
     REPOSE_TRY(labels, labels_of(c, equation.operands[i], rank, i));
     hidden = std::max(hidden, labels.size() - equation.operands[i].letters.size());
     parts.push_back({operands[i], labels});

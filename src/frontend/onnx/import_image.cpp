@@ -98,6 +98,15 @@ Result<Operand> roi_align(NodeContext& c) {
                  {"half_pixel", coordinates == "half_pixel"}});
 }
 
+Result<Operand> max_roi_pool(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(rois, c.input(1));
+  REPOSE_TRY(scale, c.number("spatial_scale", 1));
+  REPOSE_TRY(parts, window_attr(c, "pooled_shape", 2, 1, 1));
+  return c.call("roi_max_pool", {x, rois},
+                {{"height", parts[0]}, {"width", parts[1]}, {"scale", scale}});
+}
+
 // A convolution whose taps read x at places moved by offsets, weighted by a mask: what they read,
 // then a product with the weight for each group.
 Result<Operand> deform_conv(NodeContext& c) {
@@ -201,9 +210,10 @@ Result<Operand> center_crop_pad(NodeContext& c) {
 
 std::span<const OperatorRow> image_operators() {
   static constexpr OperatorRow rows[] = {
-      {"AffineGrid", 20, one<affine_grid>},    {"CenterCropPad", 18, one<center_crop_pad>},
-      {"DeformConv", 19, one<deform_conv>},    {"GridSample", 16, one<grid_sample>},
-      {"RoiAlign", 10, one<roi_align<false>>}, {"RoiAlign", 16, one<roi_align<true>>},
+      {"AffineGrid", 20, one<affine_grid>},   {"CenterCropPad", 18, one<center_crop_pad>},
+      {"DeformConv", 19, one<deform_conv>},   {"GridSample", 16, one<grid_sample>},
+      {"MaxRoiPool", 1, one<max_roi_pool>},   {"RoiAlign", 10, one<roi_align<false>>},
+      {"RoiAlign", 16, one<roi_align<true>>},
   };
   return rows;
 }

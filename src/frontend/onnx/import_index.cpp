@@ -59,18 +59,45 @@ Result<Operand> trilu(NodeContext& c) {
   return c.call(upper ? "triu" : "tril", {x, graph::make_prim(k)});
 }
 
+// Where only the data tells the axis: of the results for each axis the one that it names.
+Result<Operand> cumulative_along_data(NodeContext& c, const Operand& x, const Operand& axis,
+                                      const char* op, Attrs attrs) {
+  REPOSE_TRY(rank, c.rank(x));
+  REPOSE_TRY(elements, c.elements(axis, "axis"));
+  if (elements.size() != 1 || rank < 1) {
+    return c.fail(DiagnosticKind::bad_argument, "`axis` has {} elements, expected 1",
+                  elements.size());
+  }
+  Composite m(c);
+  m.require(logical_and(le(make_int(-rank), elements[0]), lt(elements[0], make_int(rank))),
+            "axis {0} of a tensor of rank {1}", {elements[0], make_int(rank)});
+  const Operand at = m.number(elements[0], dtypes::int64);
+  Operand y;
+  for (int64_t a = 0; a < rank; ++a) {
+    attrs.set("axis", a);
+    const Operand along = m.call(op, {x}, attrs);
+    const Operand is_named =
+        m.either(m.equal(at, static_cast<double>(a)), m.equal(at, static_cast<double>(a - rank)));
+    y = y ? m.where(is_named, along, y) : along;
+  }
+  return m.result(y);
+}
+
 template <bool is_product>
 Result<Operand> cumulative(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(where, c.input(1));
-  REPOSE_TRY(axis, c.constants(where, "axis"));
   REPOSE_TRY(exclusive, c.flag("exclusive", false));
   REPOSE_TRY(reverse, c.flag("reverse", false));
+  const char* op = is_product ? "cumprod" : "cumsum";
+  Attrs attrs{{"axis", 0}, {"exclusive", exclusive}, {"reverse", reverse}};
+  if (!c.known(where)) return cumulative_along_data(c, x, where, op, std::move(attrs));
+  REPOSE_TRY(axis, c.constants(where, "axis"));
   if (axis.size() != 1) {
     return c.fail(DiagnosticKind::bad_argument, "`axis` has {} elements, expected 1", axis.size());
   }
-  return c.call(is_product ? "cumprod" : "cumsum", {x},
-                {{"axis", axis[0]}, {"exclusive", exclusive}, {"reverse", reverse}});
+  attrs.set("axis", axis[0]);
+  return c.call(op, {x}, std::move(attrs));
 }
 
 // The first sequence_lens[b] elements along `time_axis` in reverse order, for each b along

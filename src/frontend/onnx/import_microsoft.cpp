@@ -265,13 +265,13 @@ Result<Values> multi_head_attention(NodeContext& c) {
     Expr end = make_int(0);
     for (size_t i = 0; i < 3; ++i) {
       REPOSE_TRY(x, c.input(i));
-      REPOSE_TRY(rank, c.rank(x));
-      if (rank != 3) {
+      REPOSE_TRY(dims, c.shape(x));
+      if (dims.size() != 3) {
         return c.fail(DiagnosticKind::unsupported_feature,
-                      "a bias for operand {} of rank {}, expected 3", i, rank);
+                      "a bias for operand {} of rank {}, expected 3", i, dims.size());
       }
       const Expr begin = end;
-      end = canonical(begin + m.shape(x)[2]);
+      end = canonical(begin + dims[2]);
       biases[i] = m.slice(c.optional(3), 0, begin, end);
     }
   }

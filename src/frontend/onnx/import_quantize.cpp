@@ -307,7 +307,128 @@ Result<Operand> qlinear_conv(NodeContext& c) {
   return m.result(requantized(m, biased, beside[0], beside[1], beside[2], beside[3]));
 }
 
+// ---- com.microsoft
+// -------------------------------------------------------------------------------
+
+// (q - zero point) * scale of operands i, i + 1 and i + 2, each of one scale.
+Operand dequantized(NodeContext& c, Composite& m, size_t i) {
+  const Operand x = m.take(c.input(i)), scale = m.take(c.input(i + 1));
+  Operand centred = m.cast(x, dtypes::int32);
+  if (c.has(i + 2) && !is_zero(c, c.optional(i + 2))) {
+    centred = m.subtract(centred, m.cast(m.reshape(c.optional(i + 2), {}), dtypes::int32));
+  }
+  return m.multiply(m.cast(centred, dtypes::float32), m.reshape(scale, {}));
+}
+
+// x by the scale and zero point in operands i and i + 1.
+Operand quantized(NodeContext& c, Composite& m, const Operand& x, size_t i, DType dtype) {
+  const Operand scale = m.reshape(m.take(c.input(i)), {});
+  const Operand zero = c.has(i + 1) ? m.reshape(c.optional(i + 1), {}) : nullptr;
+  return saturated(m, m.divide(x, scale), zero, zero ? m.dtype(zero) : dtype);
+}
+
+const char* op_add() {
+  return "add";
+}
+const char* op_multiply() {
+  return "multiply";
+}
+const char* op_sigmoid() {
+  return "sigmoid";
+}
+
+template <const char* (*op)()>
+Result<Operand> qlinear_binary(NodeContext& c) {
+  Composite m(c);
+  const Operand a = dequantized(c, m, 0), b = dequantized(c, m, 3);
+  return m.result(quantized(c, m, m.binary(op(), a, b), 6, m.dtype(c.optional(0))));
+}
+
+template <const char* (*op)()>
+Result<Operand> qlinear_unary(NodeContext& c) {
+  Composite m(c);
+  const Operand x = dequantized(c, m, 0);
+  return m.result(quantized(c, m, m.unary(op(), x), 3, m.dtype(c.optional(0))));
+}
+
+Result<Operand> qlinear_leaky_relu(NodeContext& c) {
+  REPOSE_TRY(alpha, c.number("alpha", 0.01));
+  Composite m(c);
+  const Operand x = dequantized(c, m, 0);
+  const Operand y = m.call("nn.leakyrelu", {x}, {{"alpha", alpha}});
+  return m.result(quantized(c, m, y, 3, m.dtype(c.optional(0))));
+}
+
+Result<Operand> qlinear_global_average_pool(NodeContext& c) {
+  REPOSE_TRY(given, c.input(0));
+  REPOSE_TRY(rank, c.rank(given));
+  REPOSE_TRY(last, c.flag("channels_last", false));
+  std::vector<int64_t> axes;
+  for (int64_t a = last ? 1 : 2; a < (last ? rank - 1 : rank); ++a) axes.push_back(a);
+  Composite m(c);
+  return m.result(quantized(c, m, m.mean(dequantized(c, m, 0), axes), 3, c.dtype(given)));
+}
+
+// The parts, each with a scale of its own, side by side.
+Result<Operand> qlinear_concat(NodeContext& c) {
+  REPOSE_TRY(axis, c.integer("axis"));
+  if (c.num_inputs() < 5 || (c.num_inputs() - 2) % 3 != 0) {
+    return c.fail(DiagnosticKind::wrong_arity, "{} operands, expected 2 and 3 for each part",
+                  c.num_inputs());
+  }
+  Composite m(c);
+  std::vector<Operand> parts;
+  for (size_t i = 2; i < c.num_inputs(); i += 3) parts.push_back(dequantized(c, m, i));
+  return m.result(quantized(c, m, m.concat(parts, axis), 0, m.dtype(c.optional(2))));
+}
+
+// The product of a quantised a and b as a float: scales multiply, a bias is added.
+Operand float_product(NodeContext& c, Composite& m, const Operand& sum, const Operand& scale_a,
+                      const Operand& scale_b, size_t bias) {
+  const Operand scale = m.multiply(scale_a, scale_b);
+  const Operand y = m.multiply(m.cast(sum, m.dtype(scale)), scale);
+  return c.has(bias) ? m.add(y, c.optional(bias)) : y;
+}
+
+Result<Operand> matmul_integer_to_float(NodeContext& c) {
+  REPOSE_TRY(a, factor_of(c, 0, 4));
+  REPOSE_TRY(b, factor_of(c, 1, 5));
+  REPOSE_TRY(sum, integer_product(c, a, b, 4, 5));
+  REPOSE_TRY(of_a, c.input(2));
+  REPOSE_TRY(of_b, c.input(3));
+  REPOSE_TRY(scale_a, beside_product(c, of_a, true, 2));
+  REPOSE_TRY(scale_b, beside_product(c, of_b, false, 3));
+  Composite m(c);
+  return m.result(float_product(c, m, sum, scale_a, scale_b, 6));
+}
+
+Result<Operand> dynamic_quantize_matmul(NodeContext& c) {
+  REPOSE_TRY(a, dynamic_quantize_linear(c));
+  REPOSE_TRY(b, factor_of(c, 1, 3));
+  REPOSE_TRY(sum, integer_product(c, {a[0], a[2]}, b, 0, 3));
+  REPOSE_TRY(of_b, c.input(2));
+  REPOSE_TRY(scale_b, beside_product(c, of_b, false, 2));
+  Composite m(c);
+  return m.result(float_product(c, m, sum, a[1], scale_b, 4));
+}
+
 }  // namespace
+
+std::span<const OperatorRow> microsoft_quantize_operators() {
+  static constexpr OperatorRow rows[] = {
+      {"DequantizeLinear", 1, one<dequantize_linear>},
+      {"DynamicQuantizeMatMul", 1, one<dynamic_quantize_matmul>},
+      {"MatMulIntegerToFloat", 1, one<matmul_integer_to_float>},
+      {"QLinearAdd", 1, one<qlinear_binary<op_add>>},
+      {"QLinearConcat", 1, one<qlinear_concat>},
+      {"QLinearGlobalAveragePool", 1, one<qlinear_global_average_pool>},
+      {"QLinearLeakyRelu", 1, one<qlinear_leaky_relu>},
+      {"QLinearMul", 1, one<qlinear_binary<op_multiply>>},
+      {"QLinearSigmoid", 1, one<qlinear_unary<op_sigmoid>>},
+      {"QuantizeLinear", 1, one<quantize_linear>},
+  };
+  return rows;
+}
 
 std::span<const OperatorRow> quantize_operators() {
   static constexpr OperatorRow rows[] = {

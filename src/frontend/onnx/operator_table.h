@@ -34,7 +34,10 @@ std::span<const OperatorRow> signal_operators();
 std::span<const OperatorRow> image_operators();
 std::span<const OperatorRow> random_operators();
 // Other domains.
-std::span<const OperatorRow> microsoft_operators();  // com.microsoft
-std::span<const OperatorRow> ml_operators();         // ai.onnx.ml
+std::span<const OperatorRow> microsoft_operators();           // com.microsoft
+std::span<const OperatorRow> ml_operators();                  // ai.onnx.ml
+std::span<const OperatorRow> preview_operators();             // ai.onnx.preview
+std::span<const OperatorRow> training_operators();            // ai.onnx.preview.training
+std::span<const OperatorRow> microsoft_quantize_operators();  // com.microsoft
 
 }  // namespace repose::onnx

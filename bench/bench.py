@@ -36,6 +36,11 @@ CASES = {
     "llama160_prefill128": ("llama_160m", {"batch": 1, "new": 128, "past": 0}),
     "llama160_decode_past128": ("llama_160m", {"batch": 1, "new": 1, "past": 128}),
     "llama160_decode_past1024": ("llama_160m", {"batch": 1, "new": 1, "past": 1024}),
+    **{
+        f"{layer}_{batch}x128": (layer, {"batch": batch, "steps": 128})
+        for layer in ("lstm", "gru", "rnn")
+        for batch in (1, 8)
+    },
 }
 
 # What is asked for: the ratio to ONNX Runtime's time, seconds, milliseconds, bytes.

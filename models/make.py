@@ -19,6 +19,7 @@ import backbones
 import chains
 import detectors
 import ocr
+import recurrent
 import speech
 import transformer
 import vision
@@ -65,6 +66,9 @@ MODELS = {
     "efficientdet": detectors.efficientdet,
     "detector": detectors.detector,
     "wavlm": speech.wavlm,
+    "lstm": lambda: recurrent.layer("LSTM"),
+    "gru": lambda: recurrent.layer("GRU"),
+    "rnn": lambda: recurrent.layer("RNN"),
 }
 
 

@@ -740,17 +740,26 @@ void Builder::begin_else(Value then_result) {
 
 namespace {
 
-// The least type above those of two branches: where a dimension differs, or mentions a symbol that
-// only a branch knows, a fresh symbol stands for it, so that nothing else is lost.
-Type join_branches(const Type& a, const Type& b, const Facts& facts,
+// The least type above those of two branches. Where a dimension differs, it is a choice by the
+// condition, if that is an expression; else, or where it mentions a symbol that only a branch
+// knows, a fresh symbol stands for it, so that nothing else is lost.
+Type join_branches(const Type& a, const Type& b, const Expr& condition, const Facts& facts,
                    const std::unordered_set<const VarNode*>& bound) {
+  auto in_scope = [&](const Expr& e) {
+    const std::vector<Var> symbols = free_vars(e);
+    return std::all_of(symbols.begin(), symbols.end(),
+                       [&](const Var& v) { return bound.contains(v.get()); });
+  };
   auto join_dims = [&](const Dims& x, const Dims& y) {
     Dims out;
     for (size_t i = 0; i < x.size(); ++i) {
-      bool in_scope = true;
-      for (const Var& v : free_vars(x[i])) in_scope = in_scope && bound.count(v.get());
-      bool same = in_scope && prove_equal(x[i], y[i], facts) == Truth::yes;
-      out.push_back(same ? x[i] : Expr(make_var("d")));
+      if (in_scope(x[i]) && prove_equal(x[i], y[i], facts) == Truth::yes) {
+        out.push_back(x[i]);
+      } else if (condition && in_scope(x[i]) && in_scope(y[i])) {
+        out.push_back(canonical(make_select(condition, x[i], y[i])));
+      } else {
+        out.push_back(make_var("d"));
+      }
     }
     return out;
   };
@@ -767,7 +776,7 @@ Type join_branches(const Type& a, const Type& b, const Facts& facts,
       x && y && x->fields.size() == y->fields.size()) {
     std::vector<Type> fields;
     for (size_t i = 0; i < x->fields.size(); ++i) {
-      fields.push_back(join_branches(x->fields[i], y->fields[i], facts, bound));
+      fields.push_back(join_branches(x->fields[i], y->fields[i], condition, facts, bound));
     }
     return tuple_type(std::move(fields));
   }
@@ -788,7 +797,9 @@ Result<Variable> Builder::end_if(Value else_result, std::string name) {
     return error(DiagnosticKind::ill_formed, open.span, "an `if` inside a dataflow block");
   }
   Frame& f = frame();
-  Type type = join_branches(open.then_body->result->type, else_result->type, f.facts, f.bound);
+  const auto* prim = as<PrimTypeNode>(open.condition->type);
+  Type type = join_branches(open.then_body->result->type, else_result->type,
+                            prim ? prim->value : nullptr, f.facts, f.bound);
   for (const Var& v : binding_symbols(type)) f.bind_symbol(v);
   Value value = make_ref<graph::IfNode>(open.condition, open.then_body, else_body, type);
   return bind(value, type, nullptr, std::move(name), open.span, false);

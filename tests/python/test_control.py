@@ -43,27 +43,33 @@ class Compared(unittest.TestCase):
     def compare(self, made, feeds, tolerance=1e-4, expected=None):
         """One compilation, then every set of `feeds`. `expected`: in ONNX Runtime's place."""
         with tempfile.TemporaryDirectory() as folder:
-            path, library = Path(folder) / "m.onnx", Path(folder) / "m.so"
+            path = Path(folder) / "m.onnx"
             onnx.save(made, path)
-            compiled = repose_cli.compile_next(repose_cli.default_repose(), path, library)
-            self.assertTrue(compiled.ok, compiled.text)
             if expected is None:
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 4
                 session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
                 expected = lambda given: session.run(None, given)  # noqa: E731
-            with repose_c.Model(library) as native:
-                for given in feeds:
-                    sizes = {name: list(array.shape) for name, array in given.items()}
-                    for got, want in zip(native(given), expected(given), strict=True):
-                        want = np.asarray(want)
-                        if want.size == 0:  # ONNX Runtime doesn't know the sizes of rows that aren't there
-                            self.assertEqual((got.size, got.ndim, got.shape[0]), (0, want.ndim, want.shape[0]))
-                            continue
-                        self.assertEqual(got.shape, want.shape, sizes)
-                        self.assertEqual(got.dtype, want.dtype, sizes)
-                        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance,
-                                                   err_msg=str(sizes))
+            # Where dead memory is overwritten, what is needed later shows.
+            for options in ([], ["--debug-memory"]):
+                library = Path(folder) / f"m{len(options)}.so"
+                compiled = repose_cli.compile_model(repose_cli.default_repose(), path, library, options)
+                self.assertTrue(compiled.ok, compiled.text)
+                self.run_all(library, feeds, expected, tolerance)
+
+    def run_all(self, library, feeds, expected, tolerance):
+        with repose_c.Model(library) as native:
+            for given in feeds:
+                sizes = {name: list(array.shape) for name, array in given.items()}
+                for got, want in zip(native(given), expected(given), strict=True):
+                    want = np.asarray(want)
+                    if want.size == 0:  # ONNX Runtime doesn't know the sizes of rows that aren't there
+                        self.assertEqual((got.size, got.ndim, got.shape[0]), (0, want.ndim, want.shape[0]))
+                        continue
+                    self.assertEqual(got.shape, want.shape, sizes)
+                    self.assertEqual(got.dtype, want.dtype, sizes)
+                    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance,
+                                               err_msg=str(sizes))
 
 
 # ---- Recurrent layers

@@ -10,7 +10,10 @@
 //     the entry of the function checks.
 //   - Names of dimensions on outputs and inner values are hints: where they are refuted, that is a
 //     warning.
-//   - Functions of the model are inlined, `If` with a known condition too.
+//   - Functions of the model are inlined, `If` with a known condition too. Another one becomes an
+//     `if`; where its branches differ in rank, what follows stands in both, and a branch that is
+//     wrong for all values of the symbols is one that a check says isn't taken. `Loop`, `Scan` and
+//     recurrent operators become loops.
 //   - Attributes of the function keep the original names: `input_names`, `output_names` (lists) and
 //     `symbol_names` (a dictionary from symbols); `symbol_aliases` says which names were made one,
 //     and by which node (a dictionary from names to [name that stays, node]).

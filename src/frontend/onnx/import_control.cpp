@@ -98,7 +98,8 @@ Result<Operand> Importer::import_branch(const Graph& graph, Scope& scope, const 
     Scope side;
     side.outer = &scope;
     for (size_t i = 0; i < c.node.outputs.size(); ++i) {
-      if (!c.node.outputs[i].empty()) side.values[c.node.outputs[i]] = results.at(i);
+      if (c.node.outputs[i].empty()) continue;
+      side.values[c.node.outputs[i]] = i < results.size() ? results[i] : nullptr;
     }
     import_in_order(rest->nodes, rest->order, side, c.around, rest->wanted);
     results.clear();
@@ -113,6 +114,45 @@ Result<Operand> Importer::import_branch(const Graph& graph, Scope& scope, const 
 }
 
 namespace {
+
+// What is known of the elements of a value, or of each member of a tuple.
+using Elements = std::vector<std::optional<std::vector<Expr>>>;
+
+Elements elements_in(const Builder& b, const Operand& v) {
+  if (!v) return {};
+  Elements all;
+  const auto* tuple = graph::as<graph::TupleNode>(v);
+  for (const Operand& member : tuple ? tuple->fields : std::vector<Operand>{v}) {
+    const std::vector<Expr>* known = b.elements_of(member);
+    all.push_back(known ? std::optional(*known) : std::nullopt);
+  }
+  return all;
+}
+
+// Those that both branches have, each a choice by the condition; of a condition that only the data
+// tells, those that are equal.
+Elements join_elements(const Builder& b, const Operand& condition, const Elements& yes,
+                       const Elements& no) {
+  const auto* prim = graph::as<graph::PrimValueNode>(condition);
+  auto join = [&](const Expr& x, const Expr& y) -> Expr {
+    if (!x || !y || !is_known(x, b) || !is_known(y, b)) return nullptr;
+    if (structural_equal(x, y)) return x;
+    return prim && x->dtype == y->dtype ? make_select(prim->value, x, y) : nullptr;
+  };
+  Elements all;
+  for (size_t i = 0; i < yes.size(); ++i) {
+    all.emplace_back();
+    if (!yes[i] || !no[i] || yes[i]->size() != no[i]->size()) continue;
+    std::vector<Expr> joined;
+    for (size_t k = 0; k < yes[i]->size(); ++k) {
+      joined.push_back(join((*yes[i])[k], (*no[i])[k]));
+    }
+    if (std::find(joined.begin(), joined.end(), nullptr) == joined.end()) {
+      all.back() = std::move(joined);
+    }
+  }
+  return all;
+}
 
 // What no values of the symbols make right, and nothing that is only missing here.
 bool is_wrong(const Diagnostic& d) {
@@ -131,9 +171,9 @@ bool is_wrong(const Diagnostic& d) {
 // Both branches; nothing where one of them could not be imported. If that is because it is wrong
 // (traced models have such branches, for sizes that they never see), the next attempt leaves it
 // out.
-Result<Operand> Importer::import_branches(const Operand& condition, const Graph& then_graph,
-                                          const Graph& else_graph, const Control& c,
-                                          const Rest* rest) {
+Result<Importer::Joined> Importer::import_branches(const Operand& condition,
+                                                   const Graph& then_graph, const Graph& else_graph,
+                                                   const Control& c, const Rest* rest) {
   const Operand nothing = graph::make_prim(make_int(0));
   const size_t failures = num_failures(), errors = errors_.size();
   NodePath wrong;
@@ -155,16 +195,19 @@ Result<Operand> Importer::import_branches(const Operand& condition, const Graph&
   };
   builder_.begin_if(condition, c.span);
   const Operand yes = branch(then_graph, 1);
+  const Elements of_yes = elements_in(builder_, yes);
   builder_.begin_else(yes ? yes : nothing);
   const Operand no = branch(else_graph, 0);
+  const Elements of_no = elements_in(builder_, no);
   REPOSE_TRY(joined, builder_.end_if(yes && no ? no : nothing, context_of(c).name()));
   const bool nothing_else = num_failures() - failures == errors_.size() - errors;
   if (num_wrong == 1 && nothing_else && (yes || no)) {
     errors_.resize(errors);
     found_dead_.emplace(std::move(wrong), std::move(why));
-    return Operand();
+    return Joined{};
   }
-  return yes && no ? Operand(joined) : Operand();
+  if (!yes || !no) return Joined{};
+  return Joined{joined, join_elements(builder_, condition, of_yes, of_no)};
 }
 
 // The condition, or (where one of the branches is known to be wrong) that the other one is taken,
@@ -209,9 +252,13 @@ Result<Values> Importer::import_if(const Control& c) {
   }
   REPOSE_TRY(joined, import_branches(condition, *then_graph, *else_graph, c, nullptr));
   const size_t count = then_graph->outputs.size();
-  if (!joined) return Values(count);
-  REPOSE_TRY(results, members(joined, count, context.name(), c.span));
+  if (!joined.value) return Values(count);
+  REPOSE_TRY(results, members(joined.value, count, context.name(), c.span));
   for (size_t i = 0; i < count; ++i) {
+    const auto* variable = graph::as<graph::VariableNode>(results[i]);
+    if (variable && joined.elements[i]) {
+      builder_.set_elements(Variable(variable), *joined.elements[i]);
+    }
     const TensorTypeNode* t = graph::tensor_of(results[i]);
     if (t && t->shape && t->dtype) continue;
     if (t && t->dtype && splits_.size() + found_splits_.size() < max_splits) {
@@ -237,8 +284,8 @@ bool Importer::import_split(const Control& c, const Rest& rest) {
     REPOSE_TRY(then_graph, body_of(context, "then_branch"));
     REPOSE_TRY(else_graph, body_of(context, "else_branch"));
     REPOSE_TRY(joined, import_branches(condition, *then_graph, *else_graph, c, &rest));
-    if (!joined) return true;
-    REPOSE_TRY(results, members(joined, rest.wanted.size(), context.name(), c.span));
+    if (!joined.value) return true;
+    REPOSE_TRY(results, members(joined.value, rest.wanted.size(), context.name(), c.span));
     for (size_t i = 0; i < results.size(); ++i) {
       const TensorTypeNode* t = graph::tensor_of(results[i]);
       if (!t || !t->shape || !t->dtype) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -134,8 +135,14 @@ class Importer {
   Result<Expr> truth_of(const NodeContext& c, const Operand& v);
   Result<Operand> import_branch(const Graph& graph, Scope& scope, const Control& c,
                                 const Rest* rest);
-  Result<Operand> import_branches(const Operand& condition, const Graph& then_graph,
-                                  const Graph& else_graph, const Control& c, const Rest* rest);
+  // The results of an `if`; null where a branch could not be imported. What is known of their
+  // elements.
+  struct Joined {
+    Operand value;
+    std::vector<std::optional<std::vector<Expr>>> elements;
+  };
+  Result<Joined> import_branches(const Operand& condition, const Graph& then_graph,
+                                 const Graph& else_graph, const Control& c, const Rest* rest);
   bool import_split(const Control& c, const Rest& rest);
   Result<LoopResults> import_loop_body(const Control& c, const LoopNode& loop);
   Result<Values> import_if(const Control& c);

@@ -24,7 +24,7 @@ repose::Type stack_of(const LoopBuilder::Row& row, const Expr& count) {
 }  // namespace
 
 LoopBuilder::LoopBuilder(Fields fields)
-    : f_(std::move(fields)), counter_(make_var("i", dtypes::index, VarRole::value)) {}
+    : f_(std::move(fields)), counter_(make_var("i", dtypes::index, VarRole::dimension)) {}
 
 Result<Operand> LoopBuilder::call(std::string_view op, std::vector<Operand> args, Attrs attrs,
                                   const std::string& name) {

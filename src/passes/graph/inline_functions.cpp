@@ -282,6 +282,11 @@ class Inliner {
     options.is_pure = f.is_pure;
     options.attrs = f.attrs;
     REPOSE_TRY(made, b.end_function(result, options));
+    const std::vector<graph::Variable> free = graph::free_variables(f.body, f.params);
+    if (std::find(free.begin(), free.end(), x.var) == free.end()) {
+      REPOSE_TRY(bound, b.emit_binding(made, x.var->name, x.span, false));
+      return Value(bound);
+    }
     b.emit_closure(self, made, x.span);
     return Value(self);
   }

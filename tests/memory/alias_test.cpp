@@ -219,6 +219,69 @@ TEST(SizeLimits, FromTheFormOfASize) {
   EXPECT_EQ(p.peak(), "(n + 1) // 2 * 128");
 }
 
+// A loop over x (n, 16), with what it carries, how it goes on, and its body.
+Planned looped(const std::string& carried, const std::string& test, const std::string& body,
+               const std::string& init, const std::string& result) {
+  return Planned(main_of("x: R.Tensor((\"n\", 16), \"float32\")", "R.Tensor((16,), \"float32\")",
+                         "    @R.function\n"
+                         "    def goes_on(j: R.Prim(value=\"j\"), " +
+                             carried + "):\n" + test +
+                             "    @R.function\n"
+                             "    def step(j: R.Prim(value=\"j\"), " +
+                             carried + "):\n" + body +
+                             "    r = R.while_loop(goes_on, step, (R.prim_value(0), " + init +
+                             "))\n" + result + "    return y\n",
+                         "n = T.int64()"));
+}
+
+TEST(Loops, WhatTheBodyMakesIsMadeInTheHome) {
+  const Planned p = looped(
+      "h: R.Tensor((\"n\", 16), \"float32\")", "        return R.prim_value(j < 9)\n",
+      "        return (R.prim_value(j + 1), R.tanh(h))\n", "x", "    y = R.sum(r[1], axis=[0])\n");
+  EXPECT_EQ(p.peak(), "n * 64");
+  // What is needed after the result is made keeps its bytes.
+  const Planned both =
+      looped("h: R.Tensor((\"n\", 16), \"float32\")", "        return R.prim_value(j < 9)\n",
+             "        a = R.nn.softmax(h, axis=0)\n"
+             "        return (R.prim_value(j + 1), R.add(R.cumsum(a, axis=0), h))\n",
+             "x", "    y = R.sum(r[1], axis=[0])\n");
+  EXPECT_EQ(both.peak(), "n * 192");
+}
+
+TEST(Loops, RowsAreStackedInPlace) {
+  const std::string rows = "rows: R.Tensor((\"j\", 16), \"float32\")";
+  const std::string body =
+      "        R.check(R.prim_value((0 <= j) and (j < n)), message=\"\")\n"
+      "        row = R.strided_slice(x, R.shape([0]), R.shape([1]), axes=[0], "
+      "assume_inbound=True)\n"
+      "        s = R.nn.softmax(row, axis=-1)\n"
+      "        return (R.prim_value(j + 1), R.concat((rows, s), axis=0))\n";
+  const std::string none = "R.zeros(R.shape([0, 16]), \"float32\")";
+  const Planned p = looped(rows, "        return R.prim_value(j < n)\n", body, none,
+                           "    y = R.sum(r[1], axis=[0])\n");
+  EXPECT_EQ(p.peak(), "n * 64");
+  EXPECT_EQ(p.plan.regions.size(), 1U);
+  ASSERT_EQ(p.plan.aliases.parts_to_copy.size(), 1U);
+  EXPECT_TRUE(p.plan.aliases.parts_to_copy.begin()->second.empty());
+}
+
+TEST(Loops, WhatHasNoBoundGrowsInTwoRegions) {
+  const std::string test =
+      "        s: R.Tensor((), \"float32\") = R.sum(v)\n"
+      "        return R.less(s, R.const(100.0, \"float32\"))\n";
+  const std::string init = "x", result = "    y = R.sum(r[1], axis=[0])\n";
+  const Planned grows =
+      looped("v: R.Tensor((\"k\", 16), \"float32\")", test,
+             "        return (R.prim_value(j + 1), R.concat((v, x), axis=0))\n", init, result);
+  EXPECT_EQ(grows.plan.regions.size(), 3U);
+  EXPECT_EQ(grows.plan.aliases.appended.size(), 1U);
+  EXPECT_FALSE(grows.plan.undecided.empty());
+  // A size that stays has the bound that it had before.
+  const Planned stays = looped("v: R.Tensor((\"k\", 16), \"float32\")", test,
+                               "        return (R.prim_value(j + 1), R.tanh(v))\n", init, result);
+  EXPECT_EQ(stays.plan.regions.size(), 1U);
+}
+
 TEST(SizeLimits, FromAnEquation) {
   // The parts of a split: each is what the others leave, and no other is below 0.
   const Planned split = planned_from(

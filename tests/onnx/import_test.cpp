@@ -917,6 +917,19 @@ TEST(OnnxImport, BranchesOfDifferentShapes) {
             std::string::npos);
 }
 
+TEST(OnnxImport, BranchesOnSizesGiveSizes) {
+  ModelWriter yes, no;
+  yes.output("r").add("Identity", {"s"}, {"r"});
+  no.output("r").add("Add", {"s", "s"}, {"r"});
+  ModelWriter w;
+  w.input("x", float32, {"n"}).output("y").ints("three", {3}).scalar("zero", 0).ints("none", {0});
+  w.add("Shape", {"x"}, {"s"}).add("Less", {"s", "three"}, {"few"});
+  w.add("If", {"few"}, {"k"},
+        {graph_attr("then_branch", yes.graph()), graph_attr("else_branch", no.graph())});
+  w.add("ConstantOfShape", {"k"}, {"y"});
+  EXPECT_FLOATS("(\"T.Select(n <= 2, n, n * 2)\",)", w);
+}
+
 // Traced models have branches for sizes that they were never meant for.
 TEST(OnnxImport, ABranchThatIsWrongIsNotTaken) {
   auto model = [](const std::string& condition) {

@@ -52,7 +52,8 @@ Tile choose_tile(DType dtype, const Target& target, const Expr& columns) {
     auto cost = [&](int v) {
       const int rows = rows_of_tile(v, target);
       const double loads = static_cast<double>(v + rows) / (v * rows);
-      return static_cast<double>((n + v * t.lanes - 1) / (v * t.lanes) * v) * std::max(1., loads);
+      const int64_t padded = (n + v * t.lanes - 1) / (v * t.lanes) * v;
+      return static_cast<double>(padded) * std::max(1., loads);
     };
     for (int v : {3, 1}) {
       if (cost(v) < cost(vectors)) vectors = v;

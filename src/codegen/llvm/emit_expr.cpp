@@ -339,6 +339,10 @@ Value* FunctionEmitter::emit_check_index(const CallNode& c) {
   if (!c.name.empty()) message += " (in " + escaped(c.name) + ")";
   Value* outside = b_.CreateICmpUGE(index, extent);
   if (c.dtype.is_vector()) {
+    if (mask_) {  // nobody reads at the others
+      outside = b_.CreateAnd(outside, mask_);
+      index = b_.CreateSelect(mask_, index, llvm::Constant::getNullValue(index->getType()));
+    }
     // Names the largest as unsigned: that one is outside if any is.
     index = b_.CreateUnaryIntrinsic(llvm::Intrinsic::vector_reduce_umax, index);
     extent = b_.CreateExtractElement(extent, uint64_t{0});

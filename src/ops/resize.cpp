@@ -220,7 +220,7 @@ std::vector<te::Tensor> antialias_rule(const graph::CallNode& call, const te::Te
   return {te::compute(
       result_shape(call),
       [&](const te::Indices& i) {
-        const Expr value = make_cast(dtype, make_binary(ExprKind::div, sum(i), total(i[axis])));
+        Expr value = make_cast(dtype, make_binary(ExprKind::div, sum(i), total(i[axis])));
         if (!crops) return value;
         const Place at = place_of(call, i[axis], extent, size, a, b);
         const Expr inside = logical_and(le(make_int(0), at.over), le(at.over, last * at.under));

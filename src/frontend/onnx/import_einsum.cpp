@@ -116,7 +116,7 @@ void take_diagonals(Composite& m, Part& p) {
     }
     const Dims dims = m.shape(p.value);
     if (!m.ok()) return;
-    const Expr n = dims[first];
+    const Expr& n = dims[first];
     m.require(eq(n, dims[second]), "a diagonal of {0} rows and {1} columns", {n, dims[second]});
     std::vector<int64_t> order;
     Dims outer;

@@ -124,7 +124,8 @@ Result<Operand> deform_conv(NodeContext& c) {
   }
   REPOSE_TRY(kernel, kernel_of(c, weight));
   REPOSE_TRY(window, window_of(c, d, kernel));
-  const Expr taps = canonical(kernel[0] * kernel[1]), height = o[2], width = o[3];
+  const Expr &height = o[2], &width = o[3];
+  const Expr taps = canonical(kernel[0] * kernel[1]);
   const Expr places = canonical(height * width);
   for (size_t i = 0; i < 2; ++i) {
     const Expr room = d[i + 2] + window.before[i] + window.after[i] - window.span(i);

@@ -65,8 +65,7 @@ Importer::ImportControl Importer::find_control(const Node& node) {
 }
 
 bool Importer::is_supported(const Node& node, int64_t opset) {
-  return find_control(node) ||
-         find_operator(node.domain, node.op_type, opset);
+  return find_control(node) || find_operator(node.domain, node.op_type, opset);
 }
 
 // Loops and branches stand outside of dataflow blocks.

@@ -38,6 +38,8 @@ struct Tile {
 // the broadcast element of A share the registers.
 int rows_of_tile(int vectors, const Target& target) {
   const int rows = std::max(1, (target.vector_registers - vectors - 1) / vectors);
+  // Eight sums hide how long an addition takes; more would only be more code.
+  if (vectors == 1) return std::min(rows, 8);
   return rows - (rows > 1 ? rows % 2 : 0);
 }
 

@@ -99,10 +99,7 @@ Result<graph::Value> lower_determinant(Builder& b, const graph::CallNode& call) 
                                        Elimination(matrix, product).program(),
                                        store(y, outer, make_load(product, first))}));
   };
-  const tir::Stmt body = for_each(
-      "matrix", element_count(y->shape),
-      [&](const Expr& i) { return with_values(row_major_indices(i, y->shape), of_matrix); },
-      tir::ForKind::parallel);
+  const tir::Stmt body = for_each_element("matrix", y->shape, of_matrix);
   return emit_program(b, "determinant", {call.args[0]}, {x}, y, body);
 }
 

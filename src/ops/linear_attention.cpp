@@ -89,13 +89,9 @@ class Recurrence {
         row_(make_buffer("row", {values_}, query_->dtype, Scope::workspace)) {}
 
   Result<graph::Value> emit(Builder& b) const {
-    const tir::Stmt body = for_each(
-        "head", canonical(key_->shape[0] * key_->shape[1]),
-        [&](const Expr& i) {
-          return with_values(row_major_indices(i, {key_->shape[0], key_->shape[1]}),
-                             [&](const te::Indices& at) { return of_head(at[0], at[1]); });
-        },
-        tir::ForKind::parallel);
+    const tir::Stmt body =
+        for_each_element("head", {key_->shape[0], key_->shape[1]},
+                         [&](const te::Indices& at) { return of_head(at[0], at[1]); });
     return emit_program(b, "linear_attention", args_, buffers_, std::vector<Buffer>{y_, state_},
                         body);
   }

@@ -63,6 +63,14 @@ te::Indices row_major_indices(Expr flat, const Dims& shape) {
   return indices;
 }
 
+tir::Stmt for_each_element(const std::string& name, const Dims& shape,
+                           const std::function<tir::Stmt(const te::Indices&)>& f) {
+  return for_each(
+      name, element_count(shape),
+      [&](const Expr& flat) { return with_values(row_major_indices(flat, shape), f); },
+      tir::ForKind::parallel);
+}
+
 std::vector<Expr> without(std::vector<Expr> list, size_t d) {
   list.erase(list.begin() + static_cast<int64_t>(d));
   return list;

@@ -36,6 +36,9 @@ std::vector<Expr> with(std::vector<Expr> list, size_t d, Expr e);
 tir::Stmt for_each(const std::string& name, const Expr& extent,
                    const std::function<tir::Stmt(const Expr&)>& f,
                    tir::ForKind kind = tir::ForKind::serial);
+// f(indices) for each element of a tensor of this shape, in parallel.
+tir::Stmt for_each_element(const std::string& name, const Dims& shape,
+                           const std::function<tir::Stmt(const te::Indices&)>& f);
 // f(values), each computed once: let v0 = values[0], v1 = values[1], …
 tir::Stmt with_values(const std::vector<Expr>& values,
                       const std::function<tir::Stmt(const std::vector<Expr>&)>& f);

@@ -114,13 +114,8 @@ class Selection {
 
   tir::Stmt program() const {
     const Expr &batches = scores_->shape[0], &classes = scores_->shape[1];
-    return for_each(
-        "row", batches * classes,
-        [&](const Expr& row) {
-          return with_values(row_major_indices(row, {batches, classes}),
-                             [&](const te::Indices& at) { return of_class(at[0], at[1]); });
-        },
-        tir::ForKind::parallel);
+    return for_each_element("row", {batches, classes},
+                            [&](const te::Indices& at) { return of_class(at[0], at[1]); });
   }
 
  private:

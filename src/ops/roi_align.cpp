@@ -82,13 +82,8 @@ class RoiAlign {
         is_max_(call.attrs.get_string("mode") == "max") {}
 
   Result<graph::Value> emit(Builder& b) const {
-    const tir::Stmt body = for_each(
-        "part", element_count(y_->shape),
-        [&](const Expr& part) {
-          return with_values(row_major_indices(part, y_->shape),
-                             [&](const te::Indices& i) { return of_part(i); });
-        },
-        tir::ForKind::parallel);
+    const tir::Stmt body =
+        for_each_element("part", y_->shape, [&](const te::Indices& i) { return of_part(i); });
     return emit_program(b, "roi_align", call_.args, {x_, rois_, batch_}, y_, body);
   }
 
@@ -217,13 +212,8 @@ class RoiMaxPool {
         wide_(accumulator_dtype(x_->dtype)) {}
 
   Result<graph::Value> emit(Builder& b) const {
-    const tir::Stmt body = for_each(
-        "part", element_count(y_->shape),
-        [&](const Expr& part) {
-          return with_values(row_major_indices(part, y_->shape),
-                             [&](const te::Indices& i) { return of_part(i); });
-        },
-        tir::ForKind::parallel);
+    const tir::Stmt body =
+        for_each_element("part", y_->shape, [&](const te::Indices& i) { return of_part(i); });
     return emit_program(b, "roi_max_pool", call_.args, {x_, rois_}, y_, body);
   }
 

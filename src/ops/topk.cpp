@@ -63,10 +63,7 @@ Result<graph::Value> lower_topk(Builder& b, const graph::CallNode& call) {
     return with_buffers({order}, tir::make_seq({sort, copy}));
   };
   const Dims outer = without(x->shape, axis);
-  const tir::Stmt body = for_each(
-      "row", element_count(outer),
-      [&](const Expr& row) { return with_values(row_major_indices(row, outer), of_row); },
-      tir::ForKind::parallel);
+  const tir::Stmt body = for_each_element("row", outer, of_row);
   return emit_program(b, "topk", {call.args[0]}, {x}, {values, indices}, body);
 }
 

@@ -205,11 +205,8 @@ std::optional<Result<graph::Value>> lower_winograd(Builder& b, const graph::Call
                      },
                      "place")};
                }));
-    return te::emit_te(b, "permute_dims", {last}, [&](const auto& in) {
-      return std::vector<te::Tensor>{te::compute(
-          out, [&](const te::Indices& i) { return in[0](i[0], i[2], i[3], i[1]); },
-          "permute_dims")};
-    });
+    const AttrList channels_first{Attr(0), Attr(3), Attr(1), Attr(2)};
+    return graph::make_op_call(op_permute_dims(), {last}, Attrs{{"axes", Attr(channels_first)}});
   };
   return lowered();
 }

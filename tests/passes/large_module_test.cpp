@@ -10,6 +10,7 @@
 #include "passes/tensor/classify.h"
 #include "passes/tensor/fuse_programs.h"
 #include "script/parser.h"
+#include "support/slow_build.h"
 
 namespace repose {
 namespace {
@@ -68,7 +69,7 @@ TEST(LargeModule, ManyProgramsOfOneName) {
   }
   const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(module.names().back(), "p_" + std::to_string(programs - 1));
-  EXPECT_LT(seconds, 5);
+  EXPECT_LT(seconds, is_slow_build ? 100 : 5);
   module.erase("p_7");
   EXPECT_EQ(module.fresh_name("p"), "p_7");
 }

@@ -5,10 +5,13 @@
 // expressions the factors are (a transposed load, a window of an image). Columns n are cut into
 // panels of two vectors (one or three where few columns fit them better); B's panel is packed
 // contiguously as [k][panel], zeros beyond the last column: in advance where B is constant, else by
-// the task that uses it. Rows are cut into blocks (a task takes a block of one panel), blocks into
-// tiles of rows whose accumulators fill the vector registers during the whole reduction; the last
-// rows of a block are tiles of 8, 4, 2, 1. Tiles leave their results in a buffer of the block, over
-// which the epilogue runs once.
+// the task that uses it. Rows are cut into blocks (a task takes a block of a few panels), blocks
+// into tiles of rows whose accumulators fill the vector registers; the last rows of a block are
+// tiles of 8, 4, 2, 1. A tile takes all panels of the task one after another, so that its rows of A
+// stay in the first cache, while panels are read in order from the second one; where its rows are
+// too long for that, the reduction is cut into parts, which all tiles take one after another. Tiles
+// leave their sums in a buffer of the block, over which the epilogue runs once. After "Anatomy of
+// high-performance matrix multiplication" (Goto and van de Geijn, 2008).
 //
 // Each element is acc = fma(a, b, acc) over k in order, from 0: the same operations in every tile.
 #include <algorithm>
@@ -24,7 +27,7 @@ namespace repose::schedule {
 namespace {
 
 constexpr int usual_vectors = 2;              // of a panel
-constexpr int usual_tiles = 8;                // of a block of rows
+constexpr int most_tiles = 16;                // of a block of rows
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
 struct Tile {
@@ -32,6 +35,7 @@ struct Tile {
   int panel = 1;  // columns
   int rows = 1;   // of a full tile
   int block = 1;  // rows of a block
+  int group = 1;  // panels of a task
 };
 
 // Rows of a tile whose panels have some vectors: accumulators, the panel's vectors of one step, and
@@ -63,7 +67,6 @@ Tile choose_tile(DType dtype, const Target& target, const Expr& columns) {
   }
   t.panel = vectors * t.lanes;
   t.rows = rows_of_tile(vectors, target);
-  t.block = t.rows * std::max(1, rows_of_tile(usual_vectors, target) * usual_tiles / t.rows);
   return t;
 }
 
@@ -88,6 +91,7 @@ std::vector<T> pick(const std::vector<T>& list, const std::vector<size_t>& posit
 struct Nest {
   std::vector<Loop> batch;
   std::optional<Loop> m;
+  std::optional<Loop> panel;  // of a group
   Loop n;
   std::vector<Loop> k;
 };
@@ -275,6 +279,7 @@ class ContractionRule {
     panel_ = cut[0];
     nest_.n = cut.back();
     if (packs) {
+      if (nest_.m) REPOSE_RUN(group_panels());
       map.to.push_back(floor_div(column, make_int(tile_.panel)));
       map.to.push_back(step);
       map.to.push_back(floor_mod(column, make_int(tile_.panel)));
@@ -297,6 +302,21 @@ class ContractionRule {
     return {};
   }
 
+  // A task takes several panels that are packed, so that rows which a tile has brought into the
+  // first cache serve them all; a panel is read in order, which is as fast from the second cache.
+  Result<void> group_panels() {
+    int64_t panels = 0;
+    as_const_int(find_loop(s_, panel_)->extent, &panels);
+    for (int size : {4, 3, 5, 2}) {
+      if (panels % size == 0 && tile_.group == 1) tile_.group = size;
+    }
+    if (tile_.group == 1) return {};
+    REPOSE_TRY(cut, split(s_, panel_, make_int(tile_.group), Tail::proven));
+    panel_ = cut[0];
+    nest_.panel = cut[1];
+    return {};
+  }
+
   // Of the load of a buffer in a block.
   static std::vector<Expr> subscripts_in(const tir::BlockNode& block, const Buffer& buffer) {
     std::vector<Expr> found;
@@ -312,15 +332,25 @@ class ContractionRule {
     return !is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0);
   }
 
+  // As many tiles as leave their sums, of all panels of a group, in the first cache.
+  int rows_of_block() const {
+    const int64_t bytes = int64_t{tile_.rows} * tile_.group * tile_.panel *
+                          main_.target->dtype.size_bytes();  // of a tile
+    const int64_t tiles = std::clamp<int64_t>(target_.l1_bytes * 3 / 4 / bytes, 1, most_tiles);
+    return tile_.rows * static_cast<int>(tiles);
+  }
+
   // The stages behind the contraction, element by element over what a block of rows has made.
   Result<void> place_epilogue() {
     Loop at = panel_;
     if (nest_.m) {
+      tile_.block = rows_of_block();
       REPOSE_TRY(rows, split(s_, *nest_.m, make_int(tile_.block), Tail::bounded));
       rows_ = rows[0];
       nest_.m = rows.back();
       std::vector<Loop> order{panel_, *rows_, *nest_.m};
       if (blocks_first_) std::swap(order[0], order[1]);
+      if (nest_.panel) order.push_back(*nest_.panel);
       REPOSE_RUN(reorder(s_, order));
       at = order[1];
     }
@@ -330,7 +360,12 @@ class ContractionRule {
       if (i == 0) {
         REPOSE_RUN(reverse_compute_at(s_, e, at));
         const std::vector<Loop> loops = loops_of(s_, e, at);
-        REPOSE_TRY(columns, split(s_, loops.back(), make_int(tile_.lanes), Tail::proven));
+        Loop panel = loops.back();
+        if (tile_.group > 1) {
+          REPOSE_TRY(panels, split(s_, panel, make_int(tile_.panel), Tail::proven));
+          panel = panels[1];
+        }
+        REPOSE_TRY(columns, split(s_, panel, make_int(tile_.lanes), Tail::proven));
         epilogue_loop_ = loops[0];
         vectors_ = columns[0];
         lane_ = columns.back();
@@ -351,8 +386,8 @@ class ContractionRule {
       REPOSE_RUN(unroll(s_, vectors_));
     }
     if (!has_rest()) return {};
-    REPOSE_RUN(
-        specialize(s_, epilogue_loop_, le(panel_.var * tile_.panel + tile_.panel, n_total_)));
+    const Expr columns = make_int(tile_.group * tile_.panel);
+    REPOSE_RUN(specialize(s_, epilogue_loop_, le(panel_.var * columns + columns, n_total_)));
     return {};
   }
 
@@ -372,8 +407,52 @@ class ContractionRule {
     return vectorize(s_, columns[1]);
   }
 
-  // Rows in tiles: sums in registers during the whole reduction.
+  // The longest part of an extent that is at most `most` and divides it; 0: only short ones do.
+  static int64_t part_of(int64_t extent, int64_t most) {
+    for (int64_t part = most; 4 * part > most; --part) {
+      if (extent % part == 0) return part;
+    }
+    return 0;
+  }
+
+  // Rows of a tile that are longer than a part of the first cache are taken in parts: all tiles of
+  // a block take one part after the other, and leave their sums in the block's buffer in between.
+  Result<void> make_parts() {
+    const int64_t bytes = tile_.rows * main_.target->dtype.size_bytes();  // of a step
+    int64_t left = std::max<int64_t>(1, target_.l1_bytes / 3 / bytes);
+    size_t inside = nest_.k.size();  // loops from here on are of a part
+    int64_t extent = 1;
+    while (inside > 0) {
+      if (!as_const_int(find_loop(s_, nest_.k[inside - 1])->extent, &extent)) return {};
+      if (extent > left) break;
+      left /= std::max<int64_t>(1, extent);
+      --inside;
+    }
+    if (inside == 0) return {};
+    const int64_t part = part_of(extent, left);
+    if (part == 0) return {};
+    if (part > 1) {
+      REPOSE_TRY(cut, split(s_, nest_.k[inside - 1], make_int(part), Tail::proven));
+      nest_.k[inside - 1] = cut[0];
+      nest_.k.insert(nest_.k.begin() + static_cast<int64_t>(inside), cut.back());
+    }
+    std::vector<Loop> order(nest_.k.begin(), nest_.k.begin() + static_cast<int64_t>(inside));
+    parts_ = inside;
+    const Loop first = order[0];
+    order.push_back(*nest_.m);
+    if (nest_.panel) order.push_back(*nest_.panel);
+    order.push_back(nest_.n);
+    REPOSE_RUN(reorder(s_, order));
+    REPOSE_TRY(init, decompose_reduction(s_, block_, first));
+    const std::vector<Loop> own = loops_of(s_, init);
+    REPOSE_TRY(columns, split(s_, own.back(), make_int(tile_.lanes), Tail::proven));
+    REPOSE_RUN(unroll(s_, columns[0]));
+    return vectorize(s_, columns[1]);
+  }
+
+  // Rows in tiles: sums in registers during the whole reduction, or a part of it.
   Result<void> make_tiles() {
+    if (nest_.m) REPOSE_RUN(make_parts());
     std::vector<Loop> tiles{panel_};
     if (nest_.m) {
       REPOSE_TRY(cut, split(s_, *nest_.m, make_int(tile_.rows), Tail::powers));
@@ -391,20 +470,29 @@ class ContractionRule {
     return {};
   }
 
-  Result<void> make_tile(const Loop& tile, const Block& block) {
-    REPOSE_TRY(save, cache_write(s_, block, tile, Scope::local));
+  Result<void> make_tile(Loop tile, const Block& block) {
     std::vector<Loop> loops = loops_of(s_, block, tile);
-    const size_t spatial = loops.size() - nest_.k.size();
-    std::vector<Loop> order(loops.begin() + static_cast<int64_t>(spatial), loops.end());
-    const Loop first = order[0];
-    order.insert(order.end(), loops.begin(), loops.begin() + static_cast<int64_t>(spatial));
-    REPOSE_RUN(reorder(s_, order));
-    REPOSE_TRY(init, decompose_reduction(s_, block, first));
+    const size_t steps = nest_.k.size() - parts_;
+    if (nest_.panel) {
+      std::swap(loops[0], loops[1]);
+      REPOSE_RUN(reorder(s_, {loops[0], loops[1]}));
+      tile = loops[0];
+      loops.erase(loops.begin());
+    }
+    REPOSE_TRY(save, cache_write(s_, block, tile, Scope::local));
+    std::rotate(loops.begin(), loops.end() - static_cast<int64_t>(steps), loops.end());
+    REPOSE_RUN(reorder(s_, loops));
+    Block begin;
+    if (parts_ > 0) {
+      begin = {blocks_in(find_loop(s_, tile)->body)[0]->name};
+    } else {
+      REPOSE_TRY(init, decompose_reduction(s_, block, loops[0]));
+      begin = init;
+    }
     REPOSE_RUN(contract_multiply_add(s_, block));
-    for (const Block& b : {init, block, save}) {
+    for (const Block& b : {begin, block, save}) {
       std::vector<Loop> own = loops_of(s_, b, tile);
-      if (b.name == block.name)
-        own.erase(own.begin(), own.begin() + static_cast<int64_t>(nest_.k.size()));
+      if (b.name == block.name) own.erase(own.begin(), own.begin() + static_cast<int64_t>(steps));
       REPOSE_TRY(columns, split(s_, own.back(), make_int(tile_.lanes), Tail::proven));
       own.back() = columns[0];
       for (const Loop& loop : own) REPOSE_RUN(unroll(s_, loop));
@@ -431,7 +519,7 @@ class ContractionRule {
     REPOSE_TRY(task, fuse_all(s_, task_loops(packs)));
     const Expr m_total = product(pick(main_.extents, c_.m_axes));
     const Expr rows = packs ? min(m_total, make_int(tile_.block)) : m_total;
-    const Expr work = canonical(product(main_.reduce_extents) * rows * tile_.panel);
+    const Expr work = canonical(product(main_.reduce_extents) * rows * (tile_.group * tile_.panel));
     const Expr grain =
         max(make_int(1), floor_div(make_int(flops_per_piece), max(work, make_int(1))));
     return parallel(s_, task, canonical(grain));
@@ -449,6 +537,7 @@ class ContractionRule {
   Block block_;
   std::vector<Block> epilogue_;
   Nest nest_;
+  size_t parts_ = 0;  // loops of the reduction around tiles
   Loop panel_;
   std::optional<Loop> rows_;
   bool blocks_first_ = false;

@@ -245,6 +245,7 @@ void FunctionEmitter::emit(const tir::Stmt& s) {
       }
       if (let->value->dtype.is_index() && is_nonnegative(let->value))
         nonnegative_.insert(let->var.get());
+      if (moves(let->value)) moving_.insert(let->var.get());
       emit(let->body);
       break;
     }
@@ -316,6 +317,7 @@ void FunctionEmitter::emit_for(const tir::ForNode& f) {
   bool known = as_const_int(f.extent, &count);
   if (known &&
       (count == 1 || (f.loop_kind == tir::ForKind::unrolled && count <= max_unrolled_extent))) {
+    if (moves(f.min)) moving_.insert(f.var.get());
     for (int64_t i = 0; i < count && !is_terminated(); ++i) {
       bind(f.var, b_.CreateNSWAdd(
                       begin, llvm::ConstantInt::get(begin->getType(), static_cast<uint64_t>(i))));
@@ -338,10 +340,12 @@ void FunctionEmitter::emit_loop(const tir::ForNode& f, Value* begin, Value* end)
   llvm::PHINode* i = b_.CreatePHI(begin->getType(), 2, f.var->name);
   i->addIncoming(begin, preheader);
   bind(f.var, i);
+  const auto outside = std::exchange(moving_, {f.var.get()});
   {
     const Branch branch(*this);
     emit(f.body);
   }
+  moving_ = outside;
   if (!is_terminated()) {
     Value* next = b_.CreateNSWAdd(i, llvm::ConstantInt::get(i->getType(), 1));
     i->addIncoming(next, b_.GetInsertBlock());

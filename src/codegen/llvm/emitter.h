@@ -160,6 +160,15 @@ class FunctionEmitter {
     Expr base, stride;
   };
   static std::optional<Linear> linear(const Expr& e);
+  // An element's number as a sum of what stays while the innermost loop runs, what doesn't, and a
+  // constant: what stays is added to the buffer's address, once and outside of the loop, so that
+  // loads of a loop share what moves, and differ by constants.
+  struct Address {
+    llvm::Value *fixed, *moving;
+    int64_t known = 0;
+  };
+  void add_terms(Address& address, const Expr& e, llvm::Value* stride);
+  bool moves(const Expr& e);
   Memory locate(const Buffer& buffer, const std::vector<Expr>& indices);
   std::vector<llvm::Value*> strides_of(const Buffer& buffer);
   void check_bounds(const Buffer& buffer, const std::vector<Expr>& indices, llvm::Value* mask);
@@ -187,6 +196,7 @@ class FunctionEmitter {
   std::unordered_map<const BufferNode*, llvm::Value*> workspace_;  // planned at entry
   llvm::Value* workspace_end_ = nullptr;  // behind them; null: at the beginning
   std::unordered_set<const VarNode*> nonnegative_;
+  std::unordered_set<const VarNode*> moving_;  // variables of the innermost loop's iterations
   std::vector<std::unordered_map<Expr, llvm::Value*>> memo_;  // keeps its keys alive
   // Of a host function: sizes that were computed, by structure, for each branch that is open. What
   // is in the map of an open branch was emitted where it dominates what comes next.

@@ -54,6 +54,34 @@ Value* FunctionEmitter::data_of(const Buffer& buffer) {
   return here(it->second);
 }
 
+// Whether it is another one in the next iteration of the innermost loop.
+bool FunctionEmitter::moves(const Expr& e) {
+  if (moving_.empty()) return false;
+  bool found = false;
+  visit(e, [&](const Expr& node) {
+    const auto* v = as<VarNode>(node);
+    found = found || (v ? moving_.contains(v)
+                        : node->kind == ExprKind::load || node->kind == ExprKind::call);
+    return !found;
+  });
+  return found;
+}
+
+void FunctionEmitter::add_terms(Address& address, const Expr& e, Value* stride) {
+  if (e->kind == ExprKind::add) {
+    add_terms(address, e->args[0], stride);
+    add_terms(address, e->args[1], stride);
+    return;
+  }
+  Value* term = b_.CreateNSWMul(emit_index(e), stride);
+  if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(term)) {
+    address.known += known->getSExtValue();
+    return;
+  }
+  Value*& sum = moves(e) ? address.moving : address.fixed;
+  sum = b_.CreateNSWAdd(sum, term);
+}
+
 FunctionEmitter::Memory FunctionEmitter::locate(const Buffer& buffer,
                                                 const std::vector<Expr>& indices) {
   Memory memory;
@@ -61,12 +89,13 @@ FunctionEmitter::Memory FunctionEmitter::locate(const Buffer& buffer,
   memory.element = arithmetic_.memory_type(buffer->dtype);
   for (const Expr& i : indices) memory.lanes = std::max<int>(memory.lanes, i->dtype.lanes);
   std::vector<Value*> strides = strides_of(buffer);
-  Value* scalar = buffer->offset_elems ? emit_index(buffer->offset_elems) : b_.getInt64(0);
+  Address address{b_.getInt64(0), b_.getInt64(0), 0};
+  if (buffer->offset_elems) add_terms(address, buffer->offset_elems, b_.getInt64(1));
   Value* lane_stride = b_.getInt64(0);
   Value* gathered = nullptr;
   for (size_t d = 0; d < indices.size(); ++d) {
     if (auto form = linear(indices[d])) {
-      scalar = b_.CreateNSWAdd(scalar, b_.CreateNSWMul(emit_index(form->base), strides[d]));
+      add_terms(address, form->base, strides[d]);
       if (!is_const_int(form->stride, 0)) {
         lane_stride =
             b_.CreateNSWAdd(lane_stride, b_.CreateNSWMul(emit_index(form->stride), strides[d]));
@@ -76,6 +105,13 @@ FunctionEmitter::Memory FunctionEmitter::locate(const Buffer& buffer,
     Value* term =
         b_.CreateNSWMul(emit_index(indices[d]), arithmetic_.splat(strides[d], memory.lanes));
     gathered = gathered ? b_.CreateNSWAdd(gathered, term) : term;
+  }
+  Value* scalar =
+      b_.CreateNSWAdd(address.moving, b_.getInt64(static_cast<uint64_t>(address.known)));
+  if (moving_.empty()) {
+    scalar = b_.CreateNSWAdd(address.fixed, scalar);
+  } else {
+    memory.data = b_.CreateGEP(memory.element, memory.data, address.fixed);
   }
   memory.offset = scalar;
   if (memory.lanes == 1) return memory;

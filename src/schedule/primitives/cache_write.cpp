@@ -87,14 +87,28 @@ Result<void> check_readers(const Stmt& body, const tir::BlockNode& block, const 
   return {};
 }
 
-// for d…: where inside: out[corner + d] = cache[d].
-Stmt copy_out(Scheduled& s, const Buffer& out, const Buffer& cache,
+bool reads_own_target(const tir::BlockNode& block, const tir::StoreNode& store) {
+  bool reads = false;
+  tir::visit_all_exprs(block.body, [&](const Expr& e) {
+    visit(e, [&](const Expr& node) {
+      const auto* load = as<LoadNode>(node);
+      reads = reads || (load && load->buffer == store.buffer);
+      return !reads;
+    });
+  });
+  return reads;
+}
+
+enum class Direction : uint8_t { in, out };
+
+// for d…: where inside: out[corner + d] = cache[d], or the other way round.
+Stmt copy_box(Scheduled& s, Direction direction, const Buffer& out, const Buffer& cache,
               const std::vector<tir::Range>& box, const std::vector<bool>& may_leave,
               bool keeps_rank, const std::string& name) {
   tir::BlockNode::Fields block;
   block.name = name;
   std::vector<std::pair<Var, Expr>> loops;
-  std::vector<Expr> to, from;
+  std::vector<Expr> outer, inner;  // subscripts of the buffer and of the cache
   auto keep_inside = [&](const Expr& value, size_t d) {
     const Expr inside = canonical(lt(value, out->shape[d]));
     block.predicate = block.predicate ? logical_and(block.predicate, inside) : inside;
@@ -103,7 +117,7 @@ Stmt copy_out(Scheduled& s, const Buffer& out, const Buffer& cache,
     if (is_const_int(box[d].extent, 1) && !keeps_rank) {
       Var axis = make_var(fmt::format("v_i{}", d), dtypes::index, VarRole::loop);
       block.iters.push_back({axis, make_int(0), out->shape[d], tir::IterKind::spatial, box[d].min});
-      to.push_back(axis);
+      outer.push_back(axis);
       if (may_leave[d]) keep_inside(box[d].min, d);
       continue;
     }
@@ -111,19 +125,21 @@ Stmt copy_out(Scheduled& s, const Buffer& out, const Buffer& cache,
     Var axis = make_var(fmt::format("v_i{}", d), dtypes::index, VarRole::loop);
     const Expr value = canonical(box[d].min + loop);
     block.iters.push_back({axis, make_int(0), out->shape[d], tir::IterKind::spatial, value});
-    to.push_back(axis);
+    outer.push_back(axis);
     if (structural_equal(value, loop)) {
-      from.push_back(axis);
+      inner.push_back(axis);
     } else {
       Var local = make_var(fmt::format("v_c{}", d), dtypes::index, VarRole::loop);
       block.iters.push_back({local, make_int(0), box[d].extent, tir::IterKind::spatial, loop});
-      from.push_back(local);
+      inner.push_back(local);
     }
     if (may_leave[d]) keep_inside(value, d);
     loops.emplace_back(loop, box[d].extent);
   }
-  if (from.empty()) from.push_back(make_int(0));
-  block.body = tir::make<tir::StoreNode>(out, to, make_load(cache, from));
+  if (inner.empty()) inner.push_back(make_int(0));
+  block.body = direction == Direction::out
+                   ? tir::make<tir::StoreNode>(out, outer, make_load(cache, inner))
+                   : tir::make<tir::StoreNode>(cache, inner, make_load(out, outer));
   Stmt nest = make_block(std::move(block));
   for (size_t i = loops.size(); i-- > 0;) {
     nest = make_loop(s, loops[i].first, loops[i].second, std::move(nest));
@@ -147,7 +163,9 @@ Result<Block> cache_write(Scheduled& s, const Block& block, const Loop& at, Scop
   if (path_to(body, node).empty()) {
     return illegal("`{}` does not stand in `{}`", block.name, place);
   }
-  if (loop) {
+  // A block without beginning goes on with what is there.
+  const bool updates = !node->init && reads_own_target(*node, *store);
+  if (loop && !updates) {
     if (const ForNode* outside = reduction_outside(s, *node, *loop)) {
       return illegal("the reduction of `{}` goes on outside of `{}`, in `{}`", block.name, place,
                      outside->var->name);
@@ -162,10 +180,6 @@ Result<Block> cache_write(Scheduled& s, const Block& block, const Loop& at, Scop
   std::vector<Access> own;
   for (const Access& a : accesses_of(accesses_in(body), out)) {
     if (a.block == node) {
-      if (!a.is_store && !node->init) {
-        return illegal("`{}` begins with what `{}` is outside of `{}`", block.name, out->name,
-                       place);
-      }
       own.push_back(a);
     } else if (a.is_store) {
       return illegal("`{}` writes `{}` in `{}` too", a.block ? a.block->name : "a statement",
@@ -189,8 +203,14 @@ Result<Block> cache_write(Scheduled& s, const Block& block, const Loop& at, Scop
   const auto own_store =
       std::find_if(own.begin(), own.end(), [](const Access& a) { return a.is_store; });
   REPOSE_RUN(check_readers(body, *node, *own_store, *box, facts));
-  Stmt copy = copy_out(next, out, cache, *box, may_leave(*node, *own_store), !loop, name);
+  const std::vector<bool> leaves = may_leave(*node, *own_store);
+  Stmt copy = copy_box(next, Direction::out, out, cache, *box, leaves, !loop, name);
   Stmt inside = appended(moved_accesses(body, out, cache, *box), std::move(copy));
+  if (updates) {
+    Stmt first = copy_box(next, Direction::in, out, cache, *box, leaves, !loop,
+                          next.fresh(block.name + "_in"));
+    inside = tir::make_seq({std::move(first), std::move(inside)});
+  }
   inside = tir::make<tir::AllocateNode>(cache, std::move(inside));
   if (loop) {
     const Ref<const tir::StmtNode> keep(loop);

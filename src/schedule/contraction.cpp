@@ -398,13 +398,22 @@ class ContractionRule {
     REPOSE_RUN(set_scope(s_, panel, Scope::workspace, panel_));
     if (has_rest()) REPOSE_RUN(pad(s_, *fill_));
     std::vector<Loop> loops = loops_of(s_, *fill_, panel_);
-    if (loops.size() < 2 || !moves_by_one(s_, *fill_, loops[0])) return {};
-    // Contiguous along the columns: whole vectors. Else along the reduction, most likely.
+    if (loops.size() < 2) return {};
+    const bool contiguous = moves_by_one(s_, *fill_, loops[0]);
     std::rotate(loops.begin(), loops.begin() + 1, loops.end());
     REPOSE_RUN(reorder(s_, loops));
-    REPOSE_TRY(columns, split(s_, loops.back(), make_int(tile_.lanes), Tail::proven));
-    REPOSE_RUN(unroll(s_, columns[0]));
-    return vectorize(s_, columns[1]);
+    Loop columns = loops.back();
+    if (has_rest() && !contiguous) {
+      // Lanes whose elements lie apart are loaded one by one: that needs no conditions where the
+      // panel is full, and is not worth them where it is not.
+      REPOSE_TRY(full, specialize(s_, loops[0], le((panel_.var + 1) * tile_.panel, n_total_)));
+      if (full.empty()) return {};
+      const tir::BlockNode* block = blocks_in(find_loop(s_, full[0])->body)[0];
+      columns = loops_of(s_, {block->name}).back();
+    }
+    REPOSE_TRY(cut, split(s_, columns, make_int(tile_.lanes), Tail::proven));
+    REPOSE_RUN(unroll(s_, cut[0]));
+    return vectorize(s_, cut[1]);
   }
 
   // The longest part of an extent that is at most `most` and divides it; 0: only short ones do.

@@ -195,10 +195,31 @@ class RowsRule {
     REPOSE_TRY(blocks, fuse_all(s_, order));
     const int64_t cost = (1 + cost_of(p_.stages[0].value)) * transposed_block * transposed_block;
     REPOSE_RUN(parallel(s_, blocks, make_int(std::max<int64_t>(1, work_per_piece / cost))));
-    const Expr inside = where_conditions_hold(
-        blocks_[0], {{inner[0], transposed_block}, {inner[1], transposed_block}}, {});
-    if (inside) REPOSE_RUN(specialize(s_, inner[0], inside));
-    return {};
+    const std::vector<std::pair<Loop, int64_t>> steps{{inner[0], transposed_block},
+                                                      {inner[1], transposed_block}};
+    const Expr inside = where_conditions_hold(blocks_[0], steps, {});
+    std::vector<Expr> whole;
+    if (inside) whole.push_back(inside);
+    for (const tir::IterVar& iter : find_block(s_, blocks_[0])->iters) {
+      for (const auto& [loop, count] : steps) {
+        if (!uses_var(iter.value, loop.var)) continue;
+        const Expr last = substitute(iter.value, {{loop.var.get(), make_int(count - 1)}});
+        whole.push_back(lt(last, iter.extent));
+      }
+    }
+    // A whole block in vectors along what is written, whose elements are loaded one by one: half as
+    // many instructions as one by one throughout.
+    REPOSE_TRY(variant, specialize(s_, inner[0], conjunction_of(whole)));
+    if (variant.empty()) return {};
+    const tir::BlockNode* block = blocks_in(find_loop(s_, variant[0])->body)[0];
+    std::vector<Loop> own = loops_of(s_, {block->name});
+    own.erase(own.begin(), own.end() - 2);
+    if (!uses_var(block->iters.back().value, own[1].var)) std::swap(own[0], own[1]);
+    REPOSE_RUN(reorder(s_, own));
+    const int lanes = std::min<int>(lanes_for(p_.stages[0], target_), transposed_block);
+    REPOSE_TRY(vectors, split(s_, own[1], make_int(lanes), Tail::proven));
+    REPOSE_RUN(unroll(s_, vectors[0]));
+    return vectorize(s_, vectors[1]);
   }
 
   // A loop in vectors, the rest in one that is masked.

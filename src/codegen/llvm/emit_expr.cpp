@@ -80,7 +80,30 @@ Value* FunctionEmitter::emit_index(const Expr& e) {
   return v;
 }
 
+// Which lanes of base, base + 1, … are below a bound: a question about a small number, in lanes of
+// 32 bits, as masks of loads and stores want them. Null where `e` is no such question.
+Value* FunctionEmitter::emit_lanes_below(const Expr& e) {
+  if (e->kind != ExprKind::lt && e->kind != ExprKind::le) return nullptr;
+  const int lanes = e->dtype.lanes;
+  if (lanes == 1 || !e->args[0]->dtype.is_index()) return nullptr;
+  const auto first = linear(e->args[0]), bound = linear(e->args[1]);
+  if (!first || !bound) return nullptr;
+  const auto* step = llvm::dyn_cast<llvm::ConstantInt>(emit_index(first->stride));
+  const auto* still = llvm::dyn_cast<llvm::ConstantInt>(emit_index(bound->stride));
+  if (!step || !step->isOne() || !still || !still->isZero()) return nullptr;
+  Value* count = b_.CreateNSWSub(emit_index(bound->base), emit_index(first->base));
+  if (e->kind == ExprKind::le) count = b_.CreateNSWAdd(count, b_.getInt64(1));
+  count = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, count, b_.getInt64(0));
+  count = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count,
+                                   b_.getInt64(static_cast<uint64_t>(lanes)));
+  llvm::SmallVector<llvm::Constant*> numbers;
+  for (int i = 0; i < lanes; ++i) numbers.push_back(b_.getInt32(static_cast<uint32_t>(i)));
+  return b_.CreateICmpSLT(llvm::ConstantVector::get(numbers),
+                          arithmetic_.splat(b_.CreateTrunc(count, b_.getInt32Ty()), lanes));
+}
+
 Value* FunctionEmitter::emit_binary(const Expr& e) {
+  if (Value* mask = emit_lanes_below(e)) return mask;
   const Expr &a = e->args[0], &b = e->args[1];
   Value* x = emit(a);
   Value* y = emit(b);

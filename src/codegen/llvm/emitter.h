@@ -128,6 +128,7 @@ class FunctionEmitter {
   llvm::Value* emit_call_extern(const CallNode& c);
   llvm::Value* emit_output(const CallNode& c);
   llvm::Value* emit_load(const LoadNode& load);
+  llvm::Value* emit_lanes_below(const Expr& e);
   // Index arithmetic of addresses: never checked, the host has checked sizes.
   llvm::Value* emit_index(const Expr& e);
   // ---- Sizes of host functions (emit_size.cpp)

@@ -10,8 +10,8 @@
 //                  C_local[0] = C_local[0] + A[i, k]
 //              C[i] = C_local[0]                   # block C_out
 //
-// A block that goes on with what is there (decompose_reduction has taken its beginning away) reads it
-// into the buffer first, by a block C_in; its reduction may go on outside of the loop then.
+// A block that goes on with what is there (decompose_reduction has taken its beginning away) reads
+// it into the buffer first, by a block C_in; its reduction may go on outside of the loop then.
 //
 // What else reads those elements in the iteration reads the buffer. Scope local: registers or the
 // stack, constant extents; workspace: memory of the kernel. The block's elements outside of C's

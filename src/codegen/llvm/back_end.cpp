@@ -23,7 +23,8 @@
 
 namespace repose::codegen {
 
-Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& target) {
+Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& target,
+                                                                 CodeFor code) {
   static std::once_flag initialised;
   std::call_once(initialised, [] {
     LLVMInitializeX86TargetInfo();
@@ -43,7 +44,8 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& t
   options.NoTrappingFPMath = true;
   std::unique_ptr<llvm::TargetMachine> machine(found->createTargetMachine(
       target.triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
-      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+      llvm::CodeModel::Small,
+      code == CodeFor::host ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default));
   REPOSE_CHECK(machine, "LLVM makes no target machine");
   return machine;
 }
@@ -80,10 +82,13 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::FunctionPassManager passes;
   passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
   passes.addPass(llvm::EarlyCSEPass(true));
-  passes.addPass(llvm::InstCombinePass(llvm::InstCombineOptions().setVerifyFixpoint(false)));
-  passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(
-      llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true, /*UseBlockFrequencyInfo=*/false));
+  if (machine.getOptLevel() != llvm::CodeGenOptLevel::None) {
+    passes.addPass(llvm::InstCombinePass(llvm::InstCombineOptions().setVerifyFixpoint(false)));
+    passes.addPass(llvm::SimplifyCFGPass());
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
+                                                         /*UseMemorySSA=*/true,
+                                                         /*UseBlockFrequencyInfo=*/false));
+  }
   llvm::ModulePassManager all;
   all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
   all.run(module, modules);

@@ -30,10 +30,10 @@ struct Unit {
   std::unique_ptr<ModuleEmitter> emitter;
 };
 
-Result<std::unique_ptr<Unit>> make_unit(const std::string& name, const Target& target,
+Result<std::unique_ptr<Unit>> make_unit(const std::string& name, CodeFor code, const Target& target,
                                         const CodegenOptions& options) {
   auto unit = std::make_unique<Unit>();
-  REPOSE_TRY(machine, make_target_machine(target));
+  REPOSE_TRY(machine, make_target_machine(target, code));
   unit->machine = std::move(machine);
   unit->module = std::make_unique<llvm::Module>(name, unit->context);
   prepare(*unit->module, *unit->machine);
@@ -86,7 +86,8 @@ void define_hosts(ModuleEmitter& emitter, const ModelImage& image) {
 Result<std::unique_ptr<Unit>> generate_unit(const ModelImage& image, size_t begin, size_t end,
                                             bool with_host, bool hidden, const Target& target,
                                             const CodegenOptions& options) {
-  REPOSE_TRY(unit, make_unit(image.name, target, options));
+  const CodeFor code = begin == end ? CodeFor::host : CodeFor::kernels;
+  REPOSE_TRY(unit, make_unit(image.name, code, target, options));
   std::vector<tir::PrimFunc> callers;
   for (size_t i = begin; i < end; ++i) callers.push_back(image.kernels[i].second);
   if (with_host) {
@@ -134,13 +135,13 @@ Result<std::string> text_of(Unit& unit, CodeText kind) {
 
 Result<std::vector<std::string>> generate_objects(const ModelImage& image, const Target& target,
                                                   const CodegenOptions& options) {
-  size_t groups = (image.kernels.size() + kernels_per_module - 1) / kernels_per_module;
-  size_t count = std::max<size_t>(groups, 1);  // the last one carries the host part
+  const size_t groups = (image.kernels.size() + kernels_per_module - 1) / kernels_per_module;
+  const size_t count = groups + 1;  // the last one is the host part
   std::vector<Result<std::string>> results(count, std::string());
   run_all(count, options.threads, [&](size_t i) {
-    size_t begin = i * kernels_per_module;
-    size_t end = std::min(begin + kernels_per_module, image.kernels.size());
-    auto unit = generate_unit(image, begin, end, i + 1 == count, count > 1, target, options);
+    const size_t begin = std::min(i * kernels_per_module, image.kernels.size());
+    const size_t end = std::min(begin + kernels_per_module, image.kernels.size());
+    auto unit = generate_unit(image, begin, end, i == groups, true, target, options);
     results[i] = unit.ok() ? emit_file(*(*unit)->module, *(*unit)->machine,
                                        llvm::CodeGenFileType::ObjectFile)
                            : Result<std::string>(unit.errors());

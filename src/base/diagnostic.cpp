@@ -5,7 +5,15 @@
 
 #include "base/printable.h"
 
+template class std::vector<repose::Diagnostic>;
+
 namespace repose {
+
+Diagnostics list_of(Diagnostic diagnostic) {
+  Diagnostics list;
+  list.push_back(std::move(diagnostic));
+  return list;
+}
 
 const char* kind_name(DiagnosticKind kind) {
   switch (kind) {

@@ -56,6 +56,7 @@ struct Diagnostic {
 };
 
 using Diagnostics = std::vector<Diagnostic>;
+Diagnostics list_of(Diagnostic diagnostic);
 
 std::string to_string(const Diagnostics& diagnostics);
 
@@ -76,9 +77,9 @@ Diagnostic warning(DiagnosticKind kind, Span span, fmt::format_string<Args...> t
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}                // NOLINT: implicit on purpose
-  Result(Diagnostic d) : state_(Diagnostics{std::move(d)}) {}  // NOLINT
-  Result(Diagnostics d) : state_(std::move(d)) {}              // NOLINT
+  Result(T value) : state_(std::move(value)) {}            // NOLINT: implicit on purpose
+  Result(Diagnostic d) : state_(list_of(std::move(d))) {}  // NOLINT
+  Result(Diagnostics d) : state_(std::move(d)) {}          // NOLINT
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -97,8 +98,8 @@ template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(Diagnostic d) : errors_{std::move(d)} {}   // NOLINT
-  Result(Diagnostics d) : errors_(std::move(d)) {}  // NOLINT
+  Result(Diagnostic d) : errors_(list_of(std::move(d))) {}  // NOLINT
+  Result(Diagnostics d) : errors_(std::move(d)) {}          // NOLINT
 
   bool ok() const { return errors_.empty(); }
   explicit operator bool() const { return ok(); }
@@ -126,3 +127,6 @@ struct InternalError : std::logic_error {
   ((condition) ? (void)0 : ::repose::fail_check(__FILE__, __LINE__, #condition, why))
 
 }  // namespace repose
+
+// Copied and dropped wherever there is a Result: compiled once.
+extern template class std::vector<repose::Diagnostic>;

@@ -15,10 +15,6 @@ namespace {
 constexpr size_t max_choices = 16;  // of one min or max
 constexpr uint64_t simplify_steps = 100'000;
 
-bool is_scalar_index(const Expr& e) {
-  return e->dtype == dtypes::index;
-}
-
 }  // namespace
 
 bool is_at_most_zero(const Polynomial& p, const Facts& facts, int depth) {

@@ -14,14 +14,14 @@ constexpr int64_t plus_infinity = Interval::plus_infinity;
 constexpr int narrowing_rounds = 8;
 constexpr int narrowings_of_a_row = 4;
 // Coefficients: sums of 64 products with a limit stay within 128 bits.
-constexpr int64_t max_number = int64_t{1} << 56;
+constexpr int64_t max_narrowed = int64_t{1} << 56;
 
 bool is_infinite(int64_t limit) {
   return limit == minus_infinity || limit == plus_infinity;
 }
 
 bool has_small_numbers(const LinearConstraint& row) {
-  auto is_small = [](int64_t k) { return k <= max_number && k >= -max_number; };
+  auto is_small = [](int64_t k) { return k <= max_narrowed && k >= -max_narrowed; };
   return row.terms.size() <= 64 && is_small(row.constant) &&
          std::all_of(row.terms.begin(), row.terms.end(),
                      [&](const auto& t) { return is_small(t.second); });

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t max_resolved = 8;  // rows with one variable
 constexpr size_t max_products = 160;
-constexpr int64_t max_number = int64_t{1} << 60;
+constexpr int64_t max_coefficient = int64_t{1} << 60;
 constexpr int product_rounds = 3;
 
 int64_t coefficient_of(const LinearConstraint& row, int variable) {
@@ -23,11 +23,12 @@ int64_t coefficient_of(const LinearConstraint& row, int variable) {
   return 0;
 }
 
-// sum += scale * k; false where it isn't below max_number.
+// sum += scale * k; false where it isn't below max_coefficient.
 bool add_scaled(int64_t* sum, int64_t k, int64_t scale) {
   int64_t product;
   return !__builtin_mul_overflow(k, scale, &product) &&
-         !__builtin_add_overflow(*sum, product, sum) && *sum < max_number && *sum > -max_number;
+         !__builtin_add_overflow(*sum, product, sum) && *sum < max_coefficient &&
+         *sum > -max_coefficient;
 }
 
 // row += scale * other; false where a number gets too large.

@@ -13,10 +13,6 @@ namespace {
 constexpr size_t max_monomials = 160;
 constexpr size_t max_degree = 6;
 
-bool is_scalar_index(const Expr& e) {
-  return e->dtype == dtypes::index;
-}
-
 Polynomial plus(Polynomial p, int64_t k) {
   p.add_constant(k);
   return p;

@@ -138,6 +138,10 @@ const T* as(const Expr& e) {
   return e && e->kind == T::static_kind ? static_cast<const T*>(e.get()) : nullptr;
 }
 
+inline bool is_scalar_index(const Expr& e) {
+  return e->dtype == dtypes::index;
+}
+
 // ---- Construction ------------------------------------------------------------------------------
 
 Expr make_int(int64_t value, DType dtype = dtypes::index);  // wraps to the dtype; lanes broadcast

@@ -43,7 +43,7 @@ constexpr int max_depth = 8;
 // What a disjunction leaves open is tried, side by side, down to this depth and among so many that
 // bear on each other: beyond, a side goes only where simplifying refutes it.
 constexpr int max_case_depth = 2;
-constexpr std::ptrdiff_t max_cases = 8;
+constexpr std::ptrdiff_t max_disjunctions = 8;
 // A replacement of more nodes is a definition: it is not put in place of the variable everywhere.
 constexpr size_t max_replacement = 48;
 constexpr int max_defined = 64;  // names looked through for a circle
@@ -268,8 +268,8 @@ void Facts::resolve_disjunctions(const Expr& about) {
   }
   std::sort(positions.begin(), positions.end());
   positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
-  if (std::ssize(positions) > max_cases)
-    positions.erase(positions.begin(), positions.end() - max_cases);
+  if (std::ssize(positions) > max_disjunctions)
+    positions.erase(positions.begin(), positions.end() - max_disjunctions);
   learn_anew(positions, 1);
 }
 
@@ -554,7 +554,7 @@ void Facts::learn_anew(const std::vector<size_t>& positions, int depth) {
   const auto disjunctions =
       std::stable_partition(renewed.begin(), renewed.end(),
                             [](const Expr& c) { return c->kind != ExprKind::logical_or; });
-  const bool in_cases = renewed.end() - disjunctions <= max_cases;
+  const bool in_cases = renewed.end() - disjunctions <= max_disjunctions;
   for (auto c = renewed.begin(); c != renewed.end(); ++c) {
     if (depth > max_depth) {  // give up on improving it
       change().known.add(*c);

@@ -14,9 +14,9 @@ namespace {
 constexpr int64_t max_values = 24;  // of a factor that is split
 constexpr int max_open_splits = 3;  // of factors without an upper limit, in one case
 
-class Search {
+class Refutation {
  public:
-  Search(Constraints& constraints, const RefuteOptions& options)
+  Refutation(Constraints& constraints, const RefuteOptions& options)
       : constraints_(constraints),
         cases_(options.cases),
         rows_(constraints.has_products() ? options.rows : options.linear_rows) {}
@@ -128,7 +128,7 @@ bool is_never(const Expr& condition, bool value, const Facts& facts, const Refut
   Branch start;
   constraints.add(condition, value, &start);
   for (const Expr& c : options.conditions) constraints.add(c, true, &start);
-  return Search(constraints, options).refutes(start);
+  return Refutation(constraints, options).refutes(start);
 }
 
 }  // namespace repose

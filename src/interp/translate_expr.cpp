@@ -183,7 +183,7 @@ struct CheckIndexCode : ExprCode {
     const Scalar i = index->at(frame, lane), n = extent->at(frame, lane);
     if (i.i >= 0 && i.i < n.i) return i;
     const auto* op = as<StringImmNode>(source->args[2]);
-    const std::string& place = as<CallNode>(source)->name;
+    const std::string& place = as<repose::CallNode>(source)->name;
     frame.fail(DiagnosticKind::out_of_bounds,
                "`{}`: index {} is out of range for a dimension of {}{}", op ? op->value : "", i.i,
                n.i, place.empty() ? "" : " (in " + place + ")");

@@ -88,7 +88,7 @@ std::vector<T> pick(const std::vector<T>& list, const std::vector<size_t>& posit
 }
 
 // The loops of a block over batches, rows, columns and the reduction, in this order.
-struct Nest {
+struct ContractionNest {
   std::vector<Loop> batch;
   std::optional<Loop> m;
   std::optional<Loop> panel;  // of a group
@@ -171,11 +171,11 @@ class ContractionRule {
   }
 
   // The loops of a block with all axes of the contraction, each of m and n one loop.
-  Result<Nest> nest_of(const Block& block) {
+  Result<ContractionNest> nest_of(const Block& block) {
     const std::vector<Loop> loops = loops_of(s_, block);
     const size_t axes = main_.axes.size();
     if (loops.size() < axes) return illegal("`{}` lacks loops", block.name);
-    Nest nest;
+    ContractionNest nest;
     nest.batch = pick(loops, c_.batch_axes);
     nest.k.assign(loops.begin() + static_cast<int64_t>(axes), loops.end());
     std::vector<Loop> order = nest.batch;
@@ -545,7 +545,7 @@ class ContractionRule {
   Expr n_total_;
   Block block_;
   std::vector<Block> epilogue_;
-  Nest nest_;
+  ContractionNest nest_;
   size_t parts_ = 0;  // loops of the reduction around tiles
   Loop panel_;
   std::optional<Loop> rows_;

@@ -16,7 +16,7 @@ namespace {
 using graph::Value;
 using graph::Variable;
 
-const OpDef& op(const char* name) {
+const OpDef& standard_op(const char* name) {
   return *standard_ops().find(name);
 }
 
@@ -47,7 +47,7 @@ struct Chain {
 
   // The elements of an integer parameter as symbols.
   Dims elements(size_t i, int64_t count) {
-    Value members = emit(graph::make_op_call(op("tensor_to_shape"), {params[i + 1]}));
+    Value members = emit(graph::make_op_call(standard_op("tensor_to_shape"), {params[i + 1]}));
     Dims symbols;
     for (int64_t k = 0; k < count; ++k) {
       symbols.push_back(make_var("e", dtypes::index, VarRole::value));
@@ -72,7 +72,7 @@ Module slices(int count) {
   for (int i = 0; i < count; ++i, ++chain.position) {
     const Dims bounds = chain.elements(static_cast<size_t>(i), 2);
     chain.current = chain.emit(graph::make_op_call(
-        op("strided_slice"),
+        standard_op("strided_slice"),
         {chain.current, graph::make_shape({bounds[0]}), graph::make_shape({bounds[1]})},
         {{"axes", std::vector<int64_t>{0}}}));
   }
@@ -90,8 +90,8 @@ Module reshapes(int count) {
       target.push_back(make_select(eq(asked[d], make_int(-1)),
                                    floor_div(total, max(asked[1 - d], make_int(1))), asked[d]));
     }
-    chain.current =
-        chain.emit(graph::make_op_call(op("reshape"), {chain.current, graph::make_shape(target)}));
+    chain.current = chain.emit(
+        graph::make_op_call(standard_op("reshape"), {chain.current, graph::make_shape(target)}));
   }
   return chain.finish();
 }
@@ -107,7 +107,7 @@ Module padded(int count) {
       pads[d * 2 + 1] = floor_mod(make_int(0) - have[d] * have[1 - d], multiple) + 1;
     }
     chain.current = chain.emit(graph::make_op_call(
-        op("nn.pad"),
+        standard_op("nn.pad"),
         {chain.current, graph::make_shape(pads),
          graph::make_constant(make_scalar_array(Scalar::of_float(0, dtypes::float32)))}));
   }
@@ -121,8 +121,8 @@ Type unknown_matrix(DType dtype) {
 Module sums(int count) {
   Chain chain(count, [](int) { return unknown_matrix(dtypes::float32); });
   for (int i = 0; i < count; ++i, ++chain.position) {
-    chain.current = chain.emit(
-        graph::make_op_call(op("add"), {chain.current, chain.params[static_cast<size_t>(i) + 1]}));
+    chain.current = chain.emit(graph::make_op_call(
+        standard_op("add"), {chain.current, chain.params[static_cast<size_t>(i) + 1]}));
   }
   return chain.finish();
 }
@@ -132,7 +132,8 @@ Module masked(int count) {
   Chain chain(count, [](int) { return unknown_matrix(dtypes::boolean); });
   for (int i = 0; i < count; ++i, ++chain.position) {
     chain.current = chain.emit(graph::make_op_call(
-        op("where"), {chain.params[static_cast<size_t>(i) + 1], chain.current, chain.params[0]}));
+        standard_op("where"),
+        {chain.params[static_cast<size_t>(i) + 1], chain.current, chain.params[0]}));
   }
   return chain.finish();
 }
@@ -187,7 +188,7 @@ TEST(SizeNames, EqualSizesHaveOneNameAtTheHead) {
   for (int64_t k : {3, 5, 7, 11, 13}) size = floor_div(size * size + k, make_int(k)) + have[1];
   for (int i = 0; i < 2; ++i) {
     Value shape = graph::make_shape({size, make_int(2)});
-    chain.emit(graph::make_op_call(op("shape_to_tensor"), {shape}));
+    chain.emit(graph::make_op_call(standard_op("shape_to_tensor"), {shape}));
     const Expr named = chain.builder.name_size(size, "again");
     EXPECT_NE(as<VarNode>(named), nullptr);
     EXPECT_EQ(chain.builder.name_size(size, "once more"), named);

@@ -5,10 +5,6 @@
 namespace repose::testing {
 namespace {
 
-struct Symbols {
-  Var m = make_var("m"), n = make_var("n"), k = make_var("k");
-};
-
 Expr dim(const Type& type, size_t d) {
   return as<TensorTypeNode>(type)->shape->at(d);
 }

@@ -18,6 +18,11 @@ namespace repose::testing {
 using graph::Value;
 using graph::Variable;
 
+// Names for dimensions.
+struct Symbols {
+  Var m = make_var("m"), n = make_var("n"), k = make_var("k");
+};
+
 inline Dims dims(std::initializer_list<Expr> list) {
   return list;
 }

@@ -4,10 +4,6 @@
 namespace repose::testing {
 namespace {
 
-struct Symbols {
-  Var m = make_var("m"), n = make_var("n"), k = make_var("k");
-};
-
 TEST(types, reshape_keeps_the_relation) {
   Symbols s;
   Variable x = graph::make_variable("x", f32({s.m, n_(224)}));

@@ -22,14 +22,14 @@ struct Case {
 };
 
 // In a graph function of x: (n,), y: (m,), c: a bool, t: a tuple.
-std::string graph(const std::string& body) {
+std::string graph_with(const std::string& body) {
   return "@R.function\ndef main(x: R.Tensor((\"n\",), \"float32\"), y: R.Tensor((\"m\",), "
          "\"float32\"), "
          "c: R.Tensor((), \"bool\"), t: R.Tuple(R.Tensor((2,), \"int8\"))):\n" +
          body;
 }
 // In a program of A: (n, 4) float32, I: (8,) int64, n an index.
-std::string tensor(const std::string& body) {
+std::string program_with(const std::string& body) {
   return "@T.prim_func\ndef main(A: T.Buffer((\"n\", 4), \"float32\"), I: T.Buffer((8,), "
          "\"int64\")):\n"
          "    n = T.int64()\n" +
@@ -47,16 +47,16 @@ void expect_error(const std::string& text, int line, int column, const std::stri
 
 TEST(Errors, HaveTheirKinds) {
   EXPECT_EQ(errors_of("x = 3\n").at(0).kind, DiagnosticKind::syntax);
-  EXPECT_EQ(errors_of(graph("    return t[5]\n")).at(0).kind, DiagnosticKind::bad_argument);
+  EXPECT_EQ(errors_of(graph_with("    return t[5]\n")).at(0).kind, DiagnosticKind::bad_argument);
 }
 
 TEST(Errors, FunctionAttributes) {
-  expect_error(graph("    R.func_attr({\"tir_var_divisor\": {\"n\": 0}})\n    return x\n"), 3, 5,
-               "`tir_var_divisor` of `n` is 0, expected at least 1");
-  expect_error(graph("    R.func_attr({\"tir_var_lower_bound\": {\"n\": 9}, "
-                     "\"tir_var_upper_bound\": {\"n\": 3}})\n    return x\n"),
+  expect_error(graph_with("    R.func_attr({\"tir_var_divisor\": {\"n\": 0}})\n    return x\n"), 3,
+               5, "`tir_var_divisor` of `n` is 0, expected at least 1");
+  expect_error(graph_with("    R.func_attr({\"tir_var_lower_bound\": {\"n\": 9}, "
+                          "\"tir_var_upper_bound\": {\"n\": 3}})\n    return x\n"),
                3, 5, "no value of `n` lies in its declared range");
-  expect_error(graph("    R.func_attr({\"relax.force_pure\": 3})\n    return x\n"), 3, 5,
+  expect_error(graph_with("    R.func_attr({\"relax.force_pure\": 3})\n    return x\n"), 3, 5,
                "`relax.force_pure` is no bool");
 }
 
@@ -172,7 +172,7 @@ TEST(Errors, GraphFunctions) {
            {"    y = R.str(\"\\q\")\n    return x\n", 3, 15, "escape"},
        }) {
     SCOPED_TRACE(c.text);
-    Diagnostics errors = errors_of(graph(c.text));
+    Diagnostics errors = errors_of(graph_with(c.text));
     ASSERT_FALSE(errors.empty());
     EXPECT_EQ(errors[0].span.line, c.line) << to_string(errors);
     EXPECT_EQ(errors[0].span.column, c.column) << to_string(errors);
@@ -227,12 +227,12 @@ TEST(Errors, TensorPrograms) {
            {"    class X:\n        pass\n", 4, 5, "doesn't belong in a tensor program"},
        }) {
     SCOPED_TRACE(c.text);
-    expect_error(tensor(c.text), c.line, c.column, c.message);
+    expect_error(program_with(c.text), c.line, c.column, c.message);
   }
 }
 
 TEST(Errors, ManyAtOnce) {
-  Diagnostics errors = errors_of(graph(R"(    a = R.reluu(x)
+  Diagnostics errors = errors_of(graph_with(R"(    a = R.reluu(x)
     b = R.add(a, x)
     c = R.add(x, q)
     d = = 3
@@ -260,7 +260,7 @@ TEST(Errors, TextShowsLineAndCaret) {
 
 TEST(Errors, LongLinesAreShownInPart) {
   Diagnostics errors = errors_of(
-      tensor("    I[0] = (" + std::string(500, ' ') + "zz" + std::string(500, ' ') + ")\n"));
+      program_with("    I[0] = (" + std::string(500, ' ') + "zz" + std::string(500, ' ') + ")\n"));
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_EQ(errors[0].to_string(), "t:4:513: error: unknown name `zz` [unknown-name]\n  ... " +
                                        std::string(100, ' ') + "zz" + std::string(98, ' ') +

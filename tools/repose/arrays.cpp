@@ -122,7 +122,7 @@ namespace {
 
 constexpr int64_t max_array_bytes = int64_t{1} << 40;
 
-bool fits_memory(const std::vector<int64_t>& shape, DType dtype) {
+bool has_memory_for(const std::vector<int64_t>& shape, DType dtype) {
   const int64_t bytes = array_bytes(shape, dtype);
   return bytes >= 0 && bytes <= max_array_bytes;
 }
@@ -201,7 +201,7 @@ Result<std::function<Scalar(std::mt19937_64&)>> source_of(const std::string& fil
 
 Result<Array> fill_array(std::vector<int64_t> shape, DType dtype, const std::string& fill,
                          uint64_t seed) {
-  if (!fits_memory(shape, dtype)) {
+  if (!has_memory_for(shape, dtype)) {
     return error(DiagnosticKind::call_refused, {}, "an input of that shape does not fit in memory");
   }
   REPOSE_TRY(next, source_of(fill, dtype));
@@ -259,7 +259,7 @@ Result<InputSpec> parse_input(const std::string& text, uint64_t seed) {
   }
   auto dtype = parse_dtype(value);
   if (!dtype) return bad();
-  if (!fits_memory(shape, *dtype)) {
+  if (!has_memory_for(shape, *dtype)) {
     return error(DiagnosticKind::bad_usage, {}, "--input `{}`: that does not fit in memory", text);
   }
   REPOSE_TRY(array, fill_array(std::move(shape), *dtype, fill, seed));

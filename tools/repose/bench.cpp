@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-struct Options {
+struct BenchOptions {
   ModelOptions model;
   std::string function;
   std::vector<std::string> shapes, inputs;
@@ -64,7 +64,7 @@ int64_t resident_bytes() {
 // An artifact in a file, and what its model has to do at given sizes.
 class Artifact {
  public:
-  static Result<Artifact> make(const Options& o, BenchReport& report) {
+  static Result<Artifact> make(const BenchOptions& o, BenchReport& report) {
     Artifact a;
     if (is_artifact(o.model.path)) {
       if (auto none = refuse_for_artifact(o.model); !none.ok()) return none.errors();
@@ -122,7 +122,7 @@ class Artifact {
 
 // Whether there is time for another call.
 struct Budget {
-  const Options& o;
+  const BenchOptions& o;
   Clock::time_point begin = Clock::now();
   size_t calls = 0;
 
@@ -132,7 +132,7 @@ struct Budget {
   }
 };
 
-Result<std::vector<double>> call_alone(PreparedCall& call, const Options& o) {
+Result<std::vector<double>> call_alone(PreparedCall& call, const BenchOptions& o) {
   std::vector<double> times;
   Budget budget{o};
   while (budget.has_more()) {
@@ -145,7 +145,7 @@ Result<std::vector<double>> call_alone(PreparedCall& call, const Options& o) {
 
 // Rounds of calls of each side, after a rest in which the other's threads come to sleep.
 Result<std::vector<double>> call_in_turns(PreparedCall& call, ReferenceLibrary& other,
-                                          const Options& o, std::vector<double>& of_other) {
+                                          const BenchOptions& o, std::vector<double>& of_other) {
   std::vector<double> times;
   const auto begin = Clock::now();
   while (times.empty() || (o.repeat > 0 ? times.size() < static_cast<size_t>(o.repeat)
@@ -198,7 +198,7 @@ std::vector<std::string> output_names(const LoadedModel& model, int function) {
 
 // What is measured of one loaded model.
 struct Subject {
-  const Options& o;
+  const BenchOptions& o;
   const Artifact& artifact;
   const LoadedModel& model;
   int function;
@@ -246,13 +246,13 @@ Result<BenchRow> measure(const Subject& s, const CallSizes& sizes, const std::st
   return row;
 }
 
-Result<Limits> limits_for(const Options& o, int threads) {
+Result<Limits> limits_for(const BenchOptions& o, int threads) {
   if (!o.limits.empty()) return parse_limits(o.limits, threads);
   const Progress progress(fmt::format("measuring the machine with {} threads", threads), true);
   return measure_limits(threads);
 }
 
-Result<void> measure_all(const Options& o, const Artifact& artifact, int threads,
+Result<void> measure_all(const BenchOptions& o, const Artifact& artifact, int threads,
                          BenchReport& report) {
   malloc_trim(0);  // what the compiler freed
   const int64_t before = resident_bytes();
@@ -298,7 +298,7 @@ Result<void> measure_all(const Options& o, const Artifact& artifact, int threads
 }
 
 // Refuses what would have no effect, before anything is compiled.
-Result<void> check_options(const Options& o) {
+Result<void> check_options(const BenchOptions& o) {
   if (o.json && o.markdown) {
     return error(DiagnosticKind::bad_usage, {}, "--json and --markdown both print: give one");
   }
@@ -328,7 +328,7 @@ Result<void> check_options(const Options& o) {
   return {};
 }
 
-Result<void> bench(const Options& o) {
+Result<void> bench(const BenchOptions& o) {
   if (auto good = check_options(o); !good.ok()) return good;
   std::string kept;
   if (!o.baseline.empty()) {
@@ -364,7 +364,7 @@ Result<void> bench(const Options& o) {
 }  // namespace
 
 void add_bench(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "How fast a model runs, at any shapes");
   add_model_options(*command, options->model, Uses::compiling,
                     "An artifact, an .onnx file or IR text; other options that concern compiling "

@@ -17,7 +17,7 @@ namespace repose::cli {
 
 namespace {
 
-struct Options {
+struct CompareOptions {
   ModelOptions model;
   std::string artifact;
   std::string function;
@@ -199,7 +199,7 @@ Difference difference(const ArrayNode& got, const ArrayNode& want, double rtol, 
 
 // Prints a line per output; an error per output that differs.
 Diagnostics compare_outputs(const FunctionInterface& interface, const std::vector<Array>& got,
-                            const std::vector<Array>& want, const Options& o) {
+                            const std::vector<Array>& want, const CompareOptions& o) {
   Diagnostics problems;
   for (size_t i = 0; i < want.size(); ++i) {
     const std::string& name = interface.outputs[i].name;
@@ -230,8 +230,8 @@ bool is_refusal(const Diagnostics& errors) {
 
 // What both sides make of the same inputs. `*compared` is left alone where both refuse them.
 Diagnostics compare_call(const LoadedModel& model, int index, const Module& module,
-                         const FunctionInterface& interface, const Inputs& inputs, const Options& o,
-                         bool* compared) {
+                         const FunctionInterface& interface, const Inputs& inputs,
+                         const CompareOptions& o, bool* compared) {
   const std::vector<HostValue> values(inputs.arrays.begin(), inputs.arrays.end());
   auto want = interpret(module, standard_ops(), interface.name, values);
   if (!want.ok() && !is_refusal(want.errors())) return want.errors();
@@ -259,7 +259,7 @@ Diagnostics compare_call(const LoadedModel& model, int index, const Module& modu
   return compare_outputs(interface, *got, arrays, o);
 }
 
-Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
+Result<std::unique_ptr<LoadedModel>> load(const CompareOptions& o) {
   if (o.artifact.empty()) return LoadedModel::load(o.model, {o.threads, 0});
   if (auto none = refuse_for_artifact(o.model, true); !none.ok()) return none.errors();
   return LoadedModel::load(o.artifact, {o.threads, 0});
@@ -289,7 +289,7 @@ Result<FunctionInterface> find_interface(const LoadedModel& model, int index,
                info.name);
 }
 
-Result<void> compare(Options o) {
+Result<void> compare(CompareOptions o) {
   if (!o.artifact.empty() && is_artifact(o.model.path)) std::swap(o.artifact, o.model.path);
   if (is_artifact(o.model.path)) {
     return error(DiagnosticKind::bad_usage, {},
@@ -334,7 +334,7 @@ Result<void> compare(Options o) {
 }  // namespace
 
 void add_compare(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   CLI::App* command = app.add_subcommand(
       "compare", "Compare a model, compiled, with the interpreter at small shapes");
   add_model_options(*command, options->model, Uses::compiling, "An .onnx file or IR text");

@@ -10,7 +10,7 @@ namespace repose::cli {
 
 namespace {
 
-struct Options {
+struct CompileFileOptions {
   ModelOptions model;
   std::string output;
   std::string emit = "so";
@@ -18,7 +18,7 @@ struct Options {
 };
 
 // The file to write.
-std::string output_of(const Options& o) {
+std::string output_of(const CompileFileOptions& o) {
   static const std::map<std::string, const char*> extensions = {
       {"so", ".so"}, {"o", ".o"}, {"llvm", ".ll"}, {"asm", ".s"}};
   if (!o.output.empty()) return o.output;
@@ -30,7 +30,7 @@ bool shows_steps(const ModelOptions& o) {
   return !o.print_after.empty() || !o.dump_folder.empty() || o.trace || o.time_passes || o.verify;
 }
 
-int run(const Options& o) {
+int run(const CompileFileOptions& o) {
   static const std::map<std::string, Emit> kinds = {
       {"so", Emit::shared}, {"o", Emit::object}, {"llvm", Emit::llvm}, {"asm", Emit::assembly}};
   if (auto model = refuse_artifact(o.model.path); !model.ok()) return report(model.errors());
@@ -65,7 +65,7 @@ int run(const Options& o) {
 }  // namespace
 
 void add_compile(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompileFileOptions>();
   CLI::App* command = app.add_subcommand("compile", "Compile a model into a native library");
   add_model_options(*command, options->model, Uses::compiling, "An .onnx file or IR text");
   command

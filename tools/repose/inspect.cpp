@@ -18,7 +18,7 @@ namespace repose::cli {
 
 namespace {
 
-struct Options {
+struct InspectOptions {
   ModelOptions model;
   bool json = false;
   bool memory = false;
@@ -162,7 +162,7 @@ void print_json(const Json& json) {
   print_out(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-Result<void> print_why(const Options& o) {
+Result<void> print_why(const InspectOptions& o) {
   REPOSE_TRY(module, read_model(o.model));
   REPOSE_TRY(function, choose_function(module, o.function));
   REPOSE_TRY(derivation, explain(module, standard_ops(), function, o.why));
@@ -174,14 +174,14 @@ Result<void> print_why(const Options& o) {
   return {};
 }
 
-Result<CompiledModel> compile_timed(const Options& o) {
+Result<CompiledModel> compile_timed(const InspectOptions& o) {
   const Progress progress("compiling " + o.model.path);
   auto compiled = compile_model(o.model);
   if (compiled.ok() && o.model.time_passes) print_times(compiled->reports);
   return compiled;
 }
 
-Result<void> print_checks(const Options& o) {
+Result<void> print_checks(const InspectOptions& o) {
   REPOSE_TRY(compiled, compile_timed(o));
   REPOSE_TRY(function, choose_function(compiled.module, o.function));
   REPOSE_TRY(checks, run_time_checks(function, compiled.module.graph_function(function)));
@@ -200,7 +200,7 @@ Result<void> print_checks(const Options& o) {
   return {};
 }
 
-Result<void> write_page(const Options& o) {
+Result<void> write_page(const InspectOptions& o) {
   REPOSE_TRY(compiled, compile_timed(o));
   REPOSE_TRY(function, choose_function(compiled.module, o.function));
   for (const CompiledFunction& f : compiled.functions) {
@@ -212,11 +212,11 @@ Result<void> write_page(const Options& o) {
 }
 
 // Questions that only the model answers, not its artifact.
-bool asks_model(const Options& o) {
+bool asks_model(const InspectOptions& o) {
   return !o.why.empty() || o.checks || !o.html.empty();
 }
 
-int explain_model(const Options& o) {
+int explain_model(const InspectOptions& o) {
   for (auto* print : {o.why.empty() ? nullptr : print_why, o.checks ? print_checks : nullptr,
                       o.html.empty() ? nullptr : write_page}) {
     if (!print) continue;
@@ -226,7 +226,7 @@ int explain_model(const Options& o) {
 }
 
 // Refuses what would have no effect.
-Result<void> check_options(const Options& o) {
+Result<void> check_options(const InspectOptions& o) {
   const int views = o.memory + !o.why.empty() + o.checks;
   if (o.json && views > 1) {
     return error(DiagnosticKind::bad_usage, {},
@@ -265,7 +265,7 @@ Result<void> choose_functions(Json& root, const std::string& name) {
   return {};
 }
 
-int print_metadata(const std::string& metadata, const Options& o) {
+int print_metadata(const std::string& metadata, const InspectOptions& o) {
   Json root = Json::parse(metadata);
   if (auto chosen = choose_functions(root, o.function); !chosen.ok())
     return report(chosen.errors());
@@ -277,7 +277,7 @@ int print_metadata(const std::string& metadata, const Options& o) {
   return 0;
 }
 
-int inspect_artifact(const Options& o) {
+int inspect_artifact(const InspectOptions& o) {
   auto model = LoadedModel::load(o.model.path, {1, 0});
   if (!model.ok()) return report(model.errors());
   if (o.memory) return print_memory(**model, {o.at, o.function, o.json});
@@ -287,7 +287,7 @@ int inspect_artifact(const Options& o) {
                         o);
 }
 
-int run(const Options& o) {
+int run(const InspectOptions& o) {
   if (auto good = check_options(o); !good.ok()) return report(good.errors());
   if (is_artifact(o.model.path)) return inspect_artifact(o);
   if (asks_model(o) && !o.memory) return explain_model(o);
@@ -301,7 +301,7 @@ int run(const Options& o) {
 }  // namespace
 
 void add_inspect(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand(
       "inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
   add_model_options(*command, options->model, Uses::compiling,

@@ -11,12 +11,12 @@ namespace repose::cli {
 
 namespace {
 
-struct Options {
+struct OptOptions {
   ModelOptions model;
   std::vector<std::string> passes;
 };
 
-Result<Module> apply(const Options& o, const Module& module, std::vector<PassReport>& reports) {
+Result<Module> apply(const OptOptions& o, const Module& module, std::vector<PassReport>& reports) {
   REPOSE_TRY(target, find_target(o.model.cpu));
   PipelineOptions pipeline;
   pipeline.target = target;
@@ -37,7 +37,7 @@ Result<Module> apply(const Options& o, const Module& module, std::vector<PassRep
   return current;
 }
 
-int run(const Options& o) {
+int run(const OptOptions& o) {
   std::vector<PassReport> reports;
   auto module = read_model(o.model, &reports);
   if (!module.ok()) return report(module.errors());
@@ -53,7 +53,7 @@ int run(const Options& o) {
 }  // namespace
 
 void add_opt(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<OptOptions>();
   CLI::App* command =
       app.add_subcommand("opt", "Apply passes to a model or IR text and print the result");
   std::string names = "Passes, in order:";

@@ -14,7 +14,7 @@ namespace repose::cli {
 
 namespace {
 
-struct Options {
+struct ProfileOptions {
   ModelOptions model;
   std::string function;
   std::vector<std::string> shapes;
@@ -39,7 +39,7 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
+Result<std::unique_ptr<LoadedModel>> load(const ProfileOptions& o) {
   if (is_artifact(o.model.path)) {
     if (auto none = refuse_for_artifact(o.model); !none.ok()) return none.errors();
     return LoadedModel::load(o.model.path, {o.threads, 0});
@@ -82,7 +82,7 @@ Result<RecordedCall> record_call(const LoadedModel& model, PreparedCall& call, s
 }
 
 Result<std::vector<RecordedCall>> record_calls(const LoadedModel& model, PreparedCall& call,
-                                               const Options& o) {
+                                               const ProfileOptions& o) {
   for (int i = 0; i < o.warm_up; ++i) {
     if (auto done = call.time(); !done.ok()) return done.errors();
   }
@@ -188,7 +188,7 @@ void summarize(ProfileReport& report, const std::vector<RecordedCall>& calls,
   report.end_ns = usual.end_ns;
 }
 
-Result<ProfileReport> make_report(const Options& o) {
+Result<ProfileReport> make_report(const ProfileOptions& o) {
   REPOSE_TRY(model, load(o));
   if (repose_set_profile(model->handle(), nullptr) != REPOSE_OK) {
     return error(DiagnosticKind::bad_usage, {},
@@ -227,7 +227,7 @@ Result<ProfileReport> make_report(const Options& o) {
   return report;
 }
 
-Result<void> profile(const Options& o) {
+Result<void> profile(const ProfileOptions& o) {
   if (o.json && o.by_place) {
     return error(DiagnosticKind::bad_usage, {},
                  "--json has every place: --places has no effect beside it");
@@ -254,7 +254,7 @@ Result<void> profile(const Options& o) {
 }  // namespace
 
 void add_profile(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ProfileOptions>();
   CLI::App* command = app.add_subcommand(
       "profile", "How long each kernel of a model takes, beside the machine's limit");
   add_model_options(*command, options->model, Uses::compiling,

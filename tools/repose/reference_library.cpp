@@ -18,7 +18,7 @@ namespace repose::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // Reads a line of JSON, answers with one: {"error": …} where something went wrong.
 constexpr const char* program = R"python(

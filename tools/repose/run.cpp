@@ -14,7 +14,7 @@ namespace repose::cli {
 
 namespace {
 
-struct Options {
+struct RunOptions {
   ModelOptions model;
   std::string function;
   std::vector<std::string> inputs;
@@ -142,14 +142,14 @@ Result<void> print_results(const std::vector<std::string>& names, const std::vec
   return {};
 }
 
-Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
+Result<std::unique_ptr<LoadedModel>> load(const RunOptions& o) {
   if (!is_artifact(o.model.path))
     return LoadedModel::load(o.model, {o.threads, o.operations_limit});
   if (auto none = refuse_for_artifact(o.model); !none.ok()) return none.errors();
   return LoadedModel::load(o.model.path, {o.threads, o.operations_limit});
 }
 
-int run(const Options& o) {
+int run(const RunOptions& o) {
   auto model = load(o);
   if (!model.ok()) return report(model.errors());
   auto function = (*model)->function(o.function);
@@ -184,7 +184,7 @@ int run(const Options& o) {
 }  // namespace
 
 void add_run(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Run an artifact, a model or IR text");
   add_model_options(*command, options->model, Uses::compiling,
                     "An artifact, an .onnx file or IR text; other options that concern compiling "

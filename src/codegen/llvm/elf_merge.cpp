@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "codegen/llvm/elf_bytes.h"
+
 namespace repose {
 namespace {
 
@@ -71,18 +73,6 @@ bool is_kept(const Section& section, llvm::StringRef name) {
     default:
       return name != ".note.gnu.property" && name != ".note.GNU-stack";
   }
-}
-
-template <class T>
-void append_struct(std::string& out, const T& value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof(T));
-}
-
-uint32_t add_string(std::string& table, std::string_view text) {
-  if (text.empty()) return 0;
-  const auto at = static_cast<uint32_t>(table.size());
-  table.append(text).push_back('\0');
-  return at;
 }
 
 Result<Input> open_input(const NamedObject& object) {

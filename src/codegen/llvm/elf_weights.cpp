@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "codegen/llvm/elf_bytes.h"
+
 namespace repose {
 namespace {
 
@@ -27,18 +29,6 @@ T read_at(const std::string& bytes, uint64_t offset) {
   T value;
   std::memcpy(&value, bytes.data() + offset, sizeof(T));
   return value;
-}
-
-// Appends a string with its zero byte; returns where it begins.
-uint32_t add_string(std::string& table, std::string_view text) {
-  const auto at = static_cast<uint32_t>(table.size());
-  table.append(text).push_back('\0');
-  return at;
-}
-
-template <class T>
-void append_struct(std::string& out, const T& value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof(T));
 }
 
 Elf64_Ehdr object_header(uint16_t machine) {

@@ -10,6 +10,16 @@ int64_t element_bytes(const repose_rt_value& value) {
   return (value.dtype_bits + 7) / 8;
 }
 
+// The bytes of n elements; several of less than eight bits share one. False: int64 is too small.
+bool bytes_of(const repose_rt_value& value, int64_t n, int64_t* bytes) {
+  if (value.dtype_bits < 8) {
+    const int64_t per_byte = 8 / value.dtype_bits;
+    *bytes = n / per_byte + (n % per_byte != 0 ? 1 : 0);
+    return true;
+  }
+  return !__builtin_mul_overflow(n, element_bytes(value), bytes);
+}
+
 // Reports the start of a message: "input `x`: ".
 Text& begin(Text& error, const char* what, const repose_rt_value& value) {
   return error << what << " `" << value.name << "`: ";
@@ -164,7 +174,7 @@ bool required_strides(const repose_rt_value& value, const int64_t* dims, const D
     for (int32_t k = 0; !fits && k < rank; ++k) strides[k] = 0;
     return true;
   }
-  return fits && !__builtin_mul_overflow(reach, element_bytes(value), bytes);
+  return fits && bytes_of(value, reach, bytes);
 }
 
 int32_t check_tensor(const char* what, const repose_rt_value& value, const DLTensor* tensor,

@@ -31,6 +31,36 @@ const char* dtype_name(uint8_t code) {
   }
 }
 
+// Their names say how many bits they have.
+const char* tiny_float_name(uint8_t code) {
+  switch (code) {
+    case kDLFloat8_e3m4:
+      return "float8_e3m4";
+    case kDLFloat8_e4m3:
+      return "float8_e4m3";
+    case kDLFloat8_e4m3b11fnuz:
+      return "float8_e4m3b11fnuz";
+    case kDLFloat8_e4m3fn:
+      return "float8_e4m3fn";
+    case kDLFloat8_e4m3fnuz:
+      return "float8_e4m3fnuz";
+    case kDLFloat8_e5m2:
+      return "float8_e5m2";
+    case kDLFloat8_e5m2fnuz:
+      return "float8_e5m2fnuz";
+    case kDLFloat8_e8m0fnu:
+      return "float8_e8m0fnu";
+    case kDLFloat6_e2m3fn:
+      return "float6_e2m3fn";
+    case kDLFloat6_e3m2fn:
+      return "float6_e3m2fn";
+    case kDLFloat4_e2m1fn:
+      return "float4_e2m1fn";
+    default:
+      return nullptr;
+  }
+}
+
 const char* device_name(int32_t type) {
   switch (type) {
     case kDLCUDA:
@@ -121,7 +151,9 @@ void format_message(Text& out, const char* message, const int64_t* values, int32
 
 void write_dtype(Text& out, DLDataType dtype) {
   const char* name = dtype_name(dtype.code);
-  if (dtype.code == kDLBool) {
+  if (const char* tiny = tiny_float_name(dtype.code)) {
+    out << tiny;
+  } else if (dtype.code == kDLBool) {
     out << "bool";
     if (dtype.bits != 8) out << static_cast<int64_t>(dtype.bits);
   } else if (name != nullptr) {

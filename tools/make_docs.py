@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Writes docs/schedule.md from the headers of the primitives (src/schedule/primitives).
+"""Writes docs/schedule.md from the headers of the primitives (src/schedule/primitives), and
+docs/onnx.md from the importer's tables (onnx_page.py).
 
-    make_docs.py            writes it
-    make_docs.py --check    says whether it is up to date
+    make_docs.py            writes them
+    make_docs.py --check    says whether they are up to date
 """
 import re
 import sys
 import textwrap
 from pathlib import Path
 
+import onnx_page
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "src/schedule"
-PAGE = ROOT / "docs/schedule.md"
 WIDTH = 120
 
 HEAD = """\
@@ -113,16 +115,24 @@ def page():
     return f"{HEAD}\n{table}\n\n" + "\n".join(sections).rstrip() + "\n"
 
 
-def is_current():
-    return PAGE.exists() and PAGE.read_text() == page()
+PAGES = {"docs/schedule.md": page, "docs/onnx.md": onnx_page.page}
+
+
+def outdated():
+    """The pages that are not what the sources make them."""
+    return [name for name, make in PAGES.items()
+            if not (ROOT / name).exists() or (ROOT / name).read_text() != make()]
 
 
 def main(arguments):
-    if arguments == ["--check"]:
-        print("docs/schedule.md is " + ("up to date" if is_current() else "not up to date: ./dev docs"))
-        return 0 if is_current() else 1
-    PAGE.write_text(page())
-    return 0
+    if arguments != ["--check"]:
+        for name, make in PAGES.items():
+            (ROOT / name).write_text(make())
+        return 0
+    old = outdated()
+    for name in PAGES:
+        print(f"{name} is " + ("not up to date: ./dev docs" if name in old else "up to date"))
+    return 1 if old else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,11 @@
 
 namespace repose {
 
+int64_t DType::size_bytes(int64_t n) const {
+  if (is_packed()) return n / (8 / bits) + (n % (8 / bits) != 0 ? 1 : 0);
+  return __builtin_mul_overflow(n, int64_t{size_bytes()}, &n) ? -1 : n;
+}
+
 std::string DType::to_string() const {
   std::string name;
   switch (code) {
@@ -25,6 +30,24 @@ std::string DType::to_string() const {
     case Code::bfloat:
       name = "bfloat" + std::to_string(bits);
       break;
+    case Code::float8_e4m3fn:
+      name = "float8_e4m3fn";
+      break;
+    case Code::float8_e4m3fnuz:
+      name = "float8_e4m3fnuz";
+      break;
+    case Code::float8_e5m2:
+      name = "float8_e5m2";
+      break;
+    case Code::float8_e5m2fnuz:
+      name = "float8_e5m2fnuz";
+      break;
+    case Code::float8_e8m0fnu:
+      name = "float8_e8m0fnu";
+      break;
+    case Code::float4_e2m1fn:
+      name = "float4_e2m1fn";
+      break;
     case Code::index:
       name = "index";
       break;
@@ -37,10 +60,19 @@ std::string DType::to_string() const {
 }
 
 std::optional<DType> DType::parse(std::string_view name) {
-  static constexpr DType all[] = {
-      dtypes::boolean,  dtypes::int8,    dtypes::int16,   dtypes::int32,  dtypes::int64,
-      dtypes::uint8,    dtypes::uint16,  dtypes::uint32,  dtypes::uint64, dtypes::float16,
-      dtypes::bfloat16, dtypes::float32, dtypes::float64, dtypes::index,  dtypes::handle};
+  static constexpr DType all[] = {dtypes::boolean,       dtypes::int8,
+                                  dtypes::int16,         dtypes::int32,
+                                  dtypes::int64,         dtypes::uint8,
+                                  dtypes::uint16,        dtypes::uint32,
+                                  dtypes::uint64,        dtypes::float16,
+                                  dtypes::bfloat16,      dtypes::float32,
+                                  dtypes::float64,       dtypes::index,
+                                  dtypes::handle,        dtypes::int4,
+                                  dtypes::uint4,         dtypes::int2,
+                                  dtypes::uint2,         dtypes::float4_e2m1fn,
+                                  dtypes::float8_e4m3fn, dtypes::float8_e4m3fnuz,
+                                  dtypes::float8_e5m2,   dtypes::float8_e5m2fnuz,
+                                  dtypes::float8_e8m0fnu};
   size_t x = name.find('x', name.starts_with("index") ? 5 : 0);
   int lanes = 1;
   if (x != std::string_view::npos) {

@@ -311,6 +311,9 @@ Expr join_casts(const Expr& e) {
     keeps = a <= b && (!a_sign || b_sign);
   } else if (from.is_float() && through.is_float()) {
     keeps = from.bits < through.bits;
+    // Powers of two from 2^-127 to 2^127, which few types hold.
+    if (from == dtypes::float8_e8m0fnu) keeps = through == dtypes::bfloat16 || through.bits >= 32;
+    if (through == dtypes::float8_e8m0fnu) keeps = false;
   }
   return keeps ? make_cast(e->dtype, inner->args[0]) : e;
 }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "expr/tiny_float.h"
+
 namespace repose {
 
 namespace {
@@ -65,6 +67,7 @@ bool Scalar::operator==(const Scalar& other) const {
 
 double round_to(DType dtype, double value) {
   if (dtype.code == DType::Code::bfloat) return round_to_format(bfloat_format, value);
+  if (dtype.is_tiny_float()) return from_tiny_float(dtype, to_tiny_float(dtype, value));
   if (dtype.bits == 16) return round_to_format(half_format, value);
   return dtype.bits == 32 ? static_cast<double>(static_cast<float>(value)) : value;
 }
@@ -538,6 +541,7 @@ uint64_t storage_bits(const Scalar& value) {
   DType t = value.dtype;
   if (!t.is_float()) return bits_of(value.i);
   if (t.code == DType::Code::bfloat) return float_to_bfloat(static_cast<float>(value.f));
+  if (t.is_tiny_float()) return to_tiny_float(t, value.f);
   if (t.bits == 16) return float_to_half(static_cast<float>(value.f));
   if (t.bits == 32) return std::bit_cast<uint32_t>(static_cast<float>(value.f));
   return std::bit_cast<uint64_t>(value.f);
@@ -549,6 +553,9 @@ std::optional<Scalar> reinterpret(DType to, const Scalar& value) {
   if (!to.is_float()) return Scalar::of_int(static_cast<int64_t>(bits), to);
   if (to.code == DType::Code::bfloat) {
     return Scalar{to, 0, bfloat_to_float(static_cast<uint16_t>(bits))};
+  }
+  if (to.is_tiny_float()) {
+    return Scalar{to, 0, from_tiny_float(to, static_cast<uint8_t>(bits))};
   }
   if (to.bits == 16) return Scalar{to, 0, half_to_float(static_cast<uint16_t>(bits))};
   if (to.bits == 32) return Scalar{to, 0, std::bit_cast<float>(static_cast<uint32_t>(bits))};

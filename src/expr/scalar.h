@@ -2,11 +2,11 @@
 // that defines arithmetic for constant folding, the interpreter and the rule tester.
 //   - data integers wrap; division by zero gives 0, MIN / -1 wraps; shift counts modulo the width
 //   - float to integer saturates, NaN gives 0
-//   - float16 and bfloat16 compute in float32 and round per operation
+//   - floats of 16 bits and less compute in float32 and round per operation
 //   - index is a mathematical integer: leaving int64 is an error
 //   - minimum and maximum of floats: NaN if either is, and -0 < +0; floor_div of floats is
 //     floor(a / b), floor_mod has the divisor's sign
-//   - float64 to float16 or bfloat16 rounds once
+//   - float64 to a float of 16 bits or less rounds once
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Scalar {
 };
 
 double round_to(DType dtype,
-                double value);  // float16, bfloat16, float32: nearest even; float64: as is
+                double value);  // to float32 and less: nearest even (tiny_float.h); float64: as is
 uint16_t float_to_half(float value);
 float half_to_float(uint16_t bits);
 uint16_t float_to_bfloat(float value);

@@ -917,8 +917,9 @@ class HostLowering {
       if ((interface_.outputs[r].reuses_input >= 0) != donated) continue;
       const ValueInfo& info = interface_.outputs[r];
       Expr data = result_handle(static_cast<int>(r), "result");
-      Expr bytes = make_int(info.dtype.size_bytes());
-      for (const Expr& d : info.dims) bytes = bytes * d;
+      Expr elements = make_int(1);
+      for (const Expr& d : info.dims) elements = elements * d;
+      const Expr bytes = size_bytes(elements, info.dtype);
       begin_copy("copy_result", {}, bytes);
       out_->evaluate(make_call(Intrinsic::copy_bytes, dtypes::int32, {data, sources[r], bytes}));
       end_kernel();

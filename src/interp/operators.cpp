@@ -143,8 +143,7 @@ HostValue GraphMachine::reshape(const graph::CallNode& call, const Span& span) {
     fail(DiagnosticKind::type_mismatch, span, "`reshape`: operand 1 is {}, expected a shape",
          repose::to_string(target));
   }
-  const int64_t bytes = array_bytes(*target.shape(), a->dtype);
-  if (bytes < 0 || static_cast<size_t>(bytes) != a->num_bytes) {
+  if (array_bytes(*target.shape(), dtypes::int8) != a->num_elements()) {
     fail(DiagnosticKind::run_time_check, span,
          "`reshape`: the operand of shape ({}) has {} elements, the new shape is {}",
          fmt::join(a->shape, ", "), a->num_elements(), repose::to_string(target));

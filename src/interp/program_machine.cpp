@@ -72,7 +72,9 @@ void open_view(Frame& frame, const BufferCode& b, const Scalar& handle) {
   view.cells.dtype = b.buffer->dtype;
   view.cells.bytes = m.data + handle.i;
   view.cells.num_bytes = static_cast<size_t>(m.bytes - handle.i);
-  view.count = (m.bytes - handle.i) / b.buffer->dtype.size_bytes();
+  const DType dtype = b.buffer->dtype;
+  view.count = dtype.is_packed() ? (m.bytes - handle.i) * (8 / dtype.bits)
+                                 : (m.bytes - handle.i) / dtype.size_bytes();
   view.origin_bytes = handle.i;
   view.memory = static_cast<int>(handle.f);
   view.written = m.written ? m.written + handle.i : nullptr;
@@ -171,10 +173,11 @@ void check_shape(Frame& frame, const BufferCode& b, const ArrayNode& array) {
 
 void check_written(const Frame& frame, const Buffer& b, const ArrayNode& array,
                    const std::vector<uint8_t>& written) {
-  const int size = array.dtype.size_bytes();
+  const DType dtype = array.dtype;
   for (size_t byte = 0; byte < written.size(); ++byte) {
     if (written[byte]) continue;
-    int64_t element = static_cast<int64_t>(byte) / size;
+    int64_t element = static_cast<int64_t>(byte);
+    element = dtype.is_packed() ? element * (8 / dtype.bits) : element / dtype.size_bytes();
     std::vector<int64_t> at(array.shape.size());
     for (size_t d = at.size(); d-- > 0; element /= array.shape[d]) {
       at[d] = element % array.shape[d];

@@ -170,7 +170,7 @@ struct BufferDataCode : ExprCode {
       : ExprCode(e), place{view, std::move(indices)} {}
   Scalar eval(Frame& frame, int) const override {
     const View& v = frame.views[place.view];
-    const int64_t bytes = place.element_unchecked(frame) * v.cells.dtype.size_bytes();
+    const int64_t bytes = v.cells.dtype.offset_bytes(place.element_unchecked(frame));
     return make_handle(v.memory, v.origin_bytes + bytes);
   }
   const PlaceCode place;

@@ -162,8 +162,8 @@ struct StoreCode : StmtCode {
     }
     view.cells.store(i, v);
     if (view.written) {
-      const int size = view.cells.dtype.size_bytes();
-      std::memset(view.written + i * size, 1, size);
+      const DType dtype = view.cells.dtype;
+      std::memset(view.written + dtype.offset_bytes(i), 1, static_cast<size_t>(dtype.size_bytes()));
     }
   }
   PlaceCode place;

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/diagnostic.h"
+#include "expr/tiny_float.h"
 
 namespace repose {
 
@@ -32,6 +33,7 @@ int64_t ArrayNode::num_elements() const {
 }
 
 Scalar ArrayNode::load(int64_t i) const {
+  if (dtype.is_packed() || dtype.is_tiny_float()) return load_bits(i);
   const int size = dtype.size_bytes();
   REPOSE_CHECK(i >= 0 && static_cast<size_t>(i + 1) * size <= num_bytes, "element out of range");
   const std::byte* at = bytes + i * size;
@@ -62,8 +64,28 @@ Scalar ArrayNode::load(int64_t i) const {
   }
 }
 
+// Elements of a byte or a part of it.
+Scalar ArrayNode::load_bits(int64_t i) const {
+  const int64_t per_byte = 8 / dtype.bits, byte = i / per_byte;
+  REPOSE_CHECK(i >= 0 && static_cast<size_t>(byte) < num_bytes, "element out of range");
+  const int64_t bits = read<uint8_t>(bytes + byte) >> (i % per_byte * dtype.bits);
+  if (!dtype.is_float()) return Scalar::of_int(bits, dtype);
+  const auto code = static_cast<uint8_t>(bits & ((1 << dtype.bits) - 1));
+  return Scalar{dtype, 0, from_tiny_float(dtype, code)};
+}
+
+void ArrayNode::store_bits(int64_t i, const Scalar& value) {
+  const int64_t per_byte = 8 / dtype.bits, byte = i / per_byte;
+  REPOSE_CHECK(i >= 0 && static_cast<size_t>(byte) < num_bytes, "element out of range");
+  const int64_t shift = i % per_byte * dtype.bits, ones = (int64_t{1} << dtype.bits) - 1;
+  const int64_t bits = dtype.is_float() ? to_tiny_float(dtype, value.f) : value.i & ones;
+  std::byte* at = mutable_bytes() + byte;
+  write(at, static_cast<uint8_t>((read<uint8_t>(at) & ~(ones << shift)) | (bits << shift)));
+}
+
 void ArrayNode::store(int64_t i, const Scalar& value) {
   REPOSE_CHECK(value.dtype == dtype, "a stored element has the array's dtype");
+  if (dtype.is_packed() || dtype.is_tiny_float()) return store_bits(i, value);
   const int size = dtype.size_bytes();
   REPOSE_CHECK(i >= 0 && static_cast<size_t>(i + 1) * size <= num_bytes, "element out of range");
   std::byte* at = mutable_bytes() + i * size;
@@ -93,7 +115,7 @@ void ArrayNode::store(int64_t i, const Scalar& value) {
 }
 
 int64_t array_bytes(const std::vector<int64_t>& shape, DType dtype) {
-  int64_t total = dtype.size_bytes();
+  int64_t total = 1;
   bool empty = false;
   for (int64_t d : shape) {
     if (d < 0) return -1;
@@ -103,7 +125,7 @@ int64_t array_bytes(const std::vector<int64_t>& shape, DType dtype) {
   for (int64_t d : shape) {
     if (__builtin_mul_overflow(total, d, &total)) return -1;
   }
-  return total;
+  return dtype.size_bytes(total);
 }
 
 Ref<ArrayNode> make_array(std::vector<int64_t> shape, DType dtype) {
@@ -147,7 +169,15 @@ Array make_scalar_array(const Scalar& value) {
 
 bool equal_bytes(const ArrayNode& a, const ArrayNode& b) {
   if (a.dtype != b.dtype || a.shape != b.shape) return false;
-  return a.bytes == b.bytes || a.num_bytes == 0 || std::memcmp(a.bytes, b.bytes, a.num_bytes) == 0;
+  if (a.bytes == b.bytes || a.num_bytes == 0) return true;
+  // What is left of a last byte belongs to no element.
+  const int64_t n = a.num_elements(), rest = a.dtype.is_packed() ? n % (8 / a.dtype.bits) : 0;
+  const size_t whole = a.num_bytes - (rest != 0 ? 1 : 0);
+  if (std::memcmp(a.bytes, b.bytes, whole) != 0) return false;
+  for (int64_t i = n - rest; i < n; ++i) {
+    if (!(a.load(i) == b.load(i))) return false;
+  }
+  return true;
 }
 
 }  // namespace repose

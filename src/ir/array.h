@@ -25,6 +25,8 @@ struct ArrayNode : RefCounted {
   int64_t num_elements() const;
   Scalar load(int64_t i) const;                // element i in row-major order
   void store(int64_t i, const Scalar& value);  // only while the array is being made
+  Scalar load_bits(int64_t i) const;
+  void store_bits(int64_t i, const Scalar& value);
   std::byte* mutable_bytes() { return const_cast<std::byte*>(bytes); }
 };
 using Array = Ref<const ArrayNode>;

@@ -509,9 +509,14 @@ std::vector<const TensorTypeNode*> tensor_leaves(const Type& t) {
   return leaves;
 }
 
+Expr size_bytes(const Expr& elements, DType dtype) {
+  if (!dtype.is_packed()) return elements * dtype.size_bytes();
+  return floor_div(elements * dtype.bits + 7, make_int(8));
+}
+
 Expr size_bytes(const TensorTypeNode& t) {
   if (!t.shape || !t.dtype) return nullptr;
-  return canonical(num_elements(t) * t.dtype.size_bytes());
+  return canonical(size_bytes(num_elements(t), t.dtype));
 }
 
 // ---- Printing -----------------------------------------------------------------------------------

@@ -115,6 +115,7 @@ void match_symbols(const Type& pattern, const Type& t, VarMap& symbols);
 // Number of elements / bytes as an index expression (canonical); null where the shape is unknown.
 Expr num_elements(const TensorTypeNode& t);
 Expr size_bytes(const TensorTypeNode& t);
+Expr size_bytes(const Expr& elements, DType dtype);
 // The tensors of a type in order, tuples flattened; other types have none.
 std::vector<const TensorTypeNode*> tensor_leaves(const Type& t);
 

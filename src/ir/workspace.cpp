@@ -3,6 +3,8 @@
 
 #include <unordered_set>
 
+#include "ir/type.h"
+
 namespace repose {
 
 namespace {
@@ -20,9 +22,9 @@ struct Finder {
 
   void allocate(const tir::AllocateNode& node) {
     if (lives_on_stack(node.buffer)) return;
-    Expr bytes = make_int(node.buffer->dtype.size_bytes());
-    for (const Expr& extent : node.buffer->shape) bytes = bytes * substitute(extent, lets);
-    allocations.push_back({node.buffer, bytes});
+    Expr elements = make_int(1);
+    for (const Expr& extent : node.buffer->shape) elements = elements * substitute(extent, lets);
+    allocations.push_back({node.buffer, size_bytes(elements, node.buffer->dtype)});
   }
 
   void find(const tir::Stmt& s) {
@@ -88,12 +90,14 @@ bool is_over(const std::unordered_set<const VarNode*>& params, const Expr& e) {
 }  // namespace
 
 int64_t constant_bytes(const Buffer& buffer) {
-  int64_t bytes = buffer->dtype.size_bytes();
+  int64_t elements = 1;
   for (const Expr& extent : buffer->shape) {
     int64_t n = 0;
-    if (!as_const_int(extent, &n) || n < 0 || __builtin_mul_overflow(bytes, n, &bytes)) return -1;
+    if (!as_const_int(extent, &n) || n < 0 || __builtin_mul_overflow(elements, n, &elements)) {
+      return -1;
+    }
   }
-  return bytes;
+  return buffer->dtype.size_bytes(elements);
 }
 
 bool lives_on_stack(const Buffer& buffer) {

@@ -48,7 +48,7 @@ VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& 
 Expr view_offset_bytes(const graph::CallNode& view) {
   if (view.op->name != "view") return make_int(0);
   const Expr& elements = graph::as<graph::PrimValueNode>(view.args[1])->value;
-  return canonical(elements * graph::tensor_of(view.args[0])->dtype.size_bytes());
+  return canonical(size_bytes(elements, graph::tensor_of(view.args[0])->dtype));
 }
 
 namespace {
@@ -59,7 +59,7 @@ class Sizes {
  public:
   Expr operator()(const TensorTypeNode& t) {
     if (!t.shape) return size_bytes(t);
-    uint64_t hash = static_cast<uint64_t>(t.dtype.size_bytes());
+    uint64_t hash = static_cast<uint64_t>(t.dtype.bits);
     for (const Expr& d : *t.shape) hash = hash * 0x9e3779b97f4a7c15 + d->hash();
     std::vector<std::pair<const TensorTypeNode*, Expr>>& bucket = known_[hash];
     for (const auto& [other, bytes] : bucket) {

@@ -42,8 +42,9 @@ std::vector<te::Tensor> astype_rule(const graph::CallNode& call,
 Result<Type> infer_bitcast(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   const DType dtype = call.attrs.get_dtype("dtype");
-  const bool is_scalar = is_number_dtype(dtype) && !dtype.is_vector();
-  if (!is_scalar || (x->dtype && (!is_number_dtype(x->dtype) || x->dtype.bits != dtype.bits))) {
+  auto is_number = [](DType t) { return t.is_float() || t.is_data_int(); };
+  const bool is_scalar = is_number(dtype) && !dtype.is_vector();
+  if (!is_scalar || (x->dtype && (!is_number(x->dtype) || x->dtype.bits != dtype.bits))) {
     return error(DiagnosticKind::dtype_mismatch, context.span(),  // C1
                  "`bitcast`: {} has not the width of {}", dtype.to_string(), x->dtype.to_string());
   }

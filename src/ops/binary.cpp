@@ -9,15 +9,6 @@ namespace repose {
 
 namespace {
 
-bool is_number(DType t) {
-  return t.is_float() || t.is_data_int();
-}
-bool is_integer(DType t) {
-  return t.is_data_int();
-}
-bool is_bool(DType t) {
-  return t.is_bool();
-}
 bool is_any(DType) {
   return true;
 }
@@ -25,9 +16,9 @@ bool is_any(DType) {
 template <bool (*accept)(DType), bool to_bool>
 Result<Type> infer_binary(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(dtype, common_dtype(context, call, 0, 1));  // C1
-  const char* expected = accept == is_number    ? "a number"
-                         : accept == is_integer ? "an integer"
-                                                : "bool";
+  const char* expected = accept == is_number_dtype    ? "a number"
+                         : accept == is_integer_dtype ? "an integer"
+                                                      : "bool";
   auto accepted = dtype_arg(context, call, 0, accept, expected);
   if (!accepted.ok()) return accepted.errors();
   const DType out = to_bool ? dtypes::boolean : dtype;  // C3
@@ -89,29 +80,32 @@ Expr exclusive_or(const Expr& a, const Expr& b) {
     return def;                                                      \
   }
 
-BINARY(add, is_number, false, apply<ExprKind::add>, "a + b")
-BINARY(subtract, is_number, false, apply<ExprKind::sub>, "a - b")
-BINARY(multiply, is_number, false, apply<ExprKind::mul>, "a * b")
-BINARY(divide, is_number, false, apply<ExprKind::div>, "a / b; integers round to zero, x / 0 is 0")
-BINARY(floor_divide, is_number, false, divide_down, "a / b rounded down")
-BINARY(mod, is_number, false, apply<ExprKind::mod>, "remainder with the sign of a (fmod)")
-BINARY(floor_mod, is_number, false, modulo_down, "remainder with the sign of b")
-BINARY(power, is_number, false, power, "a to the power of b")
-BINARY(maximum, is_number, false, apply<ExprKind::max>, "the larger; NaN wins")
-BINARY(minimum, is_number, false, apply<ExprKind::min>, "the smaller; NaN wins")
+BINARY(add, is_number_dtype, false, apply<ExprKind::add>, "a + b")
+BINARY(subtract, is_number_dtype, false, apply<ExprKind::sub>, "a - b")
+BINARY(multiply, is_number_dtype, false, apply<ExprKind::mul>, "a * b")
+BINARY(divide, is_number_dtype, false, apply<ExprKind::div>,
+       "a / b; integers round to zero, x / 0 is 0")
+BINARY(floor_divide, is_number_dtype, false, divide_down, "a / b rounded down")
+BINARY(mod, is_number_dtype, false, apply<ExprKind::mod>, "remainder with the sign of a (fmod)")
+BINARY(floor_mod, is_number_dtype, false, modulo_down, "remainder with the sign of b")
+BINARY(power, is_number_dtype, false, power, "a to the power of b")
+BINARY(maximum, is_number_dtype, false, apply<ExprKind::max>, "the larger; NaN wins")
+BINARY(minimum, is_number_dtype, false, apply<ExprKind::min>, "the smaller; NaN wins")
 BINARY(equal, is_any, true, apply<ExprKind::eq>, "a == b")
 BINARY(not_equal, is_any, true, apply<ExprKind::ne>, "a != b")
-BINARY(less, is_number, true, apply<ExprKind::lt>, "a < b")
-BINARY(less_equal, is_number, true, apply<ExprKind::le>, "a <= b")
-BINARY(greater, is_number, true, apply<ExprKind::gt>, "a > b")
-BINARY(greater_equal, is_number, true, apply<ExprKind::ge>, "a >= b")
-BINARY(logical_and, is_bool, false, apply<ExprKind::logical_and>, "a and b")
-BINARY(logical_or, is_bool, false, apply<ExprKind::logical_or>, "a or b")
-BINARY(logical_xor, is_bool, false, exclusive_or, "exactly one of a, b")
-BINARY(bitwise_and, is_integer, false, apply<ExprKind::bit_and>, "bits in both")
-BINARY(bitwise_or, is_integer, false, apply<ExprKind::bit_or>, "bits in one or both")
-BINARY(bitwise_xor, is_integer, false, apply<ExprKind::bit_xor>, "bits in exactly one")
-BINARY(left_shift, is_integer, false, apply<ExprKind::shift_left>, "a << (b modulo the width)")
-BINARY(right_shift, is_integer, false, apply<ExprKind::shift_right>, "a >> (b modulo the width)")
+BINARY(less, is_number_dtype, true, apply<ExprKind::lt>, "a < b")
+BINARY(less_equal, is_number_dtype, true, apply<ExprKind::le>, "a <= b")
+BINARY(greater, is_number_dtype, true, apply<ExprKind::gt>, "a > b")
+BINARY(greater_equal, is_number_dtype, true, apply<ExprKind::ge>, "a >= b")
+BINARY(logical_and, is_bool_dtype, false, apply<ExprKind::logical_and>, "a and b")
+BINARY(logical_or, is_bool_dtype, false, apply<ExprKind::logical_or>, "a or b")
+BINARY(logical_xor, is_bool_dtype, false, exclusive_or, "exactly one of a, b")
+BINARY(bitwise_and, is_integer_dtype, false, apply<ExprKind::bit_and>, "bits in both")
+BINARY(bitwise_or, is_integer_dtype, false, apply<ExprKind::bit_or>, "bits in one or both")
+BINARY(bitwise_xor, is_integer_dtype, false, apply<ExprKind::bit_xor>, "bits in exactly one")
+BINARY(left_shift, is_integer_dtype, false, apply<ExprKind::shift_left>,
+       "a << (b modulo the width)")
+BINARY(right_shift, is_integer_dtype, false, apply<ExprKind::shift_right>,
+       "a >> (b modulo the width)")
 
 }  // namespace repose

@@ -71,14 +71,16 @@ Expr checked_index(const Expr& value, const Expr& dim, std::string_view op);
 #define REPOSE_REQUIRE(...) \
   if (auto required = (__VA_ARGS__); !required.ok()) return required.errors()
 
+// What operators compute with. Types of less than eight bits and tiny floats are kept, moved and
+// cast: `astype`, and what takes any dtype.
 inline bool is_float_dtype(DType t) {
-  return t.is_float();
+  return t.is_float() && !t.is_tiny_float();
 }
 inline bool is_integer_dtype(DType t) {
-  return t.is_data_int();
+  return t.is_data_int() && !t.is_packed();
 }
 inline bool is_number_dtype(DType t) {
-  return t.is_float() || t.is_data_int();
+  return is_float_dtype(t) || is_integer_dtype(t);
 }
 inline bool is_bool_dtype(DType t) {
   return t.is_bool();

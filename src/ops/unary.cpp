@@ -9,26 +9,13 @@ namespace repose {
 
 namespace {
 
-bool is_float(DType t) {
-  return t.is_float();
-}
-bool is_number(DType t) {
-  return t.is_float() || t.is_data_int();
-}
-bool is_bool(DType t) {
-  return t.is_bool();
-}
-bool is_integer(DType t) {
-  return t.is_data_int();
-}
-
 template <bool (*accept)(DType), bool to_bool>
 Result<Type> infer_unary(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
-  const char* expected = accept == is_float    ? "a float"
-                         : accept == is_number ? "a number"
-                         : accept == is_bool   ? "bool"
-                                               : "an integer";
+  const char* expected = accept == is_float_dtype    ? "a float"
+                         : accept == is_number_dtype ? "a number"
+                         : accept == is_bool_dtype   ? "bool"
+                                                     : "an integer";
   REPOSE_TRY(dtype, dtype_arg(context, call, 0, accept, expected));  // C1
   DType out = to_bool ? dtypes::boolean : dtype;
   if (!x->shape) return tensor_type_of_rank(x->rank, out, x->device);
@@ -80,36 +67,36 @@ Expr sign(const Expr& x) {
     return def;                                                     \
   }
 
-UNARY(abs, is_number, false, apply<Intrinsic::abs>,
+UNARY(abs, is_number_dtype, false, apply<Intrinsic::abs>,
       "absolute value; of the smallest integer: itself")
-UNARY(acos, is_float, false, apply<Intrinsic::acos>, "arc cosine")
-UNARY(acosh, is_float, false, apply<Intrinsic::acosh>, "inverse hyperbolic cosine")
-UNARY(asin, is_float, false, apply<Intrinsic::asin>, "arc sine")
-UNARY(asinh, is_float, false, apply<Intrinsic::asinh>, "inverse hyperbolic sine")
-UNARY(atan, is_float, false, apply<Intrinsic::atan>, "arc tangent")
-UNARY(atanh, is_float, false, apply<Intrinsic::atanh>, "inverse hyperbolic tangent")
-UNARY(ceil, is_float, false, apply<Intrinsic::ceil>, "the smallest integer not below")
-UNARY(cos, is_float, false, apply<Intrinsic::cos>, "cosine")
-UNARY(cosh, is_float, false, apply<Intrinsic::cosh>, "hyperbolic cosine")
-UNARY(erf, is_float, false, apply<Intrinsic::erf>, "error function")
-UNARY(exp, is_float, false, apply<Intrinsic::exp>, "exponential")
-UNARY(floor, is_float, false, apply<Intrinsic::floor>, "the largest integer not above")
-UNARY(log, is_float, false, apply<Intrinsic::log>, "natural logarithm")
-UNARY(negative, is_number, false, negate, "negation; integers wrap")
-UNARY(round, is_float, false, apply<Intrinsic::round>, "the nearest integer, halves to even")
-UNARY(rsqrt, is_float, false, apply<Intrinsic::rsqrt>, "1 / square root")
-UNARY(sigmoid, is_float, false, apply<Intrinsic::sigmoid>, "1 / (1 + exp(-x))")
-UNARY(sign, is_number, false, sign, "-1, 0 or 1; NaN stays NaN")
-UNARY(sin, is_float, false, apply<Intrinsic::sin>, "sine")
-UNARY(sinh, is_float, false, apply<Intrinsic::sinh>, "hyperbolic sine")
-UNARY(sqrt, is_float, false, apply<Intrinsic::sqrt>, "square root")
-UNARY(square, is_number, false, square, "x * x")
-UNARY(tan, is_float, false, apply<Intrinsic::tan>, "tangent")
-UNARY(tanh, is_float, false, apply<Intrinsic::tanh>, "hyperbolic tangent")
-UNARY(isfinite, is_float, true, apply<Intrinsic::isfinite>, "neither infinite nor NaN")
-UNARY(isinf, is_float, true, apply<Intrinsic::isinf>, "infinite")
-UNARY(isnan, is_float, true, apply<Intrinsic::isnan>, "not a number")
-UNARY(logical_not, is_bool, false, not_, "logical negation")
-UNARY(bitwise_not, is_integer, false, bit_not, "every bit inverted")
+UNARY(acos, is_float_dtype, false, apply<Intrinsic::acos>, "arc cosine")
+UNARY(acosh, is_float_dtype, false, apply<Intrinsic::acosh>, "inverse hyperbolic cosine")
+UNARY(asin, is_float_dtype, false, apply<Intrinsic::asin>, "arc sine")
+UNARY(asinh, is_float_dtype, false, apply<Intrinsic::asinh>, "inverse hyperbolic sine")
+UNARY(atan, is_float_dtype, false, apply<Intrinsic::atan>, "arc tangent")
+UNARY(atanh, is_float_dtype, false, apply<Intrinsic::atanh>, "inverse hyperbolic tangent")
+UNARY(ceil, is_float_dtype, false, apply<Intrinsic::ceil>, "the smallest integer not below")
+UNARY(cos, is_float_dtype, false, apply<Intrinsic::cos>, "cosine")
+UNARY(cosh, is_float_dtype, false, apply<Intrinsic::cosh>, "hyperbolic cosine")
+UNARY(erf, is_float_dtype, false, apply<Intrinsic::erf>, "error function")
+UNARY(exp, is_float_dtype, false, apply<Intrinsic::exp>, "exponential")
+UNARY(floor, is_float_dtype, false, apply<Intrinsic::floor>, "the largest integer not above")
+UNARY(log, is_float_dtype, false, apply<Intrinsic::log>, "natural logarithm")
+UNARY(negative, is_number_dtype, false, negate, "negation; integers wrap")
+UNARY(round, is_float_dtype, false, apply<Intrinsic::round>, "the nearest integer, halves to even")
+UNARY(rsqrt, is_float_dtype, false, apply<Intrinsic::rsqrt>, "1 / square root")
+UNARY(sigmoid, is_float_dtype, false, apply<Intrinsic::sigmoid>, "1 / (1 + exp(-x))")
+UNARY(sign, is_number_dtype, false, sign, "-1, 0 or 1; NaN stays NaN")
+UNARY(sin, is_float_dtype, false, apply<Intrinsic::sin>, "sine")
+UNARY(sinh, is_float_dtype, false, apply<Intrinsic::sinh>, "hyperbolic sine")
+UNARY(sqrt, is_float_dtype, false, apply<Intrinsic::sqrt>, "square root")
+UNARY(square, is_number_dtype, false, square, "x * x")
+UNARY(tan, is_float_dtype, false, apply<Intrinsic::tan>, "tangent")
+UNARY(tanh, is_float_dtype, false, apply<Intrinsic::tanh>, "hyperbolic tangent")
+UNARY(isfinite, is_float_dtype, true, apply<Intrinsic::isfinite>, "neither infinite nor NaN")
+UNARY(isinf, is_float_dtype, true, apply<Intrinsic::isinf>, "infinite")
+UNARY(isnan, is_float_dtype, true, apply<Intrinsic::isnan>, "not a number")
+UNARY(logical_not, is_bool_dtype, false, not_, "logical negation")
+UNARY(bitwise_not, is_integer_dtype, false, bit_not, "every bit inverted")
 
 }  // namespace repose

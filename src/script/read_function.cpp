@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "expr/tiny_float.h"
 #include "script/literal.h"
 #include "script/operator_names.h"
 #include "script/read_expr.h"
@@ -146,6 +147,7 @@ Expr ExprReader::read_limit(const Node& node, std::string_view name) {
   if (dtype->is_float()) {
     double limit = dtype->bits == 64           ? std::numeric_limits<double>::max()
                    : dtype->bits == 32         ? std::numeric_limits<float>::max()
+                   : dtype->is_tiny_float()    ? largest_tiny_float(*dtype)
                    : *dtype == dtypes::float16 ? 65504.0
                                                : std::ldexp(255.0, 120);  // the largest bfloat16
     if (name == "infinity") limit = std::numeric_limits<double>::infinity();

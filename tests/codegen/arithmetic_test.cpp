@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "expr/tiny_float.h"
 #include "jit.h"
 
 namespace repose::test {
@@ -124,6 +125,92 @@ TEST(arithmetic, casts_saturate_wrap_and_round_once) {
             "cast to " + to.to_string(), from, from, to,
             [&](Expr a, Expr) { return make_cast(to.with_lanes(a->dtype.lanes), a); },
             [&](const Scalar& a, const Scalar&) { return eval_cast(to, a); }, t);
+      }
+    }
+  }
+}
+
+const DType small[] = {dtypes::int2,
+                       dtypes::uint2,
+                       dtypes::int4,
+                       dtypes::uint4,
+                       dtypes::float4_e2m1fn,
+                       dtypes::float8_e4m3fn,
+                       dtypes::float8_e4m3fnuz,
+                       dtypes::float8_e5m2,
+                       dtypes::float8_e5m2fnuz,
+                       dtypes::float8_e8m0fnu};
+
+// Every value of a type of 8 bits or less, in scalars and vectors, and as an element that shares
+// its byte.
+TEST(arithmetic, every_small_value_casts) {
+  for (const Target& t : runnable_targets()) {
+    for (DType from : small) {
+      const int64_t count = std::max(int64_t{1} << from.bits, int64_t{8});
+      MutableArray a = make_array({count}, from);
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t bits = i & ((1 << from.bits) - 1);
+        const auto code = static_cast<uint8_t>(bits);
+        a->store(i, from.is_float() ? Scalar{from, 0, from_tiny_float(from, code)}
+                                    : Scalar::of_int(bits, from));
+      }
+      std::vector<DType> targets(std::begin(small), std::end(small));
+      for (DType to : {dtypes::float16, dtypes::float32, dtypes::float64, dtypes::int32}) {
+        targets.push_back(to);
+      }
+      for (DType to : targets) {
+        MutableArray scalars = make_array({count}, to), vectors = make_array({count}, to);
+        auto cast = [&](Expr x, Expr) { return make_cast(to.with_lanes(x->dtype.lanes), x); };
+        ASSERT_TRUE(
+            run(map_program(from, from, to, count, cast), t, {a, a, scalars, vectors}).ok());
+        for (int64_t i = 0; i < count; ++i) {
+          const Scalar expected = *eval_cast(to, a->load(i));
+          ASSERT_EQ(scalars->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
+          ASSERT_EQ(vectors->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
+        }
+      }
+    }
+  }
+}
+
+// All floats near those of a small type, near the points half way between two, and at random.
+TEST(arithmetic, floats_narrow_to_small_types) {
+  std::vector<float> values;
+  uint32_t state = 7;
+  for (int i = 0; i < 20000; ++i) {
+    state = state * 1664525u + 1013904223u;
+    values.push_back(std::bit_cast<float>(state));
+    values.push_back(static_cast<float>(state) * 0x1p-28f - 8.0f);
+  }
+  for (DType to : small) {
+    if (!to.is_float()) continue;
+    for (int bits = 0; bits < 1 << to.bits; ++bits) {
+      const auto code = static_cast<uint8_t>(bits), next = static_cast<uint8_t>(bits + 1);
+      const auto x = static_cast<float>(from_tiny_float(to, code));
+      const auto y = static_cast<float>(from_tiny_float(to, next));
+      for (float v : {x, x / 2 + y / 2}) {
+        values.insert(values.end(), {v, std::nextafter(v, INFINITY), std::nextafter(v, -INFINITY)});
+      }
+    }
+  }
+  while (values.size() % lanes != 0) values.push_back(0);
+  const auto count = static_cast<int64_t>(values.size());
+  for (const Target& t : runnable_targets()) {
+    for (DType from : {dtypes::float32, dtypes::float64}) {
+      MutableArray a = make_array({count}, from);
+      for (int64_t i = 0; i < count; ++i) {
+        a->store(i, Scalar::of_float(values[static_cast<size_t>(i)], from));
+      }
+      for (DType to : small) {
+        MutableArray scalars = make_array({count}, to), vectors = make_array({count}, to);
+        auto cast = [&](Expr x, Expr) { return make_cast(to.with_lanes(x->dtype.lanes), x); };
+        ASSERT_TRUE(
+            run(map_program(from, from, to, count, cast), t, {a, a, scalars, vectors}).ok());
+        for (int64_t i = 0; i < count; ++i) {
+          const Scalar expected = *eval_cast(to, a->load(i));
+          ASSERT_EQ(scalars->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
+          ASSERT_EQ(vectors->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
+        }
       }
     }
   }

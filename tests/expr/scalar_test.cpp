@@ -6,6 +6,10 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
+
+#include "expr/facts.h"
+#include "expr/tiny_float.h"
 
 namespace repose {
 namespace {
@@ -124,6 +128,74 @@ TEST(Scalar, FloatBitsAgreeWithRounding) {
     ASSERT_EQ(half_to_float(float_to_half(value)), round_to(dtypes::float16, value)) << value;
     ASSERT_EQ(bfloat_to_float(float_to_bfloat(value)), round_to(dtypes::bfloat16, value)) << value;
   }
+}
+
+const DType tiny_floats[] = {dtypes::float8_e4m3fn,  dtypes::float8_e4m3fnuz,
+                             dtypes::float8_e5m2,    dtypes::float8_e5m2fnuz,
+                             dtypes::float8_e8m0fnu, dtypes::float4_e2m1fn};
+
+// Each number of the type, and what lies between two neighbours: the nearer one, of two that are as
+// near the one with an even code.
+TEST(Scalar, TinyFloatsRoundToTheNearest) {
+  for (DType dtype : tiny_floats) {
+    std::map<double, int> codes;
+    for (int bits = 0; bits < 1 << dtype.bits; ++bits) {
+      const double value = from_tiny_float(dtype, static_cast<uint8_t>(bits));
+      if (std::isnan(value)) continue;
+      ASSERT_EQ(to_tiny_float(dtype, value), bits) << dtype.to_string();
+      ASSERT_EQ(round_to(dtype, value), value);
+      if (std::isfinite(value)) codes[value] = bits;
+    }
+    EXPECT_EQ(codes.rbegin()->first, largest_tiny_float(dtype)) << dtype.to_string();
+    for (auto low = codes.begin(), high = std::next(low); high != codes.end(); ++low, ++high) {
+      const double half = (low->first + high->first) / 2;
+      const double even = low->second % 2 == 0 ? low->first : high->first;
+      ASSERT_EQ(round_to(dtype, half), even) << dtype.to_string() << " " << half;
+      ASSERT_EQ(round_to(dtype, std::nextafter(half, -inf)), low->first);
+      ASSERT_EQ(round_to(dtype, std::nextafter(half, inf)), high->first);
+    }
+  }
+}
+
+// The values are those of ml_dtypes.
+TEST(Scalar, EdgesOfTinyFloats) {
+  EXPECT_EQ(largest_tiny_float(dtypes::float8_e4m3fn), 448);
+  EXPECT_EQ(largest_tiny_float(dtypes::float8_e4m3fnuz), 240);
+  EXPECT_EQ(largest_tiny_float(dtypes::float8_e5m2), 57344);
+  EXPECT_EQ(largest_tiny_float(dtypes::float8_e5m2fnuz), 57344);
+  EXPECT_EQ(largest_tiny_float(dtypes::float8_e8m0fnu), 0x1p127);
+  EXPECT_EQ(largest_tiny_float(dtypes::float4_e2m1fn), 6);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e4m3fn, 464), 0x7e);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e4m3fn, 465), 0x7f);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e4m3fn, -inf), 0xff);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e4m3fn, -0.0), 0x80);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e4m3fnuz, -0.0), 0);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e4m3fnuz, -1e9), 0x80);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e5m2, 1e9), 0x7c);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e5m2, nan), 0x7e);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e5m2fnuz, inf), 0x80);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e8m0fnu, 1.5), 128);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e8m0fnu, 0x1p-149), 0);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e8m0fnu, 0), 255);
+  EXPECT_EQ(to_tiny_float(dtypes::float8_e8m0fnu, -1), 255);
+  EXPECT_EQ(to_tiny_float(dtypes::float4_e2m1fn, 1e9), 7);
+  EXPECT_EQ(to_tiny_float(dtypes::float4_e2m1fn, -inf), 15);
+  EXPECT_EQ(to_tiny_float(dtypes::float4_e2m1fn, nan), 0);
+  // Not a cast that keeps every value.
+  const Var x = make_var("x", dtypes::float8_e8m0fnu);
+  const Expr twice = make_cast(dtypes::float32, make_cast(dtypes::float16, x));
+  EXPECT_TRUE(structural_equal(simplify(twice, Facts{}), twice));
+}
+
+TEST(Scalar, IntegersOfFewBitsWrapAndSaturate) {
+  EXPECT_EQ(Scalar::of_int(9, dtypes::int4).i, -7);
+  EXPECT_EQ(Scalar::of_int(-9, dtypes::uint4).i, 7);
+  EXPECT_EQ(Scalar::of_int(2, dtypes::int2).i, -2);
+  EXPECT_EQ(Scalar::of_int(5, dtypes::uint2).i, 1);
+  EXPECT_EQ(eval_cast(dtypes::int4, Scalar::of_float(9.5, dtypes::float32))->i, 7);
+  EXPECT_EQ(eval_cast(dtypes::int4, Scalar::of_float(-9.5, dtypes::float32))->i, -8);
+  EXPECT_EQ(eval_cast(dtypes::uint2, Scalar::of_float(1e9, dtypes::float32))->i, 3);
+  EXPECT_EQ(eval_cast(dtypes::int32, Scalar::of_int(-3, dtypes::int4))->i, -3);
 }
 
 TEST(Scalar, NarrowFloatsComputeInFloat32) {

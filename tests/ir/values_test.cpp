@@ -53,6 +53,44 @@ TEST(Array, ElementsRoundTripInEveryDtype) {
   EXPECT_EQ(signed_bytes->load(0).i, -1);
 }
 
+TEST(Array, ElementsShareBytes) {
+  for (DType t :
+       {dtypes::int2, dtypes::uint2, dtypes::int4, dtypes::uint4, dtypes::float4_e2m1fn}) {
+    const int64_t n = 11, values = int64_t{1} << t.bits;
+    auto a = make_array({n}, t);
+    auto value = [&](int64_t i) {
+      return t.is_float() ? Scalar::of_float(static_cast<double>(i % 4) - 1, t)
+                          : Scalar::of_int(i % values, t);
+    };
+    for (int64_t i = n; i-- > 0;) a->store(i, value(i + 1));
+    for (int64_t i = 0; i < n; ++i) a->store(i, value(i));  // changes no neighbour
+    for (int64_t i = 0; i < n; ++i) EXPECT_EQ(a->load(i), value(i)) << t.to_string() << i;
+    EXPECT_EQ(a->num_bytes, static_cast<size_t>((n * t.bits + 7) / 8));
+    auto b = make_array({n}, t);
+    for (int64_t i = 0; i < n; ++i) b->store(i, value(i));
+    b->mutable_bytes()[b->num_bytes - 1] |= std::byte{0xc0};  // belongs to no element
+    EXPECT_TRUE(equal_bytes(*a, *b)) << t.to_string();
+    b->store(n - 1, value(n));
+    EXPECT_FALSE(equal_bytes(*a, *b)) << t.to_string();
+  }
+  auto nibbles = make_array({3}, dtypes::uint4);
+  for (int64_t i = 0; i < 3; ++i) nibbles->store(i, Scalar::of_int(i + 1, dtypes::uint4));
+  EXPECT_EQ(nibbles->bytes[0], std::byte{0x21});  // the first in the lowest bits
+  EXPECT_EQ(nibbles->bytes[1], std::byte{0x03});
+}
+
+TEST(Array, SizesOfPackedTypes) {
+  EXPECT_EQ(array_bytes({3, 3}, dtypes::int4), 5);
+  EXPECT_EQ(array_bytes({3, 3}, dtypes::uint2), 3);
+  EXPECT_EQ(array_bytes({}, dtypes::int2), 1);
+  EXPECT_EQ(array_bytes({0, 3}, dtypes::int4), 0);
+  EXPECT_EQ(array_bytes({int64_t{1} << 62}, dtypes::int4), int64_t{1} << 61);
+  const Var n = make_var("n");
+  const Expr bytes = size_bytes(n * 3, dtypes::int4);
+  EXPECT_EQ(to_string(canonical(substitute(bytes, {{n.get(), make_int(3)}}))), "5");
+  EXPECT_EQ(to_string(canonical(substitute(bytes, {{n.get(), make_int(0)}}))), "0");
+}
+
 TEST(Array, SizesAndEquality) {
   EXPECT_EQ(array_bytes({2, 3}, dtypes::float32), 24);
   EXPECT_EQ(array_bytes({0, int64_t{1} << 62, 8}, dtypes::float32), 0);

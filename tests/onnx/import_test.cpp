@@ -383,13 +383,6 @@ TEST(OnnxImport, AttentionSharesHeads) {
 }
 
 TEST(OnnxImport, WhatIsLeftOfOperatorsIsRefusedByName) {
-  ModelWriter pool(17);
-  pool.input("x", float32, {1, 1, "h", 8}).output("y").output("i");
-  pool.add(
-      "MaxPool", {"x"}, {"y", "i"},
-      {attr("kernel_shape", {3, 3}), attr("strides", {2, 2}), text_attr("auto_pad", "SAME_UPPER")});
-  EXPECT_TRUE(has_text(errors(pool), "its result 1 (indices) is not supported where the padding"));
-  EXPECT_TRUE(has_text(errors(pool), "`y`"));
   EXPECT_TRUE(has_text(errors(one_node(17, "RandomUniformLike", {"n"}, {}, {attr("dtype", 6)})),
                        "expected a float"));
   EXPECT_TRUE(
@@ -397,13 +390,54 @@ TEST(OnnxImport, WhatIsLeftOfOperatorsIsRefusedByName) {
                "attribute `mode` is"));
 }
 
-TEST(OnnxImport, SubgraphsOfAttentionAreRefusedByName) {
-  ModelWriter body, w(26);
-  body.input("s", float32, {1, 1, 2, 2}).output("t").add("Relu", {"s"}, {"t"});
-  w.input("q", float32, {1, 1, 2, 4}).output("y");
-  w.add("FlexAttention", {"q", "q", "q"}, {"y"}, {graph_attr("score_mod", body.graph())},
-        "ai.onnx.preview");
-  EXPECT_TRUE(has_text(errors(w), "`FlexAttention`: attribute `score_mod` is not supported"));
+TEST(OnnxImport, GraphsChangeScoresOfAttention) {
+  auto attention = [](const std::string& name, const ModelWriter& body) {
+    ModelWriter w(26);
+    w.input("q", float32, {1, 1, "n", 4}).output("y");
+    w.add("FlexAttention", {"q", "q", "q"}, {"y"}, {graph_attr(name, body.graph())},
+          "ai.onnx.preview");
+    return w;
+  };
+  ModelWriter relu;
+  relu.input("s", float32, {1, 1, 2, 2}).output("t").add("Relu", {"s"}, {"t"});
+  for (const char* name : {"score_mod", "prob_mod"}) {
+    const std::vector<std::string> all = operators(*import(attention(name, relu)));
+    const auto softmax = std::find(all.begin(), all.end(), "nn.softmax");
+    const auto changed = std::find(all.begin(), all.end(), "nn.relu");
+    ASSERT_TRUE(softmax != all.end() && changed != all.end());
+    EXPECT_EQ(changed < softmax, std::string(name) == "score_mod");
+  }
+  ModelWriter shape, dtype, two;
+  shape.input("s", float32, {}).output("t");
+  shape.add("Concat", {"s", "s"}, {"t"}, {attr("axis", 0)});
+  EXPECT_TRUE(has_text(errors(attention("score_mod", shape)), "a graph makes a dimension of"));
+  dtype.input("s", float32, {}).output("t").add("IsNaN", {"s"}, {"t"});
+  EXPECT_TRUE(has_text(errors(attention("prob_mod", dtype)), "`prob_mod` makes bool of float32"));
+  two.input("s", float32, {}).input("u", float32, {}).output("t").add("Add", {"s", "u"}, {"t"});
+  EXPECT_TRUE(has_text(errors(attention("score_mod", two)), "a graph of 2 inputs and 1 outputs"));
+}
+
+TEST(OnnxImport, TensorsAreNeverMissing) {
+  ModelWriter w(18);
+  w.input("x", float32, {"n"}).output("y").output("has").output("has_not");
+  w.add("OptionalGetElement", {"x"}, {"y"}).add("OptionalHasElement", {"x"}, {"has"});
+  w.add("OptionalHasElement", {""}, {"has_not"});
+  EXPECT_TRUE(operators(*import(w)).empty());
+}
+
+TEST(OnnxImport, RunsOfWords) {
+  auto counted = [](std::initializer_list<int64_t> starts, std::initializer_list<int64_t> columns) {
+    ModelWriter w(9);
+    w.input("x", int64, {"b", "n"}).output("y");
+    w.add("TfIdfVectorizer", {"x"}, {"y"},
+          {attr("min_gram_length", 1), attr("max_gram_length", 2), attr("max_skip_count", 0),
+           text_attr("mode", "TF"), attr("ngram_counts", starts), attr("ngram_indexes", columns),
+           attr("pool_int64s", {2, 3, 5, 4, 5, 6})});
+    return w;
+  };
+  EXPECT_TRUE(import(counted({0, 2}, {0, 1, 2, 3})));
+  EXPECT_TRUE(has_text(errors(counted({0, 3}, {0, 1, 2, 3})), "`ngram_counts`: runs of 2 words"));
+  EXPECT_TRUE(has_text(errors(counted({0, 2}, {0, 1, 2})), "`ngram_indexes` has no place for"));
 }
 
 // A node that is reached from two others, or from itself, would not end.
@@ -486,7 +520,8 @@ TEST(OnnxImport, CastsStandWhereDtypesDiffer) {
 }
 
 TEST(OnnxImport, OperatorSetsOutsideAreRefused) {
-  EXPECT_NE(errors(one_node(6, "Relu", {"n"})).find("operator set 6"), std::string::npos);
+  EXPECT_NE(errors(one_node(5, "Relu", {"n"})).find("operator set 5"), std::string::npos);
+  EXPECT_TRUE(import(one_node(1, "Not", {"n"}, {}, {}, 9)));
   EXPECT_NE(errors(one_node(29, "Relu", {"n"})).find("[unsupported-feature]"), std::string::npos);
   EXPECT_NE(errors(one_node(0, "Relu", {"n"})).find("[bad-model]"), std::string::npos);
   EXPECT_TRUE(find_operator("", "Slice", 9) && find_operator("", "Slice", 10));
@@ -1163,7 +1198,10 @@ TEST(OnnxImport, DtypesThatDiffer) {
   ModelWriter declared;
   declared.input("x", float32, {"n"}).output("y", int64, {"n"}).add("Relu", {"x"}, {"y"});
   EXPECT_NE(errors(declared).find("[dtype-mismatch]"), std::string::npos);
-  EXPECT_NE(errors(one_node(17, "Relu", {"n"}, {}, {}, 17)).find("[unsupported-dtype]"),
+  EXPECT_NE(errors(one_node(17, "Relu", {"n"}, {}, {}, 27)).find("[unsupported-dtype]"),
+            std::string::npos);
+  // Values of few bits are kept, moved and cast.
+  EXPECT_NE(errors(one_node(17, "Exp", {"n"}, {}, {}, 17)).find("[dtype-mismatch]"),
             std::string::npos);
 }
 

@@ -64,6 +64,23 @@ def random_difference(expected, actual):
     return None
 
 
+def dropout_difference(x, expected, actual):
+    """The same for a dropout in training: what is kept is chosen at random, how much and what
+    becomes of it is not."""
+    if [a.shape for a in actual] != [a.shape for a in expected]:
+        return f"{[a.shape for a in actual]}, expected {[a.shape for a in expected]}"
+    if [a.dtype for a in actual] != [a.dtype for a in expected]:
+        return f"{[a.dtype for a in actual]}, expected {[a.dtype for a in expected]}"
+    kept_there = expected[0] != 0
+    kept = actual[1] if len(actual) > 1 else actual[0] != 0
+    scale = np.divide(expected[0], x, where=kept_there, out=np.zeros_like(x)).max()
+    if not np.allclose(actual[0], np.where(kept, x * scale, 0), rtol=1e-5):
+        return "an element is neither 0 nor scaled"
+    if abs(kept.mean() - kept_there.mean()) > 0.25:
+        return f"{kept.mean()} of the elements are kept, expected about {kept_there.mean()}"
+    return None
+
+
 def run_peer(path, inputs, count):
     """ONNX Runtime in Repose's place, to check the suite itself."""
     import onnxruntime
@@ -97,7 +114,9 @@ def work(job):
         return {"status": "failed", "why": f"{type(error).__name__}: {error}"}
     finally:
         library.unlink(missing_ok=True)
-    if job["random"]:
+    if job["dropout"] and inputs[-1].dtype == bool and inputs[-1].all():
+        why = dropout_difference(inputs[0], expected, actual)
+    elif job["random"]:
         why = random_difference(expected, actual)
     else:
         why = difference(expected, actual, job["rtol"], job["atol"])

@@ -1,6 +1,7 @@
 """DLPack tensors over ctypes: numpy arrays of every dtype, the ones of ml_dtypes included, as the
 DLTensor structs that a compiled model takes, and back."""
 import ctypes
+import math
 
 import ml_dtypes
 import numpy as np
@@ -19,6 +20,12 @@ CODES |= {
         ["e3m4", "e4m3", "e4m3b11fnuz", "e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu"], 7
     )
 }
+CODES |= {
+    np.dtype(getattr(ml_dtypes, name)): code
+    for name, code in {
+        "int2": (0, 2), "int4": (0, 4), "uint2": (1, 2), "uint4": (1, 4), "float4_e2m1fn": (17, 4)
+    }.items()
+}  # fmt: skip
 DTYPES = {code: dtype for dtype, code in CODES.items()}
 
 
@@ -67,16 +74,37 @@ DLManagedTensorVersioned._fields_ = [
 ]
 
 
-def to_dl_tensor(array):
-    """A DLTensor over the memory of `array`, which must outlive it. Strides are passed on unless
-    the array is compact."""
+def packed(array):
+    """The elements of a type of less than 8 bits as DLPack has them: several in a byte, the first
+    in its lowest bits. numpy gives each a byte. Other arrays as they are."""
+    bits = CODES[array.dtype][1]
+    if bits >= 8:
+        return array
+    elements = np.ascontiguousarray(array).view(np.uint8).reshape(-1) & (2**bits - 1)
+    elements = np.pad(elements, (0, -elements.size % (8 // bits))).reshape(-1, 8 // bits)
+    return np.bitwise_or.reduce(elements << np.arange(0, 8, bits, dtype=np.uint8), axis=1)
+
+
+def unpacked(data, shape, dtype):
+    """The inverse, from an address."""
+    bits, count = CODES[dtype][1], math.prod(shape)
+    data = np.frombuffer((ctypes.c_uint8 * -(-count * bits // 8)).from_address(data), np.uint8)
+    elements = data[:, None] >> np.arange(0, 8, bits, dtype=np.uint8) & (2**bits - 1)
+    if dtype.name.startswith("int"):  # the sign is extended
+        elements = (elements ^ 1 << bits - 1) - (1 << bits - 1)
+    return elements.astype(np.uint8).reshape(-1)[:count].view(dtype).reshape(shape)
+
+
+def to_dl_tensor(array, memory):
+    """A DLTensor over `memory`, which is packed(array) and must outlive it. Strides are passed on
+    unless the array is compact."""
     code, bits = CODES[array.dtype]
     ints = ctypes.c_int64 * max(array.ndim, 1)
     strides = None
-    if not array.flags.c_contiguous:
+    if not array.flags.c_contiguous and bits >= 8:
         strides = ints(*(s // array.itemsize for s in array.strides))
     return DLTensor(
-        data=array.ctypes.data,
+        data=memory.ctypes.data,
         device=DLDevice(CPU, 0),
         ndim=array.ndim,
         dtype=DLDataType(code, bits, 1),
@@ -92,6 +120,8 @@ def copy_of(dl):
     shape = tuple(dl.shape[i] for i in range(dl.ndim))
     if 0 in shape:
         return np.empty(shape, dtype)
+    if dl.dtype.bits < 8:
+        return unpacked(dl.data + dl.byte_offset, shape, dtype)
     if dl.strides:
         strides = tuple(dl.strides[i] * dtype.itemsize for i in range(dl.ndim))
     else:
@@ -122,9 +152,11 @@ class Exported:
         return (CPU, 0)
 
     def __dlpack__(self, **_):
-        managed = DLManagedTensor(dl_tensor=to_dl_tensor(self.array), deleter=Exported._delete)
+        memory = packed(self.array)
+        tensor = to_dl_tensor(self.array, memory)
+        managed = DLManagedTensor(dl_tensor=tensor, deleter=Exported._delete)
         address = ctypes.addressof(managed)
-        Exported._alive[address] = (managed, self.array)
+        Exported._alive[address] = (managed, memory)
         return _new_capsule(address, b"dltensor", None)
 
     @staticmethod

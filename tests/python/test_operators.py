@@ -5,11 +5,13 @@ import unittest
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
 import repose_cli
 from onnx import helper, numpy_helper
+from onnx.numpy_helper import to_float8e8m0
 
 RNG = np.random.default_rng(7)
 
@@ -291,6 +293,31 @@ CASES |= {
          "m": (np.int32, ["n", 9])},
         WORDS, {"num_heads": 4}, draws={"m": lambda rng, s: np.arange(9)[None] < rng.integers(1, 9, (s[0], 1))}, tolerance=1e-4,
     ),
+    "ms_attention_packed": microsoft(
+        "MultiHeadAttention", {"q": (FLOATS, ["n", "d", 4, 3, 8])}, WORDS, {"num_heads": 4}, tolerance=1e-4,
+    ),
+    "ms_attention_packed_keys": microsoft(
+        "MultiHeadAttention", {"q": (FLOATS, ["n", "d", 32]), "kv": (FLOATS, ["n", 9, 4, 2, 8])}, WORDS, {"num_heads": 4},
+        tolerance=1e-4,
+    ),
+    "ms_projected_attention": microsoft(
+        "Attention",
+        {"x": (FLOATS, ["n", "d", 16]), "w": RNG.standard_normal((16, 96)).astype(FLOATS), "b": (FLOATS, [96]),
+         "m": (np.int32, ["n", "d"])},
+        WORDS, {"num_heads": 4}, draws={"m": lambda rng, s: np.arange(s[1])[None] < rng.integers(1, s[1] + 1, (s[0], 1))}, tolerance=1e-4,
+    ),
+    "ms_projected_attention_past": microsoft(
+        "Attention",
+        {"x": (FLOATS, ["n", "d", 16]), "w": RNG.standard_normal((16, 96)).astype(FLOATS), "b": (FLOATS, [96]), "m": None,
+         "p": (FLOATS, [2, "n", 4, 5, 8])},
+        WORDS, {"num_heads": 4, "unidirectional": 1}, outputs=2, tolerance=1e-4,
+    ),
+    "ms_quantized_attention": microsoft(
+        "QAttention",
+        {"x": (np.uint8, ["n", "d", 16]), "w": RNG.integers(-60, 60, (16, 96)).astype(np.int8), "b": (FLOATS, [96]),
+         "sx": constant(0.02), "sw": constant(0.01), "m": (np.int32, ["n"]), "zx": constant(7, np.uint8), "zw": constant(3, np.int8)},
+        WORDS, {"num_heads": 4}, draws={"m": lambda rng, s: np.ones(s), "x": lambda rng, s: rng.integers(0, 60, s)}, tolerance=1e-4,
+    ),
     "ms_rotary": microsoft(
         "RotaryEmbedding",
         {"x": (FLOATS, ["n", "d", 32]), "p": (np.int64, ["n", "d"]), "c": (FLOATS, [50, 4]), "s": (FLOATS, [50, 4])}, WORDS,
@@ -341,6 +368,70 @@ CASES |= {
         # Each row gives both targets something: otherwise ONNX Runtime leaves the base value out.
         TREE_NODES | leaves("target", [0, 0, 0, 1, 1], [1.0, 2, 3, -1, 5]) | {"n_targets": 2, "base_values": [0.5, 0.25]},
     ),
+    # Threads store elements of one byte.
+    "max_pool_indices_same": Case(
+        "MaxPool", {"x": (np.float32, ["n", 2, "h", "w"])}, IMAGES,
+        {"kernel_shape": [3, 2], "strides": [2, 3], "auto_pad": "SAME_UPPER"}, outputs=2,
+    ),
+    "max_pool_indices_same_column_major": Case(
+        "MaxPool", {"x": (np.float32, ["n", 2, "h", "w"])}, IMAGES,
+        {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER", "storage_order": 1}, outputs=2,
+    ),
+    "cast_to_uint2": Case(
+        "Cast", {"x": (np.int32, ["n", 3])}, [{"n": n} for n in (0, 1, 5, 100_001)],
+        {"to": onnx.TensorProto.UINT2}, opset=25, reference=lambda x: [x.astype(ml_dtypes.uint2)],
+    ),
+    "cast_to_int4": Case(
+        "Cast", {"x": (np.int64, ["n"])}, [{"n": n} for n in (0, 1, 64, 100_001)],
+        {"to": onnx.TensorProto.INT4}, opset=25, reference=lambda x: [x.astype(ml_dtypes.int4)],
+    ),
+    "transpose_int4": Case(
+        "Transpose", {"x": (ml_dtypes.int4, ["n", 5, "m"])}, [{"n": n, "m": m} for n, m in ((1, 1), (3, 7), (40, 301))],
+        {"perm": [2, 0, 1]}, draws={"x": lambda rng, s: rng.integers(-8, 8, s)},
+        reference=lambda x: [np.ascontiguousarray(x.transpose(2, 0, 1))],
+    ),
+    "dequantize_int4": Case(
+        "DequantizeLinear",
+        {"x": (ml_dtypes.int4, ["n", 6]), "s": positive(RNG, 6).astype(np.float32), "z": RNG.integers(-8, 8, 6).astype(ml_dtypes.int4)},
+        [{"n": n} for n in (1, 7, 5001)], draws={"x": lambda rng, s: rng.integers(-8, 8, s)},
+    ),
+    "dequantize_int4_weights": Case(
+        "DequantizeLinear",
+        {"x": RNG.integers(-8, 8, (8, 6)).astype(ml_dtypes.int4), "s": (np.float32, [2, 6])}, [{}],
+        {"axis": 0, "block_size": 4},
+    ),
+    "quantize_int4": Case(
+        "QuantizeLinear", {"x": (np.float32, ["n", 7]), "s": constant(0.3), "z": constant(-2, ml_dtypes.int4)},
+        [{"n": n} for n in (1, 7, 5001)],
+    ),
+    "quantize_float8": Case(
+        "QuantizeLinear", {"x": (np.float32, ["n", 7]), "s": constant(0.001), "z": constant(0, ml_dtypes.float8_e4m3fn)},
+        [{"n": n} for n in (1, 7, 501)],
+        reference=lambda x: [np.clip(x / np.float32(0.001), -448, 448).astype(ml_dtypes.float8_e4m3fn)],
+    ),
+    "quantize_float8_no_saturation": Case(
+        "QuantizeLinear", {"x": (np.float32, ["n", 7]), "s": constant(0.0001), "z": constant(0, ml_dtypes.float8_e5m2)},
+        [{"n": n} for n in (1, 7, 501)], {"saturate": 0},
+        reference=lambda x: [(x / np.float32(0.0001)).astype(ml_dtypes.float8_e5m2)],
+    ),
+    "cast_to_power_up": Case(
+        "Cast", {"x": (np.float32, ["n"])}, [{"n": n} for n in (1, 70)], {"to": onnx.TensorProto.FLOAT8E8M0, "round_mode": "up"},
+        opset=25, draws={"x": positive}, reference=lambda x: [to_float8e8m0(x, True, "up")],
+    ),
+    "cast_to_power_down": Case(
+        "Cast", {"x": (np.float32, ["n"])}, [{"n": n} for n in (1, 70)], {"to": onnx.TensorProto.FLOAT8E8M0, "round_mode": "down"},
+        opset=25, draws={"x": positive}, reference=lambda x: [to_float8e8m0(x, True, "down")],
+    ),
+    "cast_to_power_nearest": Case(
+        "Cast", {"x": (np.float32, ["n"])}, [{"n": n} for n in (1, 70)], {"to": onnx.TensorProto.FLOAT8E8M0, "round_mode": "nearest"},
+        opset=25, draws={"x": positive}, reference=lambda x: [to_float8e8m0(x, True, "nearest")],
+    ),
+    "tf_idf": Case(
+        "TfIdfVectorizer", {"x": (np.int64, ["b", "n"])}, [{"b": b, "n": n} for b, n in ((1, 1), (2, 9), (3, 70))],
+        {"min_gram_length": 1, "max_gram_length": 3, "max_skip_count": 2, "mode": "TFIDF", "ngram_counts": [0, 3, 7],
+         "ngram_indexes": [4, 0, 2, 1, 3, 5], "pool_int64s": [0, 1, 2, 0, 1, 2, 2, 1, 1, 0], "weights": [1.0, 2, 3, 0.5, 4, 5]},
+        draws={"x": lambda rng, s: rng.integers(0, 3, s)},
+    ),
     "ml_tree_classifier": ml(
         "TreeEnsembleClassifier", {"x": (FLOATS, ["n", 3])},
         TREE_NODES | leaves("class", [0, 1, 2, 0, 1], [1.0, 2, 3, -1, 5]) | {"classlabels_int64s": [3, 6, 7], "post_transform": "SOFTMAX"}, outputs=2,
@@ -355,6 +446,9 @@ CASES |= {
 def difference(want, have, tolerance):
     if want.dtype != have.dtype or want.shape != have.shape:
         return f"{have.dtype}{have.shape}, expected {want.dtype}{want.shape}"
+    if want.dtype.isbuiltin != 1:  # types of few bits: exactly the same
+        wrong = want.astype(np.float32) != have.astype(np.float32)
+        return f"{wrong.sum()} of {want.size} differ" if wrong.any() else None
     if want.dtype.kind in "biu":
         wrong = np.abs(want.astype(np.int64) - have.astype(np.int64))
         # A quotient that is rounded may lie on either side of a half.

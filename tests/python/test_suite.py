@@ -83,6 +83,16 @@ class ConformanceTest(unittest.TestCase):
         self.assertIsNone(self.differ(near[:1], near[1:]))
         self.assertIn("0 outputs", conformance_case.difference([np.ones(1)], [], 0, 0))
 
+    def test_dropout(self):
+        x = np.arange(1, 9, dtype=np.float32)
+        mask = np.arange(8) % 2 == 0
+        want = [np.where(mask, x * 2, 0), mask]
+        differ = conformance_case.dropout_difference
+        self.assertIsNone(differ(x, want, want))
+        self.assertIsNone(differ(x, want, [np.where(mask, 0, x * 2), ~mask]))
+        self.assertIn("neither", differ(x, want, [np.where(mask, x, 0), mask]))
+        self.assertIn("kept", differ(x, want, [x * 2, np.ones(8, bool)]))
+
     def test_bits_of_other_dtypes_are_saved(self):
         for dtype in (ml_dtypes.bfloat16, ml_dtypes.float8_e5m2, ml_dtypes.int4):
             array = np.ones(3, dtype)
@@ -90,9 +100,21 @@ class ConformanceTest(unittest.TestCase):
 
     def test_judge(self):
         results = [({"name": n}, s, "why") for n, s in (("a", "passed"), ("b", "failed"))]
-        self.assertEqual(conformance.judge(results, "bake", {}), ["bake/b: why"])
-        self.assertEqual(conformance.judge(results, "bake", {"bake/b": "r"}), [])
-        self.assertEqual(len(conformance.judge(results, "bake", {"*/a": "r", "*/b": "r"})), 1)
+        judge = conformance.judge
+        self.assertEqual(judge(results, "bake", {}), ["bake/b: failed: why"])
+        self.assertEqual(judge(results, "bake", {"bake/b": ("differs", "r")}), [])
+        self.assertEqual(len(judge(results, "bake", {"*/b": ("unsupported", "r")})), 1)
+        both = {"*/a": ("differs", "r"), "*/b": ("differs", "r")}
+        self.assertEqual(len(judge(results, "bake", both)), 1)
+        unknown = [({"name": "c"}, "unsupported", "why")]
+        self.assertEqual(judge(unknown, "bake", {}), ["bake/c: unsupported: why"])
+
+    def test_list(self):
+        self.assertEqual(conformance.check_list(conformance.read_list()), [])
+        bad = {"*/a": ("differs", ""), "*/b": ("odd", "r")}
+        self.assertEqual(len(conformance.check_list(bad)), 2)
+        many = {f"*/{i}": ("differs", "r") for i in range(11)}
+        self.assertEqual(len(conformance.check_list(many)), 1)
 
     def test_blockers(self):
         case = {"ops": ["Loop", "Add"]}

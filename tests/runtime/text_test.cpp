@@ -58,7 +58,10 @@ TEST(Text, NamesDtypes) {
   EXPECT_EQ(dtype({kDLBfloat, 16, 1}), "bfloat16");
   EXPECT_EQ(dtype({kDLBool, 8, 1}), "bool");
   EXPECT_EQ(dtype({kDLComplex, 64, 1}), "complex64");
-  EXPECT_EQ(dtype({12, 8, 1}), "dtype code 12 of 8 bits");
+  EXPECT_EQ(dtype({kDLUInt, 4, 1}), "uint4");
+  EXPECT_EQ(dtype({kDLFloat8_e5m2, 8, 1}), "float8_e5m2");
+  EXPECT_EQ(dtype({kDLFloat4_e2m1fn, 4, 2}), "float4_e2m1fnx2");
+  EXPECT_EQ(dtype({99, 8, 1}), "dtype code 99 of 8 bits");
 }
 
 }  // namespace

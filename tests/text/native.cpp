@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/dlpack_code.h"
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/target_llvm.h"
 #include "driver/compile.h"
@@ -19,43 +20,19 @@ namespace repose::testing_text {
 
 namespace {
 
-uint8_t code_of(DType t) {
-  switch (t.code) {
-    case DType::Code::boolean:
-      return kDLBool;
-    case DType::Code::sint:
-      return kDLInt;
-    case DType::Code::uint:
-      return kDLUInt;
-    case DType::Code::bfloat:
-      return kDLBfloat;
-    default:
-      return kDLFloat;
-  }
-}
-
-DType dtype_of(const DLDataType& t) {
-  const DType::Code code = t.code == kDLBool     ? DType::Code::boolean
-                           : t.code == kDLInt    ? DType::Code::sint
-                           : t.code == kDLUInt   ? DType::Code::uint
-                           : t.code == kDLBfloat ? DType::Code::bfloat
-                                                 : DType::Code::flt;
-  return {code, t.bits};
-}
-
 DLTensor tensor_of(const Array& array) {
   DLTensor t{};
   t.data = const_cast<std::byte*>(array->bytes);
   t.device = {kDLCPU, 0};
   t.ndim = static_cast<int32_t>(array->shape.size());
-  t.dtype = {code_of(array->dtype), array->dtype.bits, 1};
+  t.dtype = {dlpack_code(array->dtype), array->dtype.bits, 1};
   t.shape = const_cast<int64_t*>(array->shape.data());
   return t;
 }
 
 Array array_of(const DLTensor& t) {
-  Ref<ArrayNode> array =
-      make_array(std::vector<int64_t>(t.shape, t.shape + t.ndim), dtype_of(t.dtype));
+  Ref<ArrayNode> array = make_array(std::vector<int64_t>(t.shape, t.shape + t.ndim),
+                                    dtype_of_dlpack(t.dtype.code, t.dtype.bits).value());
   if (array->num_bytes) {
     std::memcpy(array->mutable_bytes(), static_cast<const char*>(t.data) + t.byte_offset,
                 array->num_bytes);

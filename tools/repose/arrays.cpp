@@ -94,7 +94,7 @@ Result<Array> read_npy(const std::string& path) {
 }
 
 Result<void> write_npy(const std::string& path, const ArrayNode& array) {
-  std::string type = "<u2";
+  std::string type = array.dtype.bits <= 8 ? "|u1" : "<u2";
   for (const auto& [name, dtype] : npy_types()) {
     if (dtype == array.dtype) type = name;
   }
@@ -114,6 +114,15 @@ Result<void> write_npy(const std::string& path, const ArrayNode& array) {
   out += static_cast<char>(header.size() & 255);
   out += static_cast<char>(header.size() >> 8);
   out += header;
+  if (array.dtype.is_packed()) {
+    for (int64_t i = 0, n = array.num_elements(); i < n; ++i) {
+      const int per_byte = 8 / array.dtype.bits;
+      const auto byte = std::to_integer<unsigned>(array.bytes[i / per_byte]);
+      const auto shift = static_cast<unsigned>(i % per_byte) * array.dtype.bits;
+      out += static_cast<char>(byte >> shift & ((1u << array.dtype.bits) - 1));
+    }
+    return write_file(path, out);
+  }
   out.append(reinterpret_cast<const char*>(array.bytes), array.num_bytes);
   return write_file(path, out);
 }

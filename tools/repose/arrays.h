@@ -9,7 +9,8 @@
 
 namespace repose::cli {
 
-// NumPy's format, versions 1 to 3, little-endian, C order. bfloat16 is read and written as uint16.
+// NumPy's format, versions 1 to 3, little-endian, C order. bfloat16 is read and written as uint16,
+// floats of 8 bits and less and integers of less as the bits of each in a byte of its own.
 Result<Array> read_npy(const std::string& path);
 Result<void> write_npy(const std::string& path, const ArrayNode& array);
 

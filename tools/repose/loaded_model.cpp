@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/dlpack_code.h"
 #include "progress.h"
 
 namespace repose::cli {
@@ -19,29 +20,13 @@ namespace repose::cli {
 namespace {
 
 DLDataType dl_type(DType t) {
-  uint8_t code = kDLInt;
-  if (t.is_uint()) code = kDLUInt;
-  if (t.code == DType::Code::flt) code = kDLFloat;
-  if (t.code == DType::Code::bfloat) code = kDLBfloat;
-  if (t.is_bool()) code = kDLBool;
-  return {code, t.bits, 1};
+  return {dlpack_code(t), t.bits, 1};
 }
 
 }  // namespace
 
 DType dtype_of(DLDataType t) {
-  switch (t.code) {
-    case kDLInt:
-      return {DType::Code::sint, t.bits, 1};
-    case kDLUInt:
-      return {DType::Code::uint, t.bits, 1};
-    case kDLFloat:
-      return {DType::Code::flt, t.bits, 1};
-    case kDLBfloat:
-      return {DType::Code::bfloat, t.bits, 1};
-    default:
-      return dtypes::boolean;
-  }
+  return dtype_of_dlpack(t.code, t.bits).value_or(dtypes::none);
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
@@ -125,7 +110,7 @@ std::optional<size_t> spread_bytes(const ArrayNode& array, const std::vector<int
       return std::nullopt;
     }
   }
-  return static_cast<size_t>(elements) * static_cast<size_t>(array.dtype.size_bytes());
+  return static_cast<size_t>(array.dtype.size_bytes(elements));
 }
 
 }  // namespace
@@ -148,12 +133,20 @@ Result<PreparedCall::Memory> PreparedCall::spread(const ArrayNode& array,
                  fmt::join(strides, ", "));
   }
   const auto size = static_cast<int64_t>(array.dtype.size_bytes());
+  ArrayNode packed;
+  packed.dtype = array.dtype;
+  packed.bytes = memory.get();
+  packed.num_bytes = *spread_bytes(array, strides);
   for (int64_t i = 0, n = array.num_elements(); i < n; ++i) {
     int64_t at = 0, rest = i;
     for (size_t k = strides.size(); k-- > 0; rest /= array.shape[k]) {
       at += rest % array.shape[k] * strides[k];
     }
-    std::memcpy(memory.get() + at * size, array.bytes + i * size, static_cast<size_t>(size));
+    if (array.dtype.is_packed()) {
+      packed.store(at, array.load(i));
+    } else {
+      std::memcpy(memory.get() + at * size, array.bytes + i * size, static_cast<size_t>(size));
+    }
   }
   return {std::move(memory)};
 }

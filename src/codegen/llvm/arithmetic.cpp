@@ -7,6 +7,7 @@
 
 #include "codegen/llvm/ir_functions.h"
 #include "expr/scalar.h"
+#include "expr/tiny_float.h"
 
 namespace repose::codegen {
 
@@ -44,6 +45,12 @@ llvm::Type* Arithmetic::register_type(DType dtype) const {
       break;
     case DType::Code::sint:
     case DType::Code::uint:
+    case DType::Code::float8_e4m3fn:
+    case DType::Code::float8_e4m3fnuz:
+    case DType::Code::float8_e5m2:
+    case DType::Code::float8_e5m2fnuz:
+    case DType::Code::float8_e8m0fnu:
+    case DType::Code::float4_e2m1fn:
       element = b_.getIntNTy(dtype.bits);
       break;
     case DType::Code::bfloat:
@@ -65,17 +72,19 @@ llvm::Type* Arithmetic::register_type(DType dtype) const {
 }
 
 llvm::Type* Arithmetic::memory_type(DType dtype) const {
-  if (!dtype.is_bool()) return register_type(dtype);
+  if (!dtype.is_bool() && !dtype.is_packed()) return register_type(dtype);
   llvm::Type* byte = b_.getInt8Ty();
   return dtype.is_vector() ? llvm::FixedVectorType::get(byte, dtype.lanes) : byte;
 }
 
 Value* Arithmetic::from_memory(Value* v, DType dtype) {
-  return dtype.is_bool() ? b_.CreateICmpNE(v, constant_like(v, 0)) : v;
+  if (dtype.is_bool()) return b_.CreateICmpNE(v, constant_like(v, 0));
+  return dtype.is_packed() ? b_.CreateTrunc(v, like(v, b_.getIntNTy(dtype.bits))) : v;
 }
 
 Value* Arithmetic::to_memory(Value* v, DType dtype) {
-  return dtype.is_bool() ? b_.CreateZExt(v, like(v, b_.getInt8Ty())) : v;
+  const bool widens = dtype.is_bool() || dtype.is_packed();
+  return widens ? b_.CreateZExt(v, like(v, b_.getInt8Ty())) : v;
 }
 
 llvm::Type* Arithmetic::like(Value* v, llvm::Type* element) const {
@@ -101,6 +110,9 @@ Value* Arithmetic::float_constant(double value, DType dtype) const {
   if (element == dtypes::bfloat16) {
     return llvm::ConstantInt::get(register_type(dtype),
                                   repose::float_to_bfloat(static_cast<float>(value)));
+  }
+  if (element.is_tiny_float()) {
+    return llvm::ConstantInt::get(register_type(dtype), to_tiny_float(element, value));
   }
   return llvm::ConstantFP::get(register_type(dtype), value);
 }
@@ -321,7 +333,7 @@ Value* Arithmetic::compare(ExprKind kind, DType dtype, Value* a, Value* b) {
 
 Value* Arithmetic::cast(DType to, DType from, Value* v) {
   llvm::Type* type = register_type(to);
-  bool narrow_result = to.is_float() && to.bits == 16;
+  bool narrow_result = to.is_float() && to.bits <= 16;
   if (from.is_float()) {
     if (to.is_float() && from.element() == to.element()) return v;
     if (from.bits == 64 && narrow_result) return narrow(to, double_to_odd_float(v));
@@ -370,7 +382,7 @@ Value* Arithmetic::intrinsic(Intrinsic intrinsic, DType result, DType operand,
       break;
   }
   if (operand.is_float()) {
-    if (operand.bits == 16) return narrow_intrinsic(intrinsic, operand, args);
+    if (operand.bits <= 16) return narrow_intrinsic(intrinsic, operand, args);
     return float_intrinsic(intrinsic, args);
   }
   bool is_signed = operand.is_sint() || operand.is_index();
@@ -450,8 +462,9 @@ Value* Arithmetic::narrow_intrinsic(Intrinsic intrinsic, DType dtype,
                                     const std::vector<Value*>& args) {
   Value* bits = args[0];
   Value* magnitude = constant_like(bits, 0x7fff);
-  if (intrinsic == Intrinsic::abs) return b_.CreateAnd(bits, magnitude);
-  if (intrinsic == Intrinsic::copysign) {
+  const bool is_half = !dtype.is_tiny_float();
+  if (is_half && intrinsic == Intrinsic::abs) return b_.CreateAnd(bits, magnitude);
+  if (is_half && intrinsic == Intrinsic::copysign) {
     return b_.CreateOr(b_.CreateAnd(bits, magnitude),
                        b_.CreateAnd(args[1], constant_like(bits, 0x8000)));
   }

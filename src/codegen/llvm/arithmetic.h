@@ -1,8 +1,8 @@
 // Scalar and vector operations of expr/scalar.h as LLVM instructions: straight-line code without
 // library calls, the same bits for a lane as for a scalar.
 //
-// In registers a bool is i1, index is i64, float16 and bfloat16 are their bits (i16); in memory a
-// bool is a byte.
+// In registers a bool is i1, index is i64, floats of 16 bits and less are their bits; in memory a
+// bool is a byte, and so is what shares one (packed_memory.cpp).
 #pragma once
 
 #include <llvm/IR/IRBuilder.h>
@@ -49,7 +49,7 @@ class Arithmetic {
   llvm::Value* divide(ExprKind kind, bool is_signed, llvm::Value* a, llvm::Value* b);
   llvm::Value* shift(ExprKind kind, DType dtype, llvm::Value* a, llvm::Value* b);
   llvm::Value* reduce(ExprKind kind, DType dtype, llvm::Value* v);
-  // Between float16 / bfloat16 and float32; other floats as they are.
+  // Between floats of 16 bits and less and float32; other floats as they are.
   llvm::Value* widen(DType dtype, llvm::Value* v);
   llvm::Value* narrow(DType dtype, llvm::Value* v);
   llvm::Value* convert_half(bool widen, llvm::Value* v, llvm::Type* to);
@@ -57,6 +57,8 @@ class Arithmetic {
   llvm::Value* float_to_half(llvm::Value* v);
   llvm::Value* bfloat_to_float(llvm::Value* bits);
   llvm::Value* float_to_bfloat(llvm::Value* v);
+  llvm::Value* tiny_to_float(DType dtype, llvm::Value* bits);
+  llvm::Value* float_to_tiny(DType dtype, llvm::Value* v);
   llvm::Value* double_to_odd_float(llvm::Value* v);
   // Calls a helper that is written in LLVM IR, once a lane.
   llvm::Value* call_each(const std::string& helper, llvm::Value* a, llvm::Value* b);

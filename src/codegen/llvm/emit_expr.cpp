@@ -252,6 +252,9 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
       const auto* first = as<LoadNode>(c.args[0]);
       REPOSE_CHECK(first, "buffer_data is given an element of a buffer");
       Memory memory = locate(first->buffer, first->args);
+      if (const DType dtype = first->buffer->dtype; dtype.is_packed()) {
+        return packed_place(dtype, memory.data, memory.offset).byte;
+      }
       return b_.CreateInBoundsGEP(memory.element, memory.data, memory.offset);
     }
     case Intrinsic::check_index:

@@ -176,7 +176,15 @@ class FunctionEmitter {
   llvm::Value* load(const Memory& memory, DType dtype, llvm::Value* mask);
   llvm::Value* load_pairs(const Memory& memory, DType dtype, llvm::Value* mask);  // stride 2
   void store(const Memory& memory, DType dtype, llvm::Value* value, llvm::Value* mask);
-  llvm::Value* lane_pointers(const Memory& memory, DType dtype);
+  llvm::Value* lane_offsets(const Memory& memory);  // in elements; a scalar for one lane
+  llvm::Value* lane_pointers(const Memory& memory);
+  // Elements that share their bytes (packed_memory.cpp).
+  struct PackedPlace {
+    llvm::Value *byte, *shift;
+  };
+  PackedPlace packed_place(DType dtype, llvm::Value* data, llvm::Value* offset);
+  llvm::Value* load_packed(const Memory& memory, DType dtype, llvm::Value* mask);
+  void store_packed(const Memory& memory, DType dtype, llvm::Value* value, llvm::Value* mask);
   llvm::Value* data_of(const Buffer& buffer);
 
   ModuleEmitter& owner_;

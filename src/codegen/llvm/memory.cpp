@@ -155,16 +155,17 @@ void FunctionEmitter::check_bounds(const Buffer& buffer, const std::vector<Expr>
   }
 }
 
-Value* FunctionEmitter::lane_pointers(const Memory& memory, DType dtype) {
-  Value* offsets = memory.offset;
-  if (memory.stride) {
-    llvm::SmallVector<llvm::Constant*> lanes;
-    for (int i = 0; i < dtype.lanes; ++i) lanes.push_back(b_.getInt64(i));
-    offsets = b_.CreateNSWAdd(arithmetic_.splat(memory.offset, dtype.lanes),
-                              b_.CreateNSWMul(arithmetic_.splat(memory.stride, dtype.lanes),
-                                              llvm::ConstantVector::get(lanes)));
-  }
-  return b_.CreateGEP(memory.element, memory.data, offsets);
+Value* FunctionEmitter::lane_offsets(const Memory& memory) {
+  if (memory.lanes == 1 || !memory.stride) return memory.offset;
+  llvm::SmallVector<llvm::Constant*> lanes;
+  for (int i = 0; i < memory.lanes; ++i) lanes.push_back(b_.getInt64(i));
+  return b_.CreateNSWAdd(arithmetic_.splat(memory.offset, memory.lanes),
+                         b_.CreateNSWMul(arithmetic_.splat(memory.stride, memory.lanes),
+                                         llvm::ConstantVector::get(lanes)));
+}
+
+Value* FunctionEmitter::lane_pointers(const Memory& memory) {
+  return b_.CreateGEP(memory.element, memory.data, lane_offsets(memory));
 }
 
 // Every second element, out of two vectors of neighbours, the second of which ends with the last
@@ -193,6 +194,7 @@ Value* FunctionEmitter::load_pairs(const Memory& memory, DType dtype, Value* mas
 }
 
 Value* FunctionEmitter::load(const Memory& memory, DType dtype, Value* mask) {
+  if (dtype.is_packed()) return load_packed(memory, dtype, mask);
   llvm::Align align(static_cast<uint64_t>(dtype.size_bytes()));
   auto at = [&](Value* offset) {
     return b_.CreateInBoundsGEP(memory.element, memory.data, offset);
@@ -232,7 +234,7 @@ Value* FunctionEmitter::load(const Memory& memory, DType dtype, Value* mask) {
     return arithmetic_.from_memory(load_pairs(memory, dtype, mask), dtype);
   }
   if (mask) {
-    Value* v = b_.CreateMaskedGather(type, lane_pointers(memory, dtype), align, mask, nothing);
+    Value* v = b_.CreateMaskedGather(type, lane_pointers(memory), align, mask, nothing);
     return arithmetic_.from_memory(v, dtype);
   }
   Value* v = llvm::PoisonValue::get(type);
@@ -248,6 +250,7 @@ Value* FunctionEmitter::load(const Memory& memory, DType dtype, Value* mask) {
 }
 
 void FunctionEmitter::store(const Memory& memory, DType dtype, Value* value, Value* mask) {
+  if (dtype.is_packed()) return store_packed(memory, dtype, value, mask);
   llvm::Align align(static_cast<uint64_t>(dtype.size_bytes()));
   auto at = [&](Value* offset) {
     return b_.CreateInBoundsGEP(memory.element, memory.data, offset);
@@ -276,7 +279,7 @@ void FunctionEmitter::store(const Memory& memory, DType dtype, Value* value, Val
     return;
   }
   if (mask) {
-    b_.CreateMaskedScatter(value, lane_pointers(memory, dtype), align, mask);
+    b_.CreateMaskedScatter(value, lane_pointers(memory), align, mask);
     return;
   }
   for (int i = 0; i < dtype.lanes;

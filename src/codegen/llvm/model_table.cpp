@@ -2,6 +2,7 @@
 // here.
 #include "codegen/llvm/model_table.h"
 
+#include "base/dlpack_code.h"
 #include "runtime/abi.h"
 
 namespace repose::codegen {
@@ -45,27 +46,12 @@ class TableBuilder {
   llvm::IRBuilder<> b_;
 };
 
-int dlpack_code(DType dtype) {
-  switch (dtype.code) {
-    case DType::Code::uint:
-      return 1;
-    case DType::Code::flt:
-      return 2;
-    case DType::Code::bfloat:
-      return 4;
-    case DType::Code::boolean:
-      return 6;
-    default:
-      return 0;
-  }
-}
-
 Constant* TableBuilder::value(const ValueDescriptor& v) {
   std::vector<Constant*> dims, strides;
   for (const DimDescriptor& d : v.dims) dims.push_back(record({i64(d.size), text(d.text)}));
   for (int64_t s : v.strides) strides.push_back(i64(s));
-  return record({text(v.name), i8(static_cast<uint64_t>(dlpack_code(v.dtype))), i8(v.dtype.bits),
-                 i16(0), i32(static_cast<int64_t>(v.dims.size())), array(dims, "dims"),
+  return record({text(v.name), i8(dlpack_code(v.dtype)), i8(v.dtype.bits), i16(0),
+                 i32(static_cast<int64_t>(v.dims.size())), array(dims, "dims"),
                  array(strides, "strides"), i32(v.aliases_input), i32(0)});
 }
 

@@ -14,12 +14,14 @@ constexpr const char* half_narrowing = "repose.narrow";
 }  // namespace
 
 Value* Arithmetic::widen(DType dtype, Value* v) {
-  if (dtype.bits != 16) return v;
+  if (dtype.bits > 16) return v;
+  if (dtype.is_tiny_float()) return tiny_to_float(dtype, v);
   return dtype.code == DType::Code::bfloat ? bfloat_to_float(v) : half_to_float(v);
 }
 
 Value* Arithmetic::narrow(DType dtype, Value* v) {
-  if (dtype.bits != 16) return v;
+  if (dtype.bits > 16) return v;
+  if (dtype.is_tiny_float()) return float_to_tiny(dtype, v);
   return dtype.code == DType::Code::bfloat ? float_to_bfloat(v) : float_to_half(v);
 }
 

@@ -1,6 +1,8 @@
 // Parts of attention that several operators are composed of.
 #pragma once
 
+#include <functional>
+
 #include "frontend/onnx/composite.h"
 
 namespace repose::onnx {
@@ -30,12 +32,21 @@ struct AttentionOperands {
   bool may_mask_rows = false;      // may the bias leave a query without a key? Its result is 0
   double softcap = 0;              // 0: none
   DType precision = dtypes::none;  // of softmax; none: the operands'
+  // What else is done to scores and to weights, in that precision.
+  std::function<Operand(const Operand&)> modify_scores = nullptr, modify_weights = nullptr;
 };
 struct Attended {
   Operand products, capped, biased, weights, result;  // one after the other
 };
 // softmax(softcap(query * key' * scale) + bias) * value.
 Attended attend(NodeContext& c, Composite& m, const AttentionOperands& x);
+
+// The attention of com.microsoft's `Attention` and `QAttention`: queries, keys and values side by
+// side (batch, length, sizes of the three). Operand `mask`, `past` and `bias` (0: none) of the node
+// say which keys count, what came before, and what is added to scores. The result, and keys and
+// values with the past.
+Result<Values> attend_projected(NodeContext& c, const Operand& projected, size_t mask, size_t past,
+                                size_t bias);
 
 struct RotaryOptions {
   bool is_interleaved = false;

@@ -335,7 +335,7 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
   const ImportControl control = function ? nullptr : find_control(node);
   auto results = function  ? import_call(node, *function, span, std::move(inputs), around)
                  : control ? (this->*control)({node, span, inputs, scope, around})
-                           : import_operator(node, span, std::move(inputs), around);
+                           : import_operator(node, span, std::move(inputs), scope, around);
   if (!results.ok()) {
     report(results.errors());
     return fail_outputs();
@@ -351,13 +351,22 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
 }
 
 Result<Values> Importer::import_operator(const Node& node, const Span& span, Values inputs,
-                                         const Surroundings& around) {
+                                         Scope& scope, const Surroundings& around) {
   std::string name(node.op_type);
   for (size_t i = node.outputs.size(); i-- > 0;) {
     if (!node.outputs[i].empty()) name = node.outputs[i];
   }
+  auto apply_graph = [&](const Graph& graph, const Operand& x) -> Result<Operand> {
+    Scope inner;
+    inner.outer = &scope;
+    inner.values[graph.inputs[0].name] = x;
+    REPOSE_TRY(results, import_graph(graph, inner, around, span));
+    if (results[0]) return results[0];
+    return error(DiagnosticKind::unsupported_feature, span,
+                 "`{}`: a graph in its attributes failed", operator_name(node));
+  };
   NodeContext context({&builder_, &model_, &node, &around.attributes, std::move(inputs),
-                       around.opset, span, identifier(name)});
+                       around.opset, span, identifier(name), apply_graph});
   return find_operator(node.domain, node.op_type, around.opset)(context);
 }
 

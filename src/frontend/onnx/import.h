@@ -1,5 +1,5 @@
 // Imports an ONNX model: its main graph becomes one graph function, in which every dimension is an
-// expression over the symbols of the inputs' dimensions. Differences between operator sets 7 to 28
+// expression over the symbols of the inputs' dimensions. Differences between operator sets 1 to 28
 // end here.
 //
 //   - Inputs that have an initializer of the same name are constants, not parameters. Inputs that

@@ -124,7 +124,10 @@ Attended attend(NodeContext& c, Composite& m, const AttentionOperands& x) {
   }
   y.biased = x.bias ? m.add(y.capped, x.bias) : y.capped;
   const DType precision = x.precision ? x.precision : dtype;
-  Operand weights = m.call("nn.softmax", {m.cast(y.biased, precision)}, {{"axis", -1}});
+  Operand scores = m.cast(y.biased, precision);
+  if (x.modify_scores) scores = x.modify_scores(scores);
+  Operand weights = m.call("nn.softmax", {scores}, {{"axis", -1}});
+  if (x.modify_weights) weights = x.modify_weights(weights);
   if (x.bias && x.may_mask_rows) {  // a row without keys gives zeros
     const Operand most = m.max(x.bias, {-1});
     weights = m.where(m.equal(most, -infinity), 0.0, weights);
@@ -247,12 +250,8 @@ Result<Values> attention(NodeContext& c) {
                     scores[static_cast<size_t>(mode)]});
 }
 
-// The same without masks; what subgraphs do to scores isn't supported.
+// The same without masks; graphs say what is done to scores and to weights.
 Result<Operand> flex_attention(NodeContext& c) {
-  for (const char* name : {"score_mod", "prob_mod"}) {
-    if (!c.find(name)) continue;
-    return c.fail(DiagnosticKind::unsupported_feature, "attribute `{}` is not supported", name);
-  }
   REPOSE_TRY(query, c.input(0));
   REPOSE_TRY(key, c.input(1));
   REPOSE_TRY(value, c.input(2));
@@ -268,6 +267,27 @@ Result<Operand> flex_attention(NodeContext& c) {
                dtype_of(static_cast<DataType>(type), c.span(), "attribute `softmax_precision`"));
     x.precision = precision;
   }
+  auto by_graph = [&](const char* name) {
+    return [&c, &m, name](const Operand& scores) -> Operand {
+      if (!m.ok() || !scores) return nullptr;
+      const Operand y = m.take(c.apply(name, scores));
+      const TensorTypeNode* t = y ? graph::tensor_of(y) : nullptr;
+      const Dims d = m.shape(scores, 4, 0);
+      if (!t || !m.ok()) return nullptr;
+      if (t->dtype != c.dtype(scores)) {
+        return m.take(c.fail(DiagnosticKind::dtype_mismatch, "`{}` makes {} of {}", name,
+                             t->dtype.to_string(), c.dtype(scores).to_string()));
+      }
+      const Dims have = m.shape(y, 4, 0);
+      for (size_t i = 0; m.ok() && i < d.size(); ++i) {
+        m.require(eq(have[i], d[i]), "a graph makes a dimension of {0} of one of {1}",
+                  {have[i], d[i]});
+      }
+      return y;
+    };
+  };
+  if (c.find("score_mod")) x.modify_scores = by_graph("score_mod");
+  if (c.find("prob_mod")) x.modify_weights = by_graph("prob_mod");
   return m.result(m.cast(attend(c, m, x).result, c.dtype(value)));
 }
 

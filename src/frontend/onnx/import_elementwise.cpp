@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "frontend/onnx/casts.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
 
@@ -86,7 +87,7 @@ Result<Operand> is_inf(NodeContext& c) {
   return c.call("zeros", {graph::make_shape(shape)}, {{"dtype", dtypes::boolean}});
 }
 
-// Not of a pair of dtypes that we have: strings, and floats of 8 and 4 bits.
+// Not of strings.
 Result<Operand> cast(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(to, c.integer("to"));
@@ -94,7 +95,9 @@ Result<Operand> cast(NodeContext& c) {
     return c.fail(DiagnosticKind::bad_attribute, "attribute `to` is {}, which is no type", to);
   }
   REPOSE_TRY(dtype, dtype_of(static_cast<DataType>(to), c.span(), "`Cast`"));
-  return c.cast(x, dtype);
+  REPOSE_TRY(options, cast_options(c));
+  Composite m(c);
+  return m.result(convert(m, x, dtype, options));
 }
 
 // bool counts as an integer of 8 bits.
@@ -115,7 +118,9 @@ Result<Operand> bit_cast(NodeContext& c) {
 Result<Operand> cast_like(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(like, c.input(1));
-  return c.cast(x, c.dtype(like));
+  REPOSE_TRY(options, cast_options(c));
+  Composite m(c);
+  return m.result(convert(m, x, c.dtype(like), options));
 }
 
 // ---- Two operands and more
@@ -241,38 +246,24 @@ Result<Operand> identity(NodeContext& c) {
   return c.input(0);
 }
 
-// In inference the operand itself, and a mask of what was kept: everything.
-Result<Values> dropout(NodeContext& c) {
-  REPOSE_TRY(x, c.input(0));
-  if (c.has(2)) {
-    const Expr training = c.known_scalar(c.optional(2));
-    const Expr ratio = c.has(1) ? c.known_scalar(c.optional(1)) : nullptr;
-    const bool drops_nothing =
-        ratio && ratio->kind == ExprKind::float_imm && as<FloatImmNode>(ratio)->value == 0;
-    if ((!training || !is_const_int(training, 0)) && !drops_nothing) {
-      return c.fail(DiagnosticKind::unsupported_feature, "training mode is not supported");
-    }
-  }
-  if (!c.wants(1)) return Values{x};
-  REPOSE_TRY(shape, c.shape(x));
-  const DType dtype = c.opset() >= 10 ? dtypes::boolean : c.dtype(x);
-  REPOSE_TRY(mask, c.call("ones", {graph::make_shape(shape)}, {{"dtype", dtype}}));
-  return Values{x, mask};
+// A tensor is always there; an optional value without one is an operand that is omitted.
+Result<Operand> has_element(NodeContext& c) {
+  return c.scalar(dtypes::boolean, c.has(0) ? 1 : 0);
 }
 
 }  // namespace
 
 std::span<const OperatorRow> elementwise_operators() {
   static constexpr OperatorRow rows[] = {
-      {"Abs", 1, one<unary<op_abs>>},
-      {"Acos", 1, one<unary<op_acos>>},
-      {"Acosh", 1, one<unary<op_acosh>>},
+      {"Abs", 6, one<unary<op_abs>>},
+      {"Acos", 7, one<unary<op_acos>>},
+      {"Acosh", 9, one<unary<op_acosh>>},
       {"Add", 7, one<binary<op_add>>},
       {"And", 7, one<binary<op_and>>},
-      {"Asin", 1, one<unary<op_asin>>},
-      {"Asinh", 1, one<unary<op_asinh>>},
-      {"Atan", 1, one<unary<op_atan>>},
-      {"Atanh", 1, one<unary<op_atanh>>},
+      {"Asin", 7, one<unary<op_asin>>},
+      {"Asinh", 9, one<unary<op_asinh>>},
+      {"Atan", 7, one<unary<op_atan>>},
+      {"Atanh", 9, one<unary<op_atanh>>},
       {"BitCast", 26, one<bit_cast>},
       {"BitShift", 11, one<bit_shift>},
       {"BitwiseAnd", 18, one<binary<op_bitwise_and>>},
@@ -281,17 +272,16 @@ std::span<const OperatorRow> elementwise_operators() {
       {"BitwiseXor", 18, one<binary<op_bitwise_xor>>},
       {"Cast", 6, one<cast>},
       {"CastLike", 15, one<cast_like>},
-      {"Ceil", 1, one<unary<op_ceil>>},
-      {"Clip", 1, one<clip_by_attributes>},
+      {"Ceil", 6, one<unary<op_ceil>>},
+      {"Clip", 6, one<clip_by_attributes>},
       {"Clip", 11, one<clip>},
-      {"Cos", 1, one<unary<op_cos>>},
-      {"Cosh", 1, one<unary<op_cosh>>},
+      {"Cos", 7, one<unary<op_cos>>},
+      {"Cosh", 9, one<unary<op_cosh>>},
       {"Div", 7, one<binary<op_divide>>},
-      {"Dropout", 1, dropout},
       {"Equal", 7, one<binary<op_equal>>},
-      {"Erf", 1, one<unary<op_erf>>},
-      {"Exp", 1, one<unary<op_exp>>},
-      {"Floor", 1, one<unary<op_floor>>},
+      {"Erf", 9, one<unary<op_erf>>},
+      {"Exp", 6, one<unary<op_exp>>},
+      {"Floor", 6, one<unary<op_floor>>},
       {"Greater", 7, one<binary<op_greater>>},
       {"GreaterOrEqual", 12, one<binary<op_greater_equal>>},
       {"Identity", 1, one<identity>},
@@ -299,27 +289,29 @@ std::span<const OperatorRow> elementwise_operators() {
       {"IsNaN", 9, one<unary<op_isnan>>},
       {"Less", 7, one<binary<op_less>>},
       {"LessOrEqual", 12, one<binary<op_less_equal>>},
-      {"Log", 1, one<unary<op_log>>},
+      {"Log", 6, one<unary<op_log>>},
       {"Max", 6, one<variadic<op_maximum>>},
       {"Mean", 6, one<mean>},
       {"Min", 6, one<variadic<op_minimum>>},
       {"Mod", 10, one<modulo>},
       {"Mul", 7, one<binary<op_multiply>>},
-      {"Neg", 1, one<unary<op_negative>>},
+      {"Neg", 6, one<unary<op_negative>>},
       {"Not", 1, one<unary<op_not>>},
+      {"OptionalGetElement", 15, one<identity>},
+      {"OptionalHasElement", 15, one<has_element>},
       {"Or", 7, one<binary<op_or>>},
       {"Pow", 7, one<power>},
-      {"Reciprocal", 1, one<reciprocal>},
+      {"Reciprocal", 6, one<reciprocal>},
       {"Round", 11, one<unary<op_round>>},
-      {"Sigmoid", 1, one<unary<op_sigmoid>>},
+      {"Sigmoid", 6, one<unary<op_sigmoid>>},
       {"Sign", 9, one<unary<op_sign>>},
       {"Sin", 7, one<unary<op_sin>>},
       {"Sinh", 9, one<unary<op_sinh>>},
-      {"Sqrt", 1, one<unary<op_sqrt>>},
+      {"Sqrt", 6, one<unary<op_sqrt>>},
       {"Sub", 7, one<binary<op_subtract>>},
       {"Sum", 6, one<variadic<op_add>>},
       {"Tan", 7, one<unary<op_tan>>},
-      {"Tanh", 1, one<unary<op_tanh>>},
+      {"Tanh", 6, one<unary<op_tanh>>},
       {"Where", 9, one<where>},
       {"Xor", 7, one<binary<op_xor>>},
   };

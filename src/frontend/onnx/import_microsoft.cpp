@@ -254,12 +254,45 @@ Result<Operand> padding_bias(NodeContext& c, Composite& m, const Operand& mask, 
   return m.result(m.unsqueeze(bias, {1, 2}));
 }
 
+// `count` tensors (batch, length, heads, size) that lie side by side in operand `i`, as (batch,
+// heads, length, size).
+std::vector<Operand> unpacked(NodeContext& c, Composite& m, size_t i, int64_t count,
+                              int64_t heads) {
+  const Operand x = c.optional(i);
+  const Dims d = m.shape(x, 5, i);
+  m.require(eq(d[3], make_int(count)),
+            "operand " + std::to_string(i) + " packs {0} tensors, not {1}",
+            {d[3], make_int(count)});
+  m.require(eq(d[2], make_int(heads)),
+            "operand " + std::to_string(i) + " has {0} heads, expected {1}",
+            {d[2], make_int(heads)});
+  std::vector<Operand> parts;
+  for (int64_t k = 0; k < count; ++k) {
+    const Operand part = m.slice(x, 3, make_int(k), make_int(k + 1));
+    parts.push_back(m.permute(m.squeeze(part, {3}), {0, 2, 1, 3}));
+  }
+  return parts;
+}
+
 Result<Values> multi_head_attention(NodeContext& c) {
   REPOSE_TRY(heads, c.integer("num_heads"));
   REPOSE_TRY(causal, c.flag("unidirectional", false));
   if (heads < 1) return c.fail(DiagnosticKind::bad_attribute, "attribute `num_heads` is {}", heads);
   Composite m(c);
   Operand parts[3];
+  if (!c.has(1)) {
+    const std::vector<Operand> all = unpacked(c, m, 0, 3, heads);
+    std::copy(all.begin(), all.end(), parts);
+  } else if (!c.has(2)) {
+    const std::vector<Operand> all = unpacked(c, m, 1, 2, heads);
+    std::copy(all.begin(), all.end(), parts + 1);
+  }
+  if (!m.ok()) return m.results({});
+  const bool is_packed = !c.has(1) || !c.has(2);
+  if (is_packed && c.has(3)) {
+    return c.fail(DiagnosticKind::unsupported_feature,
+                  "a bias beside packed operands is not supported");
+  }
   std::vector<Operand> biases(3);
   if (c.has(3)) {  // side by side
     Expr end = make_int(0);
@@ -276,9 +309,7 @@ Result<Values> multi_head_attention(NodeContext& c) {
     }
   }
   for (size_t i = 0; i < 3; ++i) {
-    if (!c.has(i)) {
-      return c.fail(DiagnosticKind::unsupported_feature, "packed operands are not supported");
-    }
+    if (parts[i]) continue;
     const Operand x = c.optional(i);
     REPOSE_TRY(rank, c.rank(x));
     if (rank != 3 && (rank != 4 || i == 0)) {
@@ -308,6 +339,15 @@ Result<Values> multi_head_attention(NodeContext& c) {
   x.scale = scale;
   const Attended y = attend(c, m, x);
   return m.results({join_heads(m, y.result), x.key, x.value, y.products});
+}
+
+// One product for queries, keys and values.
+Result<Values> projected_attention(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(weights, c.input(1));
+  Composite m(c);
+  REPOSE_TRY(projected, m.result(biased(c, m, m.matmul(x, weights), 2)));
+  return attend_projected(c, projected, 3, 4, 5);
 }
 
 Result<Operand> rotary_embedding(NodeContext& c) {
@@ -432,8 +472,62 @@ Result<Values> group_query_attention(NodeContext& c) {
 
 }  // namespace
 
+Result<Values> attend_projected(NodeContext& c, const Operand& projected, size_t mask, size_t past,
+                                size_t bias) {
+  REPOSE_TRY(heads, c.integer("num_heads"));
+  REPOSE_TRY(causal, c.flag("unidirectional", false));
+  REPOSE_TRY(sizes, c.integers("qkv_hidden_sizes"));
+  if (heads < 1) return c.fail(DiagnosticKind::bad_attribute, "attribute `num_heads` is {}", heads);
+  for (const char* name : {"do_rotary", "past_present_share_buffer"}) {
+    REPOSE_TRY(is_set, c.flag(name, false));
+    if (is_set) {
+      return c.fail(DiagnosticKind::unsupported_feature, "attribute `{}` is not supported", name);
+    }
+  }
+  if (sizes && !sizes->empty() && sizes->size() != 3) {
+    return c.fail(DiagnosticKind::bad_attribute, "attribute `qkv_hidden_sizes` has {} numbers",
+                  sizes->size());
+  }
+  Composite m(c);
+  const Dims d = m.shape(projected, 3, 0);
+  const Expr third = simplify(floor_div(d[2], make_int(3)), c.facts());
+  Expr end = make_int(0);
+  Operand parts[3];
+  for (size_t i = 0; i < 3; ++i) {
+    const Expr begin = end;
+    end = canonical(begin + (sizes && !sizes->empty() ? make_int((*sizes)[i]) : third));
+    if (i == 2) m.require(eq(end, d[2]), "{0} columns for {1}", {end, d[2]});
+    parts[i] = split_heads(c, m, m.slice(projected, 2, begin, end), heads, 0);
+  }
+  AttentionOperands x{parts[0], parts[1], parts[2]};
+  AttentionMasks masks;
+  masks.is_causal = causal;
+  if (c.has(past)) {  // keys, then values
+    auto before = [&](int64_t i) {
+      return m.squeeze(m.slice(c.optional(past), 0, make_int(i), make_int(i + 1)), {0});
+    };
+    x.key = m.concat({before(0), x.key}, 2);
+    x.value = m.concat({before(1), x.value}, 2);
+    masks.offset = m.number(m.shape(c.optional(past), 5, past)[3], dtypes::int64);
+  }
+  const Dims q = m.shape(x.query, 4, 0), k = m.shape(x.key, 4, 1);
+  const DType dtype = m.dtype(x.query);
+  auto add_to_bias = [&](const Operand& more) { x.bias = x.bias ? m.add(x.bias, more) : more; };
+  if (causal) x.bias = attention_bias(c, m, masks, dtype, q[2], k[2]);
+  if (bias > 0 && c.has(bias)) add_to_bias(c.optional(bias));
+  if (c.has(mask)) add_to_bias(m.take(padding_bias(c, m, c.optional(mask), dtype, k[2])));
+  if (!m.ok()) return m.results({});
+  REPOSE_TRY(scale, scale_of(c, q[3]));
+  x.scale = scale;
+  const Attended y = attend(c, m, x);
+  Operand present;
+  if (c.wants(1)) present = m.concat({m.unsqueeze(x.key, {0}), m.unsqueeze(x.value, {0})}, 0);
+  return m.results({join_heads(m, y.result), present});
+}
+
 std::span<const OperatorRow> microsoft_operators() {
   static constexpr OperatorRow rows[] = {
+      {"Attention", 1, projected_attention},
       {"BiasGelu", 1, one<gelu<false>>},
       {"EmbedLayerNormalization", 1, embed_norm},
       {"FastGelu", 1, one<gelu<true>>},

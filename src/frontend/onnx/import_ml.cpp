@@ -57,13 +57,17 @@ Result<Operand> float_input(NodeContext& c, size_t i = 0) {
 }
 
 // The same as rows of features: a vector is one row.
-Result<Operand> rows_input(NodeContext& c) {
-  REPOSE_TRY(x, float_input(c));
+Result<Operand> rows_of(NodeContext& c, const Operand& x) {
   REPOSE_TRY(dims, c.shape(x));
   if (dims.size() == 1) return c.reshape(x, {make_int(1), dims[0]});
   if (dims.size() == 2) return x;
   return c.fail(DiagnosticKind::rank_mismatch, "operand 0 has rank {}, expected 1 or 2",
                 dims.size());
+}
+
+Result<Operand> rows_input(NodeContext& c) {
+  REPOSE_TRY(x, float_input(c));
+  return rows_of(c, x);
 }
 
 // ---- Features
@@ -480,14 +484,14 @@ Result<Values> svm_classifier(NodeContext& c) {
 // What the operator `tree_ensemble` reads; modes as it numbers them.
 struct Forest {
   std::vector<int64_t> roots, features, modes, missing, yes, no, targets;
-  std::vector<float> thresholds, weights;
+  std::vector<double> thresholds, weights;
 };
 constexpr int64_t leaf_mode = 6;
 
-// The operator's result for rows in float32: (rows, targets).
+// The operator's result for rows of floats: (rows, targets).
 Result<Operand> forest_scores(NodeContext& c, const Operand& x, const Forest& f, int64_t targets,
                               const std::string& aggregate) {
-  const DType whole = dtypes::int64, t = dtypes::float32;
+  const DType whole = dtypes::int64, t = c.dtype(x);
   return c.call(
       "tree_ensemble",
       {x, constant_of(f.roots, whole), constant_of(f.features, whole), constant_of(f.thresholds, t),
@@ -659,7 +663,7 @@ Result<Values> tree_classifier(NodeContext& c) {
   }
   REPOSE_TRY(base, c.numbers("base_values"));
   const bool are_probabilities =
-      std::all_of(forest.weights.begin(), forest.weights.end(), [](float w) { return w >= 0; });
+      std::all_of(forest.weights.begin(), forest.weights.end(), [](double w) { return w >= 0; });
   std::fill(forest.targets.begin(), forest.targets.end(), 0);
   REPOSE_TRY(sums, forest_scores(c, x, forest, 1, "sum"));
   Operand score = sums;
@@ -720,7 +724,7 @@ Result<Forest> read_new_forest(NodeContext& c) {
   auto add = [&](int64_t feature, double threshold, int64_t mode, int64_t tracks, int64_t a,
                  int64_t b) {
     f.features.push_back(feature);
-    f.thresholds.push_back(static_cast<float>(threshold));
+    f.thresholds.push_back(threshold);
     f.modes.push_back(mode);
     f.missing.push_back(tracks);
     f.yes.push_back(a);
@@ -736,7 +740,7 @@ Result<Forest> read_new_forest(NodeContext& c) {
     if (k < 0 || k >= static_cast<int64_t>(targets.size())) return -1;
     const int64_t begin = static_cast<int64_t>(f.targets.size());
     f.targets.push_back(targets[static_cast<size_t>(k)]);
-    f.weights.push_back(static_cast<float>(weights[static_cast<size_t>(k)]));
+    f.weights.push_back(weights[static_cast<size_t>(k)]);
     return add(0, 0, leaf_mode, 0, begin, begin + 1);
   };
   size_t next = 0;  // of the members
@@ -765,7 +769,7 @@ Result<Forest> read_new_forest(NodeContext& c) {
       }
       is_first = false;
       f.modes[at] = 4;  // ==
-      f.thresholds[at] = static_cast<float>(members[next]);
+      f.thresholds[at] = members[next];
       const int64_t hit = leaf(yes_ids[i]);
       f.yes[at] = hit;
     }
@@ -784,11 +788,8 @@ Result<Operand> tree_ensemble(NodeContext& c) {
   REPOSE_TRY(targets, c.integer("n_targets", 1));
   REPOSE_TRY(aggregate, c.integer("aggregate_function", 1));
   REPOSE_TRY(transform, c.integer("post_transform", 0));
-  if (c.dtype(given) != dtypes::float32) {
-    return c.fail(DiagnosticKind::unsupported_feature, "operand 0 has dtype {}, expected float32",
-                  c.dtype(given).to_string());
-  }
-  REPOSE_TRY(x, rows_input(c));
+  // In the type of the operand, where the attributes may have it too.
+  REPOSE_TRY(x, c.dtype(given) == dtypes::float64 ? rows_of(c, given) : rows_input(c));
   REPOSE_TRY(forest, read_new_forest(c));
   constexpr const char* aggregates[] = {"mean", "sum", "min", "max"};
   constexpr const char* transforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};

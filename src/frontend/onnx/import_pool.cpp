@@ -42,21 +42,44 @@ double smallest(DType dtype) {
   return dtype.is_sint() ? -static_cast<double>(uint64_t{1} << (dtype.bits - 1)) : 0;
 }
 
+// Places in a padded operand as places in the operand: the part within an image is taken apart,
+// from the dimension whose neighbours lie side by side on.
+Operand places_without_padding(Composite& m, const Operand& places, const Window& w,
+                               bool column_major) {
+  const DType t = dtypes::int64;
+  Operand rest = places, place = m.scalar(t, 0);
+  Expr stride = make_int(1);
+  for (size_t k = 0; k < w.spatial; ++k) {
+    const size_t d = column_major ? k : w.spatial - 1 - k;
+    const Operand extent = m.number(canonical(w.extents[d] + w.before[d] + w.after[d]), t);
+    Operand at = m.subtract(m.floor_mod(rest, extent), m.number(w.before[d], t));
+    // Padding wins where all elements of a window are as small.
+    at = m.minimum(m.maximum(at, 0.0), m.number(canonical(w.extents[d] - 1), t));
+    place = m.add(place, m.multiply(at, m.number(canonical(stride), t)));
+    rest = m.floor_divide(rest, extent);
+    stride = stride * w.extents[d];
+  }
+  return m.add(place, m.multiply(rest, m.number(canonical(stride), t)));
+}
+
+Result<Values> max_pool_indices(NodeContext& c, const Pool& p) {
+  REPOSE_TRY(column_major, c.integer("storage_order", 0));
+  const auto padding = constant_padding(p.window);
+  const std::string op = with_rank("nn.max_pool_indices", p.window.spatial);
+  Attrs attrs = p.attrs;
+  attrs.set("column_major", column_major != 0);
+  attrs.set("padding", padding.value_or(std::vector<int64_t>(2 * p.window.spatial, 0)));
+  if (padding) return c.call_tuple(op, {p.x}, std::move(attrs));
+  REPOSE_TRY(wide, padded(c, p.x, p.window, c.scalar_like(p.x, smallest(c.dtype(p.x)))));
+  REPOSE_TRY(y, c.call_tuple(op, {wide}, std::move(attrs)));
+  Composite m(c);
+  return m.results({y[0], places_without_padding(m, y[1], p.window, column_major != 0)});
+}
+
 Result<Values> max_pool(NodeContext& c) {
   REPOSE_TRY(p, pool_of(c));
+  if (c.wants(1)) return max_pool_indices(c, p);
   const auto padding = constant_padding(p.window);
-  if (c.wants(1) && !padding) {
-    return c.fail(DiagnosticKind::unsupported_feature,
-                  "its result 1 (indices) is not supported where the padding is no constant");
-  }
-  if (c.wants(1)) {
-    REPOSE_TRY(column_major, c.integer("storage_order", 0));
-    Attrs attrs = p.attrs;
-    attrs.set("padding", *padding);
-    attrs.set("column_major", column_major != 0);
-    return c.call_tuple(with_rank("nn.max_pool_indices", p.window.spatial), {p.x},
-                        std::move(attrs));
-  }
   if (padding) {
     REPOSE_TRY(y, pooled(c, "nn.max_pool", p, p.x, *padding, false));
     return Values{y};

@@ -3,6 +3,8 @@
 // exactly.
 #include <limits>
 
+#include "frontend/onnx/attention.h"
+#include "frontend/onnx/casts.h"
 #include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
@@ -86,7 +88,8 @@ bool is_zero(NodeContext& c, const Operand& zero_point) {
   if (!zero_point) return true;
   if (!known) return false;
   for (const Expr& e : *known) {
-    if (!is_const_int(e, 0)) return false;
+    const auto* f = as<FloatImmNode>(e);
+    if (!is_const_int(e, 0) && !(f && f->value == 0)) return false;
   }
   return true;
 }
@@ -113,16 +116,20 @@ Result<Operand> quantize_linear(NodeContext& c) {
     zero = given;
     dtype = c.dtype(given);
   }
-  if (!dtype.is_data_int() || dtype.bits > 16) {
+  if (!dtype.is_tiny_float() && (!dtype.is_data_int() || dtype.bits > 16)) {
     return c.fail(DiagnosticKind::dtype_mismatch,
-                  "the result is to have dtype {}, expected an integer of 8 or 16 bits",
+                  "the result is to have dtype {}, expected an integer of at most 16 bits or a "
+                  "float of at most 8",
                   dtype.to_string());
   }
+  REPOSE_TRY(options, cast_options(c));
   REPOSE_TRY(precision, dtype_attr(c, "precision", c.dtype(scale)));
   if (!precision.is_float()) precision = dtypes::float32;
   Composite m(c);
   const Operand quotient = m.divide(m.cast(x, precision), m.cast(scale, precision));
-  return m.result(saturated(m, quotient, zero, dtype));
+  if (!dtype.is_tiny_float()) return m.result(saturated(m, quotient, zero, dtype));
+  const Operand y = zero ? m.add(quotient, m.cast(zero, precision)) : quotient;
+  return m.result(convert(m, y, dtype, options));
 }
 
 Result<Operand> dequantize_linear(NodeContext& c) {
@@ -130,16 +137,19 @@ Result<Operand> dequantize_linear(NodeContext& c) {
   REPOSE_TRY(g, granularity_of(c));
   REPOSE_TRY(scale, spread(c, 1, x, g));
   REPOSE_TRY(dtype, dtype_attr(c, "output_dtype", c.dtype(scale)));
-  if (!c.dtype(x).is_data_int()) {
-    return c.fail(DiagnosticKind::dtype_mismatch, "operand 0 has dtype {}, expected an integer",
+  const bool is_float = c.dtype(x).is_tiny_float();
+  if (!c.dtype(x).is_data_int() && !is_float) {
+    return c.fail(DiagnosticKind::dtype_mismatch,
+                  "operand 0 has dtype {}, expected an integer or a float of at most 8 bits",
                   c.dtype(x).to_string());
   }
   Composite m(c);
-  Operand centred = m.cast(x, dtypes::int32);
-  if (c.has(2) && !is_zero(c, c.optional(2))) {
-    centred = m.subtract(centred, m.cast(m.take(spread(c, 2, x, g)), dtypes::int32));
-  }
   const DType wide = dtype == dtypes::float64 ? dtype : dtypes::float32;
+  const DType exact = is_float ? wide : dtypes::int32;
+  Operand centred = m.cast(x, exact);
+  if (c.has(2) && !is_zero(c, c.optional(2))) {
+    centred = m.subtract(centred, m.cast(m.take(spread(c, 2, x, g)), exact));
+  }
   return m.result(m.cast(m.multiply(m.cast(centred, wide), m.cast(scale, wide)), dtype));
 }
 
@@ -412,6 +422,19 @@ Result<Operand> dynamic_quantize_matmul(NodeContext& c) {
   return m.result(float_product(c, m, sum, a[1], scale_b, 4));
 }
 
+Result<Values> quantized_attention(NodeContext& c) {
+  REPOSE_TRY(a, factor_of(c, 0, 6));
+  REPOSE_TRY(b, factor_of(c, 1, 7));
+  REPOSE_TRY(of_a, c.input(3));
+  REPOSE_TRY(of_b, c.input(4));
+  REPOSE_TRY(sum, integer_product(c, a, b, 6, 7));
+  REPOSE_TRY(scale_a, beside_product(c, of_a, true, 3));
+  REPOSE_TRY(scale_b, beside_product(c, of_b, false, 4));
+  Composite m(c);
+  REPOSE_TRY(projected, m.result(float_product(c, m, sum, scale_a, scale_b, 2)));
+  return attend_projected(c, projected, 5, 8, 0);
+}
+
 }  // namespace
 
 std::span<const OperatorRow> microsoft_quantize_operators() {
@@ -419,6 +442,7 @@ std::span<const OperatorRow> microsoft_quantize_operators() {
       {"DequantizeLinear", 1, one<dequantize_linear>},
       {"DynamicQuantizeMatMul", 1, one<dynamic_quantize_matmul>},
       {"MatMulIntegerToFloat", 1, one<matmul_integer_to_float>},
+      {"QAttention", 1, quantized_attention},
       {"QLinearAdd", 1, one<qlinear_binary<op_add>>},
       {"QLinearConcat", 1, one<qlinear_concat>},
       {"QLinearGlobalAveragePool", 1, one<qlinear_global_average_pool>},

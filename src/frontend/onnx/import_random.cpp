@@ -10,7 +10,9 @@ namespace repose::onnx {
 namespace {
 
 Result<int64_t> seed_of(NodeContext& c) {
-  if (c.find("seed")) {
+  const Attribute* given = c.find("seed");
+  if (given && given->get<int64_t>()) return c.integer("seed");  // of `Dropout`
+  if (given) {
     REPOSE_TRY(seed, c.number("seed", 0));
     const double whole = std::nearbyint(seed);
     if (whole == seed && std::abs(seed) < 9e18) return static_cast<int64_t>(whole);
@@ -103,11 +105,40 @@ Result<Operand> multinomial(NodeContext& c) {
   return m.result(m.cast(m.call("argmax", {ranked}, {{"axis", 2}}), dtype));
 }
 
+// In inference the operand itself, and a mask of what was kept: everything. In training, elements
+// are kept with the probability 1 - ratio, and divided by it.
+Result<Values> dropout(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(shape, c.shape(x));
+  const Operand training = c.optional(2);
+  const Expr trains = training ? c.known_scalar(training) : make_bool(false);
+  const Expr known_ratio = c.has(1) ? c.known_scalar(c.optional(1)) : nullptr;
+  const bool drops_nothing = known_ratio && known_ratio->kind == ExprKind::float_imm &&
+                             as<FloatImmNode>(known_ratio)->value == 0;
+  if (drops_nothing || (trains && is_const_int(trains, 0))) {
+    if (!c.wants(1)) return Values{x};
+    const DType dtype = c.opset() >= 10 ? dtypes::boolean : c.dtype(x);
+    REPOSE_TRY(mask, c.call("ones", {graph::make_shape(shape)}, {{"dtype", dtype}}));
+    return Values{x, mask};
+  }
+  Composite m(c);
+  const DType wide = c.dtype(x) == dtypes::float64 ? dtypes::float64 : dtypes::float32;
+  const Operand u = m.take(numbers(c, shape, "uniform", wide));
+  Operand ratio = m.scalar(wide, 0.5);
+  if (c.has(1)) ratio = m.reshape(m.cast(c.optional(1), wide), {});
+  const Operand flag = m.reshape(training, {});
+  const Operand mask = m.either(m.less_equal(ratio, u), m.unary("logical_not", flag));
+  const Operand scale = m.where(flag, m.divide(1.0, m.subtract(1.0, ratio)), 1.0);
+  const Operand scaled = m.multiply(x, m.cast(scale, c.dtype(x)));
+  return m.results({m.where(mask, scaled, 0.0), mask});
+}
+
 }  // namespace
 
 std::span<const OperatorRow> random_operators() {
   static constexpr OperatorRow rows[] = {
       {"Bernoulli", 15, one<bernoulli>},
+      {"Dropout", 7, dropout},
       {"Multinomial", 7, one<multinomial>},
       {"RandomNormal", 1, one<random_of_shape<true>>},
       {"RandomNormalLike", 1, one<random_like<true>>},

@@ -92,7 +92,7 @@ class Importer {
   static bool is_supported(const Node& node, int64_t opset);
   bool find_inputs(const Node& node, Scope& scope, Values& inputs);
   void import_node(const Node& node, const Span& span, Scope& scope, const Surroundings& around);
-  Result<Values> import_operator(const Node& node, const Span& span, Values inputs,
+  Result<Values> import_operator(const Node& node, const Span& span, Values inputs, Scope& scope,
                                  const Surroundings& around);
   Result<Values> import_call(const Node& node, const Function& function, const Span& span,
                              Values inputs, const Surroundings& around);

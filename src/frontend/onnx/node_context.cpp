@@ -262,6 +262,20 @@ Result<Operand> NodeContext::cast(const Operand& v, DType to) {
   return call("astype", {v}, {{"dtype", to}});
 }
 
+Result<Operand> NodeContext::apply(std::string_view name, const Operand& x) {
+  const Attribute* a = find(name);
+  const Graph* graph = a ? a->graph() : nullptr;
+  if (!graph) {
+    return fail(DiagnosticKind::bad_attribute, "attribute `{}` is no graph", printable(name));
+  }
+  if (graph->inputs.size() != 1 || graph->outputs.size() != 1) {
+    return fail(DiagnosticKind::bad_attribute,
+                "attribute `{}`: a graph of {} inputs and {} outputs, expected one of each",
+                printable(name), graph->inputs.size(), graph->outputs.size());
+  }
+  return f_.apply_graph(*graph, x);
+}
+
 Result<Operand> NodeContext::reshape(const Operand& v, Dims dims) {
   const TensorTypeNode* t = graph::tensor_of(v);
   bool is_same = t->shape && t->shape->size() == dims.size();

@@ -2,6 +2,7 @@
 // being built. Every value is a tensor of known dtype.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ class NodeContext {
     int64_t opset;
     Span span;
     std::string name;  // of bindings
+    // The results of a graph in an attribute, given its inputs.
+    std::function<Result<Operand>(const Graph&, const Operand&)> apply_graph = nullptr;
   };
   explicit NodeContext(Fields fields) : f_(std::move(fields)) {}
 
@@ -101,6 +104,8 @@ class NodeContext {
                                           Attrs attrs = {});
   Result<Operand> cast(const Operand& v, DType dtype);  // `v` where it has that dtype
   Result<Operand> reshape(const Operand& v, Dims shape);
+  // What the graph in attribute `name`, of one input and one output, makes of x.
+  Result<Operand> apply(std::string_view name, const Operand& x);
   Operand scalar(DType dtype, double value) const;  // rank 0
   Operand scalar_like(const Operand& v, double value) const { return scalar(dtype(v), value); }
   Result<void> require(const Expr& condition, const std::string& text, std::vector<Expr> values);

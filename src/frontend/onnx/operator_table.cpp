@@ -21,11 +21,13 @@ const Table& table() {
   static const Table all = [] {
     Table t;
     for (const auto& family :
-         {elementwise_operators(), activation_operators(), shape_operators(), create_operators(),
-          index_operators(), nn_operators(), pool_operators(), norm_operators(), reduce_operators(),
-          resize_operators(), sort_operators(), quantize_operators(), einsum_operators(),
-          attention_operators(), loss_operators(), signal_operators(), image_operators(),
-          random_operators(), recurrent_operators()}) {
+         {elementwise_operators(), activation_operators(), shape_operators(),
+          create_operators(),      index_operators(),      nn_operators(),
+          pool_operators(),        norm_operators(),       reduce_operators(),
+          resize_operators(),      sort_operators(),       quantize_operators(),
+          einsum_operators(),      attention_operators(),  loss_operators(),
+          signal_operators(),      image_operators(),      random_operators(),
+          recurrent_operators(),   text_operators()}) {
       add(t[""], family);
     }
     add(t["com.microsoft"], microsoft_operators());

@@ -7,7 +7,8 @@
 
 namespace repose::onnx {
 
-inline constexpr int64_t min_opset = 7, max_opset = 28;
+// Of the sets before 7, what has not changed since.
+inline constexpr int64_t min_opset = 1, max_opset = 28;
 
 // The importer of operator `name` of a domain ("": the default one) in operator set `opset` of the
 // default domain; null: unsupported. Of other domains, every version.
@@ -33,6 +34,7 @@ std::span<const OperatorRow> loss_operators();
 std::span<const OperatorRow> signal_operators();
 std::span<const OperatorRow> image_operators();
 std::span<const OperatorRow> random_operators();
+std::span<const OperatorRow> text_operators();
 // Other domains.
 std::span<const OperatorRow> microsoft_operators();           // com.microsoft
 std::span<const OperatorRow> ml_operators();                  // ai.onnx.ml

@@ -27,7 +27,7 @@ enum Field {
 struct TypeRow {
   const char* name;
   DType dtype;  // none: not supported
-  int field;    // holds the elements where they are not raw
+  int field;    // holds the elements where they are not raw; of packed types their bytes
 };
 
 // In the order of DataType's numbers.
@@ -49,16 +49,16 @@ constexpr TypeRow type_rows[] = {
     {"complex64", dtypes::none, float_data},
     {"complex128", dtypes::none, double_data},
     {"bfloat16", dtypes::bfloat16, int32_data},
-    {"float8e4m3fn", dtypes::none, int32_data},
-    {"float8e4m3fnuz", dtypes::none, int32_data},
-    {"float8e5m2", dtypes::none, int32_data},
-    {"float8e5m2fnuz", dtypes::none, int32_data},
-    {"uint4", dtypes::none, int32_data},
-    {"int4", dtypes::none, int32_data},
-    {"float4e2m1", dtypes::none, int32_data},
-    {"float8e8m0", dtypes::none, int32_data},
-    {"uint2", dtypes::none, int32_data},
-    {"int2", dtypes::none, int32_data},
+    {"float8e4m3fn", dtypes::float8_e4m3fn, int32_data},
+    {"float8e4m3fnuz", dtypes::float8_e4m3fnuz, int32_data},
+    {"float8e5m2", dtypes::float8_e5m2, int32_data},
+    {"float8e5m2fnuz", dtypes::float8_e5m2fnuz, int32_data},
+    {"uint4", dtypes::uint4, int32_data},
+    {"int4", dtypes::int4, int32_data},
+    {"float4e2m1", dtypes::float4_e2m1fn, int32_data},
+    {"float8e8m0", dtypes::float8_e8m0fnu, int32_data},
+    {"uint2", dtypes::uint2, int32_data},
+    {"int2", dtypes::int2, int32_data},
     {"float6e2m3", dtypes::none, int32_data},
     {"float6e3m2", dtypes::none, int32_data},
 };
@@ -134,7 +134,9 @@ const char* field_name(int field) {
 // Decodes the typed field of a tensor.
 TensorData decode_elements(const Tensor& tensor, DType dtype, int field, uint64_t count) {
   Fields fields(tensor.message);
-  ElementSink sink(dtype, count, fields, tensor.message.size());
+  count = static_cast<uint64_t>(dtype.size_bytes(static_cast<int64_t>(count))) /
+          static_cast<uint64_t>(dtype.size_bytes());
+  ElementSink sink(dtype.is_packed() ? dtypes::uint8 : dtype, count, fields, tensor.message.size());
   const char* name = field_name(field);
   while (fields.next()) {
     if (fields.number() != field) {
@@ -200,7 +202,7 @@ TensorData normalize_bools(TensorData data) {
 Result<TensorData> stored_elements(const Model& model, const Tensor& tensor, DType dtype,
                                    uint64_t count) {
   Span span = model.span();
-  uint64_t size = count * static_cast<uint64_t>(dtype.size_bytes());
+  const auto size = static_cast<uint64_t>(dtype.size_bytes(static_cast<int64_t>(count)));
   if (tensor.is_external) {
     REPOSE_TRY(external, external_bytes(model, tensor, size, describe(tensor)));
     return TensorData{dtype, external.bytes, external.file};

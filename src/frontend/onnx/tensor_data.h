@@ -15,14 +15,14 @@
 
 namespace repose::onnx {
 
-// Elements in memory layout: little-endian, row-major, dtype.size_bytes() each; a bool is 0 or 1.
+// Elements in memory layout: little-endian, row-major, dtype.size_bytes() each, several in a byte
+// of packed types; a bool is 0 or 1.
 // The bytes have no alignment and stay valid as long as `owner` (or a copy of it) lives.
 struct TensorData {
   DType dtype;
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
 
-  size_t size() const { return bytes.size() / static_cast<size_t>(dtype.size_bytes()); }
   // T has the dtype's size and representation.
   template <class T>
   T element(size_t i) const {

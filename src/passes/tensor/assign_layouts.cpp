@@ -205,6 +205,13 @@ Array constant_moved_last(const ArrayNode& from, size_t channel) {
   const int64_t outer = count(0, channel), middle = from.shape[channel],
                 inner = count(channel + 1, from.shape.size());
   const std::byte* source = from.bytes;
+  if (from.dtype.is_packed()) {
+    for (int64_t k = 0; k < outer * middle * inner; ++k) {
+      const int64_t o = k / (middle * inner), m = k / inner % middle, i = k % inner;
+      to->store((o * inner + i) * middle + m, from.load(k));
+    }
+    return to;
+  }
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t m = 0; m < middle; ++m) {
       for (int64_t i = 0; i < inner; ++i, source += bytes) {

@@ -90,7 +90,7 @@ Expr expand_call(const Expr& e) {
     return e;
   }
   std::vector<Expr> args = c->args;
-  bool is_narrow = e->dtype.bits == 16;
+  bool is_narrow = e->dtype.bits <= 16;
   if (is_narrow) {
     for (Expr& a : args) a = narrow(a);
   }

@@ -1,0 +1,115 @@
+"""docs/onnx.md: the operators that are imported, from the tables of src/frontend/onnx, and the operator tests of ONNX
+that don't pass, from tests/onnx/unsupported.txt."""
+import collections
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "src/frontend/onnx"
+LIST = ROOT / "tests/onnx/unsupported.txt"
+
+HEAD = """\
+# ONNX
+
+What `repose compile model.onnx` takes: operator sets {low} to {high} of ONNX (of the sets before 7, operators that have
+not changed since), and operators of other domains. An operator that isn't here, or a use of one that isn't supported,
+is named with its node. This page is made from the importer's tables and the list of tests by `./dev docs`.
+
+Of the {total:,} operator tests in the `onnx` package, {bake:,} pass with operands that decide shapes as constants, and
+{symbolic:,} with every extent above 1 a symbol too; [the others](#operator-tests-that-dont-pass) are listed below.
+`./dev test conformance` runs them, and fails where the list is wrong.
+"""
+
+DOMAINS = {"": "ONNX", "ai.onnx.ml": "`ai.onnx.ml`", "com.microsoft": "`com.microsoft`",
+           "ai.onnx.preview": "`ai.onnx.preview`",
+           "ai.onnx.preview.training": "`ai.onnx.preview.training`"}
+STATUSES = {"unsupported": "not supported", "differs": "computed, with other results",
+            "skipped": "values that are no tensors of numbers"}
+
+
+def operators():
+    """{domain: {name: [first operator set of each meaning]}}"""
+    table = (FOLDER / "operator_table.cpp").read_text()
+    domain_of = {family: domain for domain, family in re.findall(r'add\(t\["(.*?)"\], (\w+)\(\)\)', table)}
+    found = collections.defaultdict(lambda: collections.defaultdict(list))
+    for path in sorted(FOLDER.glob("import_*.cpp")):
+        for family, body in re.findall(
+            r"std::span<const OperatorRow> (\w+)\(\) \{(.*?)\n\}", path.read_text(), re.DOTALL
+        ):
+            for name, since in re.findall(r'\{"(\w+)",\s*(\d+),', body):
+                found[domain_of.get(family, "")][name].append(int(since))
+    control = re.findall(r'op_type == "(\w+)"\) return &Importer', (FOLDER / "import.cpp").read_text())
+    if not control or not found[""]:
+        raise SystemExit("onnx_page: the importer's tables are not where they were")
+    for name in control:
+        found[""][name].append({"Scan": 9}.get(name, 1))
+    return found
+
+
+def element_types():
+    """[(name in ONNX, dtype or nothing)]"""
+    rows = re.search(r"type_rows\[\] = \{(.*?)\n\};", (FOLDER / "tensor_data.cpp").read_text(), re.DOTALL)
+    found = re.findall(r'\{"(\w+)", dtypes::(\w+), \w+\}', rows.group(1))
+    return [(name, "" if dtype == "none" else {"boolean": "bool"}.get(dtype, dtype))
+            for name, dtype in found if name != "undefined"]
+
+
+def listed():
+    """The number of tests, and [(mode, case, status, reason)] of those that don't pass."""
+    text = LIST.read_text()
+    total = int(re.search(r"^# (\d+) cases", text, re.MULTILINE).group(1))
+    entries = []
+    for line in text.splitlines():
+        if line.strip() and line[0] != "#":
+            key, status, reason = line.split(None, 2)
+            entries.append((*key.split("/", 1), status, reason))
+    return total, entries
+
+
+def versions(since):
+    since = sorted(since)
+    return ", ".join(map(str, since))
+
+
+def operator_table(rows):
+    names = sorted(rows)
+    lines = ["| | from set | | from set | | from set |", "|---|---|---|---|---|---|"]
+    third = -(-len(names) // 3)
+    for i in range(third):
+        cells = []
+        for name in names[i::third]:
+            cells += [f"`{name}`", versions(rows[name])]
+        lines.append("| " + " | ".join(cells + [""] * (6 - len(cells))) + " |")
+    return lines
+
+
+def failure_table(entries):
+    groups = collections.defaultdict(list)
+    for mode, case, status, reason in entries:
+        groups[status, reason].append(case if mode == "*" else f"{case} ({mode})")
+    lines = []
+    for status, title in STATUSES.items():
+        rows = [(reason, cases) for (kind, reason), cases in groups.items() if kind == status]
+        if not rows:
+            continue
+        lines += [f"### {title[0].upper()}{title[1:]}", "", "| why | tests |", "|---|---|"]
+        lines += [f"| {reason} | {', '.join(f'`{c}`' for c in cases)} |" for reason, cases in rows]
+        lines.append("")
+    return lines
+
+
+def page():
+    limits = re.search(r"min_opset = (\d+), max_opset = (\d+)", (FOLDER / "operator_table.h").read_text())
+    total, entries = listed()
+    passing = {mode: total - sum(entry[0] in (mode, "*") for entry in entries) for mode in ("bake", "symbolic")}
+    lines = [HEAD.format(low=limits.group(1), high=limits.group(2), total=total, **passing)]
+    lines += ["## Element types", "", "| ONNX | here |", "|---|---|"]
+    lines += [f"| `{name}` | {f'`{dtype}`' if dtype else 'no'} |" for name, dtype in element_types()]
+    lines += ["", "Types of less than eight bits and floats of eight are kept, moved and cast; what computes with them casts",
+              "them first, as ONNX has it ([adr/0051](adr/0051-types-of-few-bits.md)).", "", "## Operators", "",
+              "Where an operator has several numbers, its meaning changed with these sets."]
+    found = operators()
+    for domain, title in DOMAINS.items():
+        lines += ["", f"### {title}", "", *operator_table(found[domain])]
+    lines += ["", "## Operator tests that don't pass", "", *failure_table(entries)]
+    return "\n".join(lines).rstrip() + "\n"

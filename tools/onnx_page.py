@@ -106,7 +106,7 @@ def page():
     lines += ["## Element types", "", "| ONNX | here |", "|---|---|"]
     lines += [f"| `{name}` | {f'`{dtype}`' if dtype else 'no'} |" for name, dtype in element_types()]
     lines += ["", "Types of less than eight bits and floats of eight are kept, moved and cast; what computes with them casts",
-              "them first, as ONNX has it ([adr/0051](adr/0051-types-of-few-bits.md)).", "", "## Operators", "",
+              "them first, as ONNX has it ([adr/0054](adr/0054-types-of-few-bits.md)).", "", "## Operators", "",
               "Where an operator has several numbers, its meaning changed with these sets."]
     found = operators()
     for domain, title in DOMAINS.items():

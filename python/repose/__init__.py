@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any, Iterable, Mapping, Union
+from typing import Any, Iterable, Mapping, Union, cast
 
 from repose import _repose, errors
 from repose._repose import Function, Module, Tensor, __version__
@@ -53,8 +53,8 @@ class Model:
         names = loaded.functions
         self._loaded = loaded
         self._functions = {name: Function(loaded, i) for i, name in enumerate(names)}
-        self._main: Any = self._functions.get("main") or (
-            self._functions[names[0]] if len(names) == 1 else _NoMain(names))
+        self._main = self._functions.get("main") or (
+            self._functions[names[0]] if len(names) == 1 else cast(Function, _NoMain(names)))
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Calls the model: inputs by position or by name (names that are no identifiers as

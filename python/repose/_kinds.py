@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any, Callable
 
 from repose._repose import Tensor
@@ -23,9 +24,9 @@ def _numpy_maker(dtype: str) -> Callable[[Any], Any] | None:
         return None
     if dtype != "bfloat16":
         return numpy.asarray
-    import ml_dtypes  # by which numpy knows it; the buffer has the bits
-
-    return lambda tensor: numpy.asarray(tensor).view(ml_dtypes.bfloat16)
+    # numpy knows it by ml_dtypes; the buffer has the bits.
+    bfloat16 = import_module("ml_dtypes").bfloat16
+    return lambda tensor: numpy.asarray(tensor).view(bfloat16)
 
 
 def maker_for(kind: type, dtype: str) -> Callable[[Tensor], Any] | None:

@@ -1,5 +1,6 @@
 # Build options and the warnings that every target is compiled with.
 option(REPOSE_TESTS "Build the tests" ON)
+option(REPOSE_STATIC "Link LLVM and the other libraries into what is built, as for a wheel" OFF)
 option(REPOSE_FUZZ "Build the fuzzers against libFuzzer (needs clang)" OFF)
 option(REPOSE_UNITY "Compile sources in groups: half the time of a full build, and the group again where one changed" ON)
 set(REPOSE_SANITIZE "" CACHE STRING

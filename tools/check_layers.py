@@ -47,7 +47,7 @@ OWNERS = {
 # What generated code and the compiler agree on: all that src/ sees of runtime/, in codegen alone.
 RUNTIME_CONTRACT = {"abi.h", "runtime_blob.h"}
 
-FREE = {"tools", "tests", "bench", "fuzz", "examples"}  # above every library
+FREE = {"tools", "python", "tests", "bench", "fuzz", "examples"}  # above every library
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 

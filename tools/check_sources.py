@@ -14,7 +14,7 @@ from pathlib import Path
 import make_docs
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = "src runtime include tools tests bench fuzz examples models docs cmake .ci".split()
+FOLDERS = "src runtime include tools python tests bench fuzz examples models docs cmake .ci".split()
 TEXT = {".h", ".hpp", ".cpp", ".c", ".def", ".py", ".md", ".txt", ".cmake", ".relax", ".json", ""}
 CODE = {".h", ".hpp", ".cpp", ".c", ".def"}
 # Assembled, so that this line is not one of them.

@@ -43,6 +43,7 @@
 
 #include "driver/compile.h"
 #include "driver/pipeline.h"
+#include "driver/read_model.h"
 #include "expr/expr.h"
 #include "ir/builder.h"
 #include "ir/structural.h"
@@ -238,6 +239,7 @@ class PassManager {
 Result<Module> with_schedule(const Module& module, const std::string& program,
                              const std::function<Result<void>(schedule::Scheduled&)>& steps);
 
+// Reads a module from a file, ONNX or text: read_model (driver/read_model.h).
 // Reads a module from text (docs/ir.md). `name` stands for the text in messages.
 Result<Module> parse(std::string text, std::string name = "text",
                      const OpTable& ops = standard_ops());

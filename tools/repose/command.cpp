@@ -2,25 +2,16 @@
 #include "command.h"
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <thread>
 
 #include "codegen/llvm/target_llvm.h"
-#include "declare_dims.h"
-#include "expr/interval.h"
-#include "frontend/onnx/reader.h"
-#include "ir/function_facts.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
 #include "progress.h"
-#include "script/parser.h"
 #include "script/printer.h"
-#include "script/safetensors.h"
 
 namespace repose::cli {
 
@@ -108,102 +99,6 @@ CLI::Validator thread_count() {
   return CLI::Range(0, 4096);
 }
 
-namespace {
-
-std::vector<std::string> split(const std::string& text, char at) {
-  std::vector<std::string> parts;
-  size_t begin = 0;
-  while (begin <= text.size()) {
-    size_t end = text.find(at, begin);
-    if (end == std::string::npos) end = text.size();
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
-bool parse_number(const std::string& text, int64_t* value) {
-  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), *value);
-  return ec == std::errc() && end == text.data() + text.size();
-}
-
-// Not a range: a dimension's name, or an expression that begins with one.
-bool is_name(const std::string& text) {
-  return !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_');
-}
-
-}  // namespace
-
-Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs) {
-  DeclaredDims result;
-  for (const std::string& spec : specs) {
-    for (const std::string& item : split(spec, ',')) {
-      auto bad = [&] {
-        return error(
-            DiagnosticKind::bad_usage, {},
-            "--dim `{}`: expected NAME=LOW..HIGH, either bound may be missing, with %DIVISOR "
-            "after it, or NAME=SIZE, or NAME=OTHERNAME",
-            item);
-      };
-      const size_t equal = item.rfind('=');
-      if (equal == std::string::npos || equal == 0) return bad();
-      const std::string name = item.substr(0, equal);
-      auto twice = [&] {
-        return error(DiagnosticKind::bad_usage, {}, "--dim: `{}` is given twice", name);
-      };
-      std::string range = item.substr(equal + 1);
-      if (is_name(range)) {
-        if (!result.same.emplace(name, range).second) return twice();
-        continue;
-      }
-      Interval interval;
-      interval.lower = 0;
-      if (size_t percent = range.find('%'); percent != std::string::npos) {
-        if (!parse_number(range.substr(percent + 1), &interval.divisor) || interval.divisor < 1) {
-          return bad();
-        }
-        range = range.substr(0, percent);
-      }
-      const size_t dots = range.find("..");
-      if (dots == std::string::npos) {
-        if (!parse_number(range, &interval.lower)) return bad();
-        interval.upper = interval.lower;
-      } else {
-        const std::string low = range.substr(0, dots), high = range.substr(dots + 2);
-        if (!low.empty() && !parse_number(low, &interval.lower)) return bad();
-        if (!high.empty() && !parse_number(high, &interval.upper)) return bad();
-      }
-      if (interval.lower < 0 || is_empty(tightened(interval))) {
-        return error(DiagnosticKind::bad_usage, {}, "--dim `{}`: no size lies in that range", item);
-      }
-      if (!result.ranges.emplace(name, interval).second) return twice();
-    }
-  }
-  return result;
-}
-
-Result<std::string> read_file(const std::string& path, size_t most) {
-  auto cannot_read = [&](const std::string& why) {
-    return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path, why);
-  };
-  std::error_code ec;
-  if (fs::is_directory(path, ec)) return cannot_read("it is a folder");
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (!file) return cannot_read(std::strerror(errno));
-  std::string contents;
-  char chunk[1 << 16];
-  while (contents.size() < most) {
-    const size_t wanted = std::min(sizeof chunk, most - contents.size());
-    const size_t got = std::fread(chunk, 1, wanted, file);
-    contents.append(chunk, got);
-    if (got < wanted) break;
-  }
-  const int failure = std::ferror(file) ? errno : 0;
-  std::fclose(file);
-  if (failure) return cannot_read(std::strerror(failure));
-  return contents;
-}
-
 Result<void> require_other_file(const std::string& output, const std::string& path) {
   std::error_code ec;
   fs::path weights = path;
@@ -216,78 +111,15 @@ Result<void> require_other_file(const std::string& output, const std::string& pa
   return {};
 }
 
-namespace {
-
-// Text if the name or the first bytes say so; protobuf has control characters early.
-bool looks_like_text(const std::string& path, const std::string& start) {
-  const std::string extension = fs::path(path).extension();
-  if (extension == ".onnx") return false;
-  if (extension == ".relax" || extension == ".py" || extension == ".txt") return true;
-  return std::none_of(start.begin(), start.end(), [](unsigned char c) {
-    return c < 32 && c != '\n' && c != '\r' && c != '\t';
-  });
-}
-
-// Dimensions of one function that an operator needs equal have one name.
-Result<void> require_one_name(const Module& module) {
-  Diagnostics problems;
-  for (const std::string& name : module.names()) {
-    const graph::Function f = module.graph_function(name);
-    if (!f) continue;
-    for (const EqualSymbols& equal : equal_symbols(f)) {
-      problems.push_back(different_names(equal.a->name, equal.b->name, equal.span));
-    }
-  }
-  if (!problems.empty()) return problems;
-  return {};
-}
-
-Result<Module> read_text(const ModelOptions& o) {
-  REPOSE_TRY(text, read_file(o.path));
-  ParseOptions options;
-  fs::path weights = o.path;
-  weights.replace_extension(".safetensors");
-  std::error_code ec;
-  if (fs::exists(weights, ec)) {
-    REPOSE_TRY(loaded, read_safetensors(weights));
-    options.weights = [loaded](std::string_view name) -> Array { return loaded.find(name); };
-  }
-  REPOSE_TRY(dims, parse_dims(o.dims));
-  REPOSE_TRY(module,
-             parse_module(make_text_source(o.path, std::move(text)), standard_ops(), options));
-  if (o.strict_dims) {
-    if (auto one = require_one_name(module); !one.ok()) return one.errors();
-  }
-  return declare_dims(module, dims.ranges, dims.same);
-}
-
-}  // namespace
-
-bool is_artifact(const std::string& path) {
-  auto start = read_file(path, 4);
-  return start.ok() && *start == "\177ELF";
-}
-
-Result<void> refuse_artifact(const std::string& path) {
-  if (!is_artifact(path)) return {};
-  return error(DiagnosticKind::bad_usage, {},
-               "`{}` is an artifact: give the model that it was made from", path);
-}
-
 Result<Module> read_model(const ModelOptions& o, std::vector<PassReport>* reports) {
   std::optional<WorkStep> step;
   if (reports) step.emplace(*reports, "read_model");
-  REPOSE_TRY(start, read_file(o.path, 512));
-  if (auto model = refuse_artifact(o.path); !model.ok()) return model.errors();
-  if (looks_like_text(o.path, start)) return read_text(o);
-  REPOSE_TRY(model, onnx::read_model_file(o.path));
-  ImportOptions options;
-  REPOSE_TRY(dims, parse_dims(o.dims));
-  options.dims = dims.ranges;
-  options.same_dims = dims.same;
+  ReadModelOptions options;
   options.strict_dims = o.strict_dims;
+  REPOSE_TRY(dims, parse_dims(o.dims));
+  options.dims = std::move(dims);
   Diagnostics warnings;
-  auto module = import_onnx(model, standard_ops(), options, &warnings);
+  auto module = repose::read_model(o.path, options, &warnings);
   warn(warnings);
   return module;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "driver/compile.h"
+#include "driver/read_model.h"
 #include "frontend/onnx/import.h"
 
 namespace repose::cli {
@@ -56,18 +57,6 @@ Result<void> refuse_for_artifact(const ModelOptions& options, bool has_model = f
 CLI::Validator not_empty();
 CLI::Validator thread_count();
 
-// "batch=1..,seq=1..512%8,past+new=..4096" -> ranges by name or sum; "batch_size=batch" -> names,
-// or sums, that are one.
-struct DeclaredDims {
-  std::map<std::string, Interval> ranges;
-  std::map<std::string, std::string> same;
-};
-Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs);
-
-// The contents of a file, or the first `most` bytes.
-Result<std::string> read_file(const std::string& path, size_t most = std::string::npos);
-bool is_artifact(const std::string& path);              // a shared library, by its contents
-Result<void> refuse_artifact(const std::string& path);  // where only its model will do
 // An error where writing `output` would replace the model `path` that is read, or its weights.
 Result<void> require_other_file(const std::string& output, const std::string& path);
 // Reads an .onnx file or IR text (by contents: text that parses as neither is reported as text).

@@ -1,4 +1,4 @@
-// `--dim` for modules from text: declared ranges of dimension symbols.
+// Ranges of dimension symbols, declared for modules from text.
 #pragma once
 
 #include <map>
@@ -8,7 +8,7 @@
 #include "expr/facts.h"
 #include "ir/module.h"
 
-namespace repose::cli {
+namespace repose {
 
 // Narrows the symbols of the public graph functions' parameters: by name (that of the model where
 // text gives one, else the symbol's) or as `<input>_<axis>`. A name that no function has is an
@@ -17,4 +17,4 @@ namespace repose::cli {
 Result<Module> declare_dims(const Module& module, const std::map<std::string, Interval>& dims,
                             const std::map<std::string, std::string>& same);
 
-}  // namespace repose::cli
+}  // namespace repose

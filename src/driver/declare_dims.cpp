@@ -1,5 +1,5 @@
-// `--dim` for modules from text: declared ranges of dimension symbols.
-#include "declare_dims.h"
+// Ranges of dimension symbols, declared for modules from text.
+#include "driver/declare_dims.h"
 
 #include <set>
 
@@ -8,11 +8,11 @@
 #include "ops/ops.h"
 #include "script/parser.h"
 
-namespace repose::cli {
+namespace repose {
 
 namespace {
 
-// The names by which --dim may call each symbol of the parameters.
+// The names that may stand for each symbol of the parameters.
 std::map<std::string, Var> symbol_names(const graph::Function& f) {
   std::map<std::string, Var> names;
   for (const graph::Variable& p : f->params) {
@@ -109,8 +109,7 @@ Result<Module> declare_dims(const Module& module, const std::map<std::string, In
       used.insert(text);
       const Interval range = tightened(intersection(declared.range_of(symbol), it->second));
       if (is_empty(range)) {
-        return error(DiagnosticKind::bad_range, f->span, "--dim: no size of `{}` lies in its range",
-                     text);
+        return error(DiagnosticKind::bad_range, f->span, "no size of `{}` lies in its range", text);
       }
       set_entry(attrs, "tir_var_lower_bound", symbol->name, range.lower);
       if (range.upper != Interval::plus_infinity) {
@@ -127,11 +126,10 @@ Result<Module> declare_dims(const Module& module, const std::map<std::string, In
   for (const auto& [text, other] : same) given.insert({text, other});
   for (const std::string& text : given) {
     if (used.contains(text)) continue;
-    return error(DiagnosticKind::bad_usage, {},
-                 "--dim: no dimension is called `{}`; the inputs have {}", text,
-                 known.empty() ? "none" : fmt::format("`{}`", fmt::join(known, "`, `")));
+    return error(DiagnosticKind::bad_usage, {}, "no dimension is called `{}`; the inputs have {}",
+                 text, known.empty() ? "none" : fmt::format("`{}`", fmt::join(known, "`, `")));
   }
   return result;
 }
 
-}  // namespace repose::cli
+}  // namespace repose

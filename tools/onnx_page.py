@@ -15,8 +15,9 @@ What `repose compile model.onnx` takes: operator sets {low} to {high} of ONNX (o
 not changed since), and operators of other domains. An operator that isn't here, or a use of one that isn't supported,
 is named with its node. This page is made from the importer's tables and the list of tests by `./dev docs`.
 
-Of the {total:,} operator tests in the `onnx` package, {bake:,} pass with operands that decide shapes as constants, and
-{symbolic:,} with every extent above 1 a symbol too; [the others](#operator-tests-that-dont-pass) are listed below.
+Of the {bake_total:,} tests in the `onnx` package (of operators, of layers that PyTorch exported, of networks), {bake:,}
+pass with operands that decide shapes as constants, and of {symbolic_total:,} that fit {symbolic:,} with every extent above 1
+a symbol too; [the others](#tests-that-dont-pass) are listed below.
 `./dev test conformance` runs them, and fails where the list is wrong.
 """
 
@@ -55,9 +56,9 @@ def element_types():
 
 
 def listed():
-    """The number of tests, and [(mode, case, status, reason)] of those that don't pass."""
+    """{mode: number of tests}, and [(mode, case, status, reason)] of those that don't pass."""
     text = LIST.read_text()
-    total = int(re.search(r"^# (\d+) cases", text, re.MULTILINE).group(1))
+    total = {mode: int(n) for mode, n in re.findall(r"^# (\w+): (\d+) cases", text, re.MULTILINE)}
     entries = []
     for line in text.splitlines():
         if line.strip() and line[0] != "#":
@@ -101,8 +102,9 @@ def failure_table(entries):
 def page():
     limits = re.search(r"min_opset = (\d+), max_opset = (\d+)", (FOLDER / "operator_table.h").read_text())
     total, entries = listed()
-    passing = {mode: total - sum(entry[0] in (mode, "*") for entry in entries) for mode in ("bake", "symbolic")}
-    lines = [HEAD.format(low=limits.group(1), high=limits.group(2), total=total, **passing)]
+    passing = {mode: n - sum(entry[0] in (mode, "*") for entry in entries) for mode, n in total.items()}
+    totals = {f"{mode}_total": n for mode, n in total.items()}
+    lines = [HEAD.format(low=limits.group(1), high=limits.group(2), **totals, **passing)]
     lines += ["## Element types", "", "| ONNX | here |", "|---|---|"]
     lines += [f"| `{name}` | {f'`{dtype}`' if dtype else 'no'} |" for name, dtype in element_types()]
     lines += ["", "Types of less than eight bits and floats of eight are kept, moved and cast; what computes with them casts",
@@ -111,5 +113,5 @@ def page():
     found = operators()
     for domain, title in DOMAINS.items():
         lines += ["", f"### {title}", "", *operator_table(found[domain])]
-    lines += ["", "## Operator tests that don't pass", "", *failure_table(entries)]
+    lines += ["", "## Tests that don't pass", "", *failure_table(entries)]
     return "\n".join(lines).rstrip() + "\n"

@@ -61,9 +61,9 @@ def read_list(path=LIST):
     return {entry[0]: tuple([*entry[1:], "", ""][:2]) for entry in entries}
 
 
-def listed_total(path=LIST):
-    """The number of cases that the list speaks of."""
-    return int(re.search(r"^# (\d+) cases", path.read_text(), re.MULTILINE).group(1))
+def listed_total(mode, path=LIST):
+    """The number of cases of a mode that the list speaks of."""
+    return int(re.search(rf"^# {mode}: (\d+) cases", path.read_text(), re.MULTILINE).group(1))
 
 
 def check_list(listed):
@@ -185,11 +185,11 @@ def main():
         wrong += [f"{name}: skipped, but not listed" for name in skipped if not args.peer
                   and listed.get(name, ("",))[0] != "skipped"]
         names |= set(skipped)
+        if not args.peer and len(index) + len(skipped) != listed_total(mode):
+            there = len(index) + len(skipped)
+            wrong.append(f"the list speaks of {listed_total(mode)} cases in {mode}, there are {there}")
     report_blockers(results)
     if args.mode is None and not args.peer:
-        total_cases = len(index) + len(skipped)
-        if total_cases != listed_total():
-            wrong.append(f"the list speaks of {listed_total()} cases, there are {total_cases}")
         wrong += [f"`{key}` is listed, but there is no such case" for key in listed.keys() - names]
     for line in wrong:
         print(f"FAILED {line}")

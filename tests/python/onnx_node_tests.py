@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes ONNX's own operator tests, as the installed `onnx` package generates them.
+"""Writes ONNX's own tests: of operators, as the installed `onnx` package generates them, and those that
+it keeps as files: layers that PyTorch exported, small graphs, and networks.
 
     onnx_node_tests.py OUT_DIR [--bake] [--symbolic] [--op Conv]
 
@@ -18,6 +19,7 @@ import argparse
 import json
 import pathlib
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -132,6 +134,59 @@ def tensor_array(value):
     return np.asarray(value)
 
 
+@dataclass
+class StoredCase:
+    name: str
+    model: onnx.ModelProto
+    data_sets: list
+    rtol: float = 1e-3
+    atol: float = 1e-7
+
+
+def read_value(path):
+    tensor = onnx.TensorProto()
+    tensor.ParseFromString(path.read_bytes())
+    return tensor
+
+
+def without_initializers(model):
+    """The inputs that are not initializers too, as older models have it."""
+    initializers = {t.name for t in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in initializers]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 4)
+    return model
+
+
+def stored_cases(networks):
+    data = pathlib.Path(onnx.__file__).parent / "backend" / "test" / "data"
+    for kind in ("pytorch-converted", "pytorch-operator", "simple"):
+        for path in sorted((data / kind).glob("*/model.onnx")):
+            model = without_initializers(onnx.load(path))
+            name = f"{kind}_{path.parent.name.removeprefix('test_')}"
+            if not all(v.type.HasField("tensor_type") for v in [*model.graph.input, *model.graph.output]):
+                yield StoredCase(name, model, [([], [])])  # will be skipped
+                continue
+            values = path.parent / "test_data_set_0"
+            inputs = [read_value(values / f"input_{i}.pb") for i in range(len(model.graph.input))]
+            outputs = [read_value(values / f"output_{i}.pb") for i in range(len(model.graph.output))]
+            yield StoredCase(name, model, [(inputs, outputs)])
+    if not networks:
+        return
+    from onnx.backend.test.runner import Runner
+
+    for path in sorted((data / "light").glob("*.onnx")):
+        model = without_initializers(onnx.load(path))
+        inputs = [
+            Runner.generate_dummy_data(x, name=path.stem, seed=0, random=False) for x in model.graph.input
+        ]
+        outputs = [
+            read_value(path.with_name(f"{path.stem}_output_{i}.pb")) for i in range(len(model.graph.output))
+        ]
+        yield StoredCase(path.stem, model, [(inputs, outputs)])
+
+
 def write_case(case, folder, baked, symbolic):
     """Writes one case; gives its entry in the index."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +218,9 @@ def write_cases(out, baked=False, symbolic=False, op=None):
     index, skipped = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for case in collect_testcases(op):
+        # Networks have weights that their channels have to fit.
+        stored = [] if op else stored_cases(networks=not symbolic)
+        for case in [*collect_testcases(op), *stored]:
             why = why_skipped(case)
             if why is None:
                 index.append(write_case(case, out / case.name, baked, symbolic))

@@ -71,6 +71,18 @@ class Case:
         return feeds
 
 
+def softmax(x):
+    weights = np.exp(x - x.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def packed_attention(query, key, value):
+    """Attention over (batch, length, heads, size), in float64."""
+    q, k, v = (x.astype(np.float64).transpose(0, 2, 1, 3) for x in (query, key, value))
+    y = softmax(q @ k.swapaxes(2, 3) / np.sqrt(q.shape[-1])) @ v
+    return [y.transpose(0, 2, 1, 3).reshape(query.shape[0], query.shape[1], -1).astype(np.float32)]
+
+
 def positive(rng, shape):
     return rng.random(shape) + 0.1
 
@@ -87,6 +99,9 @@ def einsum(equation, *dims):
     reference = lambda *arrays: [np.asarray(np.einsum(equation, *arrays, optimize=True))]  # noqa: E731
     return Case("Einsum", inputs, MATRICES, {"equation": equation}, tolerance=1e-4, reference=reference)
 
+
+INT4_SCALES = positive(RNG, 6).astype(np.float32)
+INT4_ZEROS = RNG.integers(-8, 8, 6).astype(ml_dtypes.int4)
 
 CASES = {
     "matmul_integer": Case(
@@ -295,10 +310,12 @@ CASES |= {
     ),
     "ms_attention_packed": microsoft(
         "MultiHeadAttention", {"q": (FLOATS, ["n", "d", 4, 3, 8])}, WORDS, {"num_heads": 4}, tolerance=1e-4,
+        reference=lambda x: packed_attention(x[..., 0, :], x[..., 1, :], x[..., 2, :]),
     ),
     "ms_attention_packed_keys": microsoft(
         "MultiHeadAttention", {"q": (FLOATS, ["n", "d", 32]), "kv": (FLOATS, ["n", 9, 4, 2, 8])}, WORDS, {"num_heads": 4},
         tolerance=1e-4,
+        reference=lambda q, kv: packed_attention(q.reshape(*q.shape[:2], 4, 8), kv[..., 0, :], kv[..., 1, :]),
     ),
     "ms_projected_attention": microsoft(
         "Attention",
@@ -392,8 +409,9 @@ CASES |= {
     ),
     "dequantize_int4": Case(
         "DequantizeLinear",
-        {"x": (ml_dtypes.int4, ["n", 6]), "s": positive(RNG, 6).astype(np.float32), "z": RNG.integers(-8, 8, 6).astype(ml_dtypes.int4)},
-        [{"n": n} for n in (1, 7, 5001)], draws={"x": lambda rng, s: rng.integers(-8, 8, s)},
+        {"x": (ml_dtypes.int4, ["n", 6]), "s": INT4_SCALES, "z": INT4_ZEROS}, [{"n": n} for n in (1, 7, 5001)],
+        draws={"x": lambda rng, s: rng.integers(-8, 8, s)},
+        reference=lambda x: [(x.astype(np.int32) - INT4_ZEROS.astype(np.int32)).astype(np.float32) * INT4_SCALES],
     ),
     "dequantize_int4_weights": Case(
         "DequantizeLinear",
@@ -403,6 +421,7 @@ CASES |= {
     "quantize_int4": Case(
         "QuantizeLinear", {"x": (np.float32, ["n", 7]), "s": constant(0.3), "z": constant(-2, ml_dtypes.int4)},
         [{"n": n} for n in (1, 7, 5001)],
+        reference=lambda x: [np.clip(np.rint(x / np.float32(0.3)) - 2, -8, 7).astype(ml_dtypes.int4)],
     ),
     "quantize_float8": Case(
         "QuantizeLinear", {"x": (np.float32, ["n", 7]), "s": constant(0.001), "z": constant(0, ml_dtypes.float8_e4m3fn)},

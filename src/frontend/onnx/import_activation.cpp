@@ -64,6 +64,16 @@ Result<Operand> swish(NodeContext& c) {
 Result<Operand> prelu(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(slope, c.input(1));
+  if (c.opset() < 7) {  // one for each channel
+    REPOSE_TRY(rank, c.rank(x));
+    REPOSE_TRY(dims, c.shape(slope));
+    const bool is_one = dims.size() == 1 && is_const_int(dims[0], 1);
+    if (dims.size() == 1 && !is_one && rank > 1) {
+      dims.resize(static_cast<size_t>(rank - 1), make_int(1));
+      REPOSE_TRY(column, c.reshape(slope, dims));
+      slope = column;
+    }
+  }
   REPOSE_TRY(is_negative, c.call("less", {x, c.scalar_like(x, 0)}));
   REPOSE_TRY(scaled, c.call("multiply", {x, slope}));
   return c.call("where", {is_negative, scaled, x});
@@ -152,7 +162,7 @@ std::span<const OperatorRow> activation_operators() {
       {"LogSoftmax", 1, one<softmax_of_rows<Kind::log_softmax>>},
       {"LogSoftmax", 13, one<softmax<Kind::log_softmax>>},
       {"Mish", 18, one<activation<mish>>},
-      {"PRelu", 7, one<prelu>},
+      {"PRelu", 1, one<prelu>},
       {"Relu", 6, one<activation<relu>>},
       {"Selu", 6, one<activation<selu>>},
       {"Shrink", 9, one<shrink>},

@@ -151,9 +151,36 @@ Result<Operand> mean(NodeContext& c) {
 }
 
 // The base has the result's dtype. An integer base with a float exponent computes in float64.
+// Before operator set 7 the second operand broadcasts only where `broadcast` says so; its
+// dimensions are those from `axis` on, or the last ones.
+Result<Operand> second_operand(NodeContext& c) {
+  REPOSE_TRY(b, c.input(1));
+  REPOSE_TRY(broadcast, c.flag("broadcast", false));
+  if (c.opset() >= 7 || !broadcast || !c.find("axis")) return b;
+  REPOSE_TRY(a, c.input(0));
+  REPOSE_TRY(rank, c.rank(a));
+  REPOSE_TRY(given, c.integer("axis"));
+  REPOSE_TRY(axis, c.axis(given, rank));
+  REPOSE_TRY(dims, c.shape(b));
+  if (axis + static_cast<int64_t>(dims.size()) > rank) {
+    return c.fail(DiagnosticKind::rank_mismatch,
+                  "operand 1 of rank {} from axis {} on is beyond operand 0 of rank {}",
+                  dims.size(), axis, rank);
+  }
+  dims.resize(static_cast<size_t>(rank - axis), make_int(1));
+  return c.reshape(b, dims);
+}
+
+template <const char* (*op)()>
+Result<Operand> binary_by_axis(NodeContext& c) {
+  REPOSE_TRY(a, c.input(0));
+  REPOSE_TRY(b, second_operand(c));
+  return c.call(op(), {a, b});
+}
+
 Result<Operand> power(NodeContext& c) {
   REPOSE_TRY(base, c.input(0));
-  REPOSE_TRY(exponent, c.input(1));
+  REPOSE_TRY(exponent, second_operand(c));
   const DType dtype = c.dtype(base);
   const bool widen = dtype.is_data_int() && c.dtype(exponent).is_float();
   const DType common = widen ? dtypes::float64 : dtype;
@@ -258,6 +285,7 @@ std::span<const OperatorRow> elementwise_operators() {
       {"Abs", 6, one<unary<op_abs>>},
       {"Acos", 7, one<unary<op_acos>>},
       {"Acosh", 9, one<unary<op_acosh>>},
+      {"Add", 1, one<binary_by_axis<op_add>>},
       {"Add", 7, one<binary<op_add>>},
       {"And", 7, one<binary<op_and>>},
       {"Asin", 7, one<unary<op_asin>>},
@@ -277,6 +305,7 @@ std::span<const OperatorRow> elementwise_operators() {
       {"Clip", 11, one<clip>},
       {"Cos", 7, one<unary<op_cos>>},
       {"Cosh", 9, one<unary<op_cosh>>},
+      {"Div", 1, one<binary_by_axis<op_divide>>},
       {"Div", 7, one<binary<op_divide>>},
       {"Equal", 7, one<binary<op_equal>>},
       {"Erf", 9, one<unary<op_erf>>},
@@ -294,13 +323,14 @@ std::span<const OperatorRow> elementwise_operators() {
       {"Mean", 6, one<mean>},
       {"Min", 6, one<variadic<op_minimum>>},
       {"Mod", 10, one<modulo>},
+      {"Mul", 1, one<binary_by_axis<op_multiply>>},
       {"Mul", 7, one<binary<op_multiply>>},
       {"Neg", 6, one<unary<op_negative>>},
       {"Not", 1, one<unary<op_not>>},
       {"OptionalGetElement", 15, one<identity>},
       {"OptionalHasElement", 15, one<has_element>},
       {"Or", 7, one<binary<op_or>>},
-      {"Pow", 7, one<power>},
+      {"Pow", 1, one<power>},
       {"Reciprocal", 6, one<reciprocal>},
       {"Round", 11, one<unary<op_round>>},
       {"Sigmoid", 6, one<unary<op_sigmoid>>},
@@ -308,6 +338,7 @@ std::span<const OperatorRow> elementwise_operators() {
       {"Sin", 7, one<unary<op_sin>>},
       {"Sinh", 9, one<unary<op_sinh>>},
       {"Sqrt", 6, one<unary<op_sqrt>>},
+      {"Sub", 1, one<binary_by_axis<op_subtract>>},
       {"Sub", 7, one<binary<op_subtract>>},
       {"Sum", 6, one<variadic<op_add>>},
       {"Tan", 7, one<unary<op_tan>>},

@@ -131,6 +131,10 @@ Result<Values> batch_norm(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(epsilon, c.number("epsilon", 1e-5));
   REPOSE_TRY(training, c.flag("training_mode", false));
+  REPOSE_TRY(is_test, c.flag("is_test", c.opset() >= 7));
+  if (!is_test) {
+    return c.fail(DiagnosticKind::unsupported_feature, "training before operator set 7");
+  }
   REPOSE_TRY(spatial, c.flag("spatial", true));
   REPOSE_TRY(rank, c.rank(x));
   if (!spatial) return c.fail(DiagnosticKind::unsupported_feature, "attribute `spatial` is 0");
@@ -260,7 +264,7 @@ Result<Operand> local_response_norm(NodeContext& c) {
 
 std::span<const OperatorRow> norm_operators() {
   static constexpr OperatorRow rows[] = {
-      {"BatchNormalization", 7, batch_norm},
+      {"BatchNormalization", 1, batch_norm},
       {"GroupNormalization", 18, one<group_norm>},
       {"InstanceNormalization", 6, one<instance_norm>},
       {"LRN", 1, one<local_response_norm>},

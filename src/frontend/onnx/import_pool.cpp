@@ -302,7 +302,7 @@ Result<Operand> col2im(NodeContext& c) {
 
 std::span<const OperatorRow> pool_operators() {
   static constexpr OperatorRow rows[] = {
-      {"AveragePool", 7, one<average_pool>},
+      {"AveragePool", 1, one<average_pool>},
       {"Col2Im", 18, one<col2im>},
       {"GlobalAveragePool", 1, one<global_pool<false>>},
       {"GlobalLpPool", 2, one<global_lp_pool>},

@@ -7,11 +7,13 @@
 namespace repose::onnx {
 namespace {
 
-// Runs of words that are counted: those of one length, each with the column of its count.
+// Runs of words that are counted: those of one length, each with the column of its count and its
+// weight.
 struct Grams {
   int64_t length = 1;
   std::vector<int64_t> words;  // run after run
   std::vector<int64_t> columns;
+  std::vector<float> weights;
 };
 
 struct Vocabulary {
@@ -38,6 +40,11 @@ Result<Vocabulary> read_vocabulary(NodeContext& c) {
   REPOSE_TRY(pool, required_list(c, "pool_int64s"));
   REPOSE_TRY(starts, required_list(c, "ngram_counts"));
   REPOSE_TRY(columns, required_list(c, "ngram_indexes"));
+  REPOSE_TRY(weights, c.numbers("weights"));
+  if (weights && !weights->empty() && weights->size() != columns.size()) {
+    return c.fail(DiagnosticKind::bad_attribute, "{} weights for {} runs", weights->size(),
+                  columns.size());
+  }
   if (shortest < 1 || longest < shortest) {
     return c.fail(DiagnosticKind::bad_attribute, "runs of {} to {} words are counted", shortest,
                   longest);
@@ -61,6 +68,7 @@ Result<Vocabulary> read_vocabulary(NodeContext& c) {
                       next_column);
       }
       grams.columns.push_back(columns[next_column]);
+      grams.weights.push_back(weights && !weights->empty() ? (*weights)[next_column] : 1);
     }
     const bool counts = grams.length >= shortest && grams.length <= longest;
     if (counts && !grams.columns.empty()) v.grams.push_back(std::move(grams));
@@ -73,6 +81,14 @@ Operand list_constant(const std::vector<int64_t>& values) {
   Ref<ArrayNode> array = make_array({static_cast<int64_t>(values.size())}, dtypes::int64);
   for (size_t i = 0; i < values.size(); ++i) {
     array->store(static_cast<int64_t>(i), Scalar::of_int(values[i], dtypes::int64));
+  }
+  return graph::make_constant(Array(array));
+}
+
+Operand weights_of(const Grams& grams) {
+  Ref<ArrayNode> array = make_array({static_cast<int64_t>(grams.weights.size())}, dtypes::float32);
+  for (size_t i = 0; i < grams.weights.size(); ++i) {
+    array->store(static_cast<int64_t>(i), Scalar::of_float(grams.weights[i], dtypes::float32));
   }
   return graph::make_constant(Array(array));
 }
@@ -104,7 +120,6 @@ Result<Operand> tf_idf_vectorizer(NodeContext& c) {
   REPOSE_TRY(rank, c.rank(given));
   REPOSE_TRY(mode, c.string("mode", ""));
   REPOSE_TRY(skips, c.integer("max_skip_count"));
-  REPOSE_TRY(weights, c.numbers("weights"));
   REPOSE_TRY(vocabulary, read_vocabulary(c));
   if (rank > 2 || (mode != "TF" && mode != "IDF" && mode != "TFIDF") || skips < 0) {
     return c.fail(DiagnosticKind::bad_argument, "rank {}, mode \"{}\", {} words are skipped", rank,
@@ -124,24 +139,11 @@ Result<Operand> tf_idf_vectorizer(NodeContext& c) {
       const Operand found = count_runs(c, m, x, grams, step);
       counts = counts ? m.add(counts, found) : found;
     }
+    if (mode == "IDF") counts = m.where(m.greater(counts, 0.0), weights_of(grams), 0.0);
+    if (mode == "TFIDF") counts = m.multiply(counts, weights_of(grams));
     const Operand places = m.broadcast(
         list_constant(grams.columns), {rows, make_int(static_cast<int64_t>(grams.columns.size()))});
     y = m.call("scatter_elements", {y, places, counts}, {{"axis", 1}, {"reduction", "add"}});
-  }
-  if (mode != "TF") {
-    Operand weight = m.scalar(dtypes::float32, 1);
-    if (weights && !weights->empty()) {
-      if (static_cast<int64_t>(weights->size()) != columns) {
-        return c.fail(DiagnosticKind::bad_attribute, "{} weights for {} columns", weights->size(),
-                      columns);
-      }
-      Ref<ArrayNode> array = make_array({columns}, dtypes::float32);
-      for (int64_t i = 0; i < columns; ++i) {
-        array->store(i, Scalar::of_float((*weights)[static_cast<size_t>(i)], dtypes::float32));
-      }
-      weight = graph::make_constant(Array(array));
-    }
-    y = mode == "IDF" ? m.where(m.greater(y, 0.0), weight, 0.0) : m.multiply(y, weight);
   }
   return m.result(rank < 2 ? m.reshape(y, {make_int(columns)}) : y);
 }

@@ -1,6 +1,7 @@
 // Runs tensor programs and operator calls on constants while a model is compiled.
 #include "driver/evaluate.h"
 
+#include <functional>
 #include <memory>
 
 #include "codegen/llvm/codegen.h"
@@ -18,18 +19,25 @@ namespace {
 // Beyond, folding a call would take longer than many compilations.
 constexpr double max_folded_operations = 4e9;
 
+// Below, compiling a program takes longer than running it.
+constexpr double few_operations = 1e6;
+
 // Compiled programs by structure.
 class ProgramCache {
  public:
   explicit ProgramCache(Target target) : target_(std::move(target)) {}
 
-  Result<const CompiledProgram*> get(const tir::PrimFunc& f) {
+  // `count`: the operations that it is going to do; 0 where they are not known.
+  Result<const CompiledProgram*> get(const tir::PrimFunc& f, const std::function<double()>& count) {
     const uint64_t hash = structural_hash(f);
     auto [begin, end] = entries_.equal_range(hash);
     for (auto it = begin; it != end; ++it) {
       if (structural_equal(it->second.func, f)) return it->second.code.get();
     }
-    REPOSE_TRY(code, compile_in_process(finish_program(f), target_));
+    CodegenOptions options;
+    const double operations = count();
+    options.runs_briefly = operations > 0 && operations < few_operations;
+    REPOSE_TRY(code, compile_in_process(finish_program(f), target_, options));
     auto it = entries_.emplace(hash, Entry{f, std::move(code)});
     return it->second.code.get();
   }
@@ -42,38 +50,6 @@ class ProgramCache {
   Target target_;
   std::unordered_multimap<uint64_t, Entry> entries_;
 };
-
-// `inputs` in the order of the input buffers; `scalars` for scalar parameters; results are the last
-// buffers.
-Result<std::vector<Array>> run_program(ProgramCache& cache, const tir::PrimFunc& f,
-                                       const std::vector<Array>& inputs, size_t num_results,
-                                       const std::vector<int64_t>& scalars,
-                                       const std::vector<std::vector<int64_t>>& result_shapes) {
-  REPOSE_TRY(code, cache.get(f));
-  std::vector<void*> buffers;
-  std::vector<Ref<ArrayNode>> copies, results;
-  for (const Array& a : inputs) {
-    // Data of models may be unaligned; programs read elements.
-    Ref<ArrayNode> aligned = make_array(a->shape, a->dtype);
-    if (a->num_bytes) std::copy(a->bytes, a->bytes + a->num_bytes, aligned->mutable_bytes());
-    buffers.push_back(aligned->mutable_bytes());
-    copies.push_back(std::move(aligned));
-  }
-  std::vector<DType> dtypes;
-  for (const tir::Param& p : f->params) {
-    if (p.buffer) dtypes.push_back(p.buffer->dtype);
-  }
-  for (size_t i = 0; i < num_results; ++i) {
-    if (array_bytes(result_shapes[i], dtypes[inputs.size() + i]) < 0) {
-      return error(DiagnosticKind::too_large, {}, "a constant does not fit in memory");
-    }
-    results.push_back(make_array(result_shapes[i], dtypes[inputs.size() + i]));
-    buffers.push_back(results.back()->mutable_bytes());
-  }
-  auto done = code->call(buffers.data(), scalars.data());
-  if (!done.ok()) return done.errors();
-  return std::vector<Array>(results.begin(), results.end());
-}
 
 // What a program stores in this call of it (operations.h).
 double operations(const tir::PrimFunc& f, const std::vector<Array>& inputs,
@@ -99,6 +75,38 @@ double operations(const tir::PrimFunc& f, const std::vector<Array>& inputs,
         return Scalar::of_int(it->second, v->dtype);
       });
   return counted ? counted->f : 0;
+}
+
+// `inputs` in the order of the input buffers; `scalars` for scalar parameters; results are the last
+// buffers.
+Result<std::vector<Array>> run_program(ProgramCache& cache, const tir::PrimFunc& f,
+                                       const std::vector<Array>& inputs, size_t num_results,
+                                       const std::vector<int64_t>& scalars,
+                                       const std::vector<std::vector<int64_t>>& result_shapes) {
+  REPOSE_TRY(code, cache.get(f, [&] { return operations(f, inputs, scalars, result_shapes); }));
+  std::vector<void*> buffers;
+  std::vector<Ref<ArrayNode>> copies, results;
+  for (const Array& a : inputs) {
+    // Data of models may be unaligned; programs read elements.
+    Ref<ArrayNode> aligned = make_array(a->shape, a->dtype);
+    if (a->num_bytes) std::copy(a->bytes, a->bytes + a->num_bytes, aligned->mutable_bytes());
+    buffers.push_back(aligned->mutable_bytes());
+    copies.push_back(std::move(aligned));
+  }
+  std::vector<DType> dtypes;
+  for (const tir::Param& p : f->params) {
+    if (p.buffer) dtypes.push_back(p.buffer->dtype);
+  }
+  for (size_t i = 0; i < num_results; ++i) {
+    if (array_bytes(result_shapes[i], dtypes[inputs.size() + i]) < 0) {
+      return error(DiagnosticKind::too_large, {}, "a constant does not fit in memory");
+    }
+    results.push_back(make_array(result_shapes[i], dtypes[inputs.size() + i]));
+    buffers.push_back(results.back()->mutable_bytes());
+  }
+  auto done = code->call(buffers.data(), scalars.data());
+  if (!done.ok()) return done.errors();
+  return std::vector<Array>(results.begin(), results.end());
 }
 
 bool constant_shape(const Dims& dims, std::vector<int64_t>* shape) {

@@ -20,6 +20,7 @@
 #include "passes/tensor/expand_math.h"
 #include "passes/tensor/find_sharing.h"
 #include "passes/tensor/fuse_programs.h"
+#include "passes/tensor/generalize_programs.h"
 #include "passes/tensor/lower_blocks.h"
 #include "passes/tensor/share_programs.h"
 #include "passes/tensor/vectorize_loops.h"
@@ -79,6 +80,11 @@ const Pass passes[] = {
     {{"expose_symbols", "passes every symbol of a program as a scalar", true},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return expose_symbols(m);
+     }},
+    {{"generalize_programs", "makes one program of those that quotients of sizes make equal",
+      false},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return generalize_programs(m);
      }},
     {{"find_sharing", "finds views, and results that may lie in operands' memory", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {

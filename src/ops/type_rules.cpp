@@ -70,35 +70,48 @@ bool compares(const Expr& e, const Expr& x, const Expr& y) {
           (structural_equal(e->args[0], y) && structural_equal(e->args[1], x)));
 }
 
+// Is `condition` broadcastable(x, y), its parts in any order?
+bool is_broadcastable(const Expr& condition, const Expr& x, const Expr& y) {
+  constexpr size_t max_parts = 3;
+  const Expr one = make_int(1);
+  bool x_is_one = false, y_is_one = false, are_equal = false;
+  size_t num_parts = 0;
+  std::vector<const Expr*> open{&condition};
+  while (!open.empty()) {
+    const Expr& c = *open.back();
+    open.pop_back();
+    if (c->kind == ExprKind::logical_or) {
+      for (const Expr& part : c->args) open.push_back(&part);
+      continue;
+    }
+    if (++num_parts > max_parts) return false;
+    if (compares(c, x, one)) {
+      x_is_one = true;
+    } else if (compares(c, y, one)) {
+      y_is_one = true;
+    } else if (compares(c, x, y)) {
+      are_equal = true;
+    } else {
+      return false;
+    }
+  }
+  return x_is_one && y_is_one && are_equal;
+}
+
 // Is it known of select(first == 1, rest, first) that the two broadcast?
 bool known_to_broadcast(const Expr& e, const Facts& facts) {
   const Expr &is_one = e->args[0], &rest = e->args[1], &first = e->args[2];
-  const Expr one = make_int(1);
-  if (!compares(is_one, first, one)) return false;
+  if (!compares(is_one, first, make_int(1))) return false;
   const KnownConditions& known = facts.known();
-  for (const ExprNode* symbol : mentioned_symbols(first)) {
-    for (size_t i : known.mentioning(symbol, max_scanned)) {
-      bool has_first = false, has_rest = false, has_both = false, has_more = false;
-      std::vector<Expr> open{known.entries()[i]->condition};
-      while (!open.empty()) {
-        const Expr c = open.back();
-        open.pop_back();
-        if (c->kind == ExprKind::logical_or) {
-          open.insert(open.end(), c->args.begin(), c->args.end());
-        } else if (compares(c, first, one)) {
-          has_first = true;
-        } else if (compares(c, rest, one)) {
-          has_rest = true;
-        } else if (compares(c, first, rest)) {
-          has_both = true;
-        } else {
-          has_more = true;
-        }
-      }
-      if (has_first && has_rest && has_both && !has_more) return true;
-    }
-  }
-  return false;
+  auto is_known_of = [&](const ExprNode* symbol) {
+    const std::vector<size_t> about = known.mentioning(symbol, max_scanned);
+    return std::any_of(about.begin(), about.end(), [&](size_t i) {
+      return is_broadcastable(known.entries()[i]->condition, first, rest);
+    });
+  };
+  if (first->kind == ExprKind::var) return is_known_of(first.get());
+  const std::vector<const ExprNode*> symbols = mentioned_symbols(first);
+  return std::any_of(symbols.begin(), symbols.end(), is_known_of);
 }
 
 // Whether `x` is a broadcast that `operand` went into, of names' definitions too, where the check
@@ -110,7 +123,7 @@ bool went_into_broadcast(const Expr& operand, const Expr& x, const Facts& facts)
   }
   std::vector<Expr> open{x};
   for (size_t visited = 0; !open.empty() && visited < max_operands; ++visited) {
-    const Expr e = open.back();
+    const Expr e = std::move(open.back());
     open.pop_back();
     if (structural_equal(e, operand)) return true;
     if (const auto* v = as<VarNode>(e)) {

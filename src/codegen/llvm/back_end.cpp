@@ -24,7 +24,7 @@
 namespace repose::codegen {
 
 Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& target,
-                                                                 CodeFor code) {
+                                                                 Effort effort) {
   static std::once_flag initialised;
   std::call_once(initialised, [] {
     LLVMInitializeX86TargetInfo();
@@ -45,7 +45,7 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& t
   std::unique_ptr<llvm::TargetMachine> machine(found->createTargetMachine(
       target.triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
       llvm::CodeModel::Small,
-      code == CodeFor::host ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default));
+      effort == Effort::least ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default));
   REPOSE_CHECK(machine, "LLVM makes no target machine");
   return machine;
 }

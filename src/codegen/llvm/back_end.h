@@ -12,13 +12,13 @@
 
 namespace repose::codegen {
 
-// What a module's code is for. A call runs its host function once, which is long and only computes
-// sizes: it is translated in the fastest way, a tenth of the time.
-enum class CodeFor { kernels, host };
+// What LLVM does about a module. The least takes a tenth of the time: for code that runs briefly,
+// such as host functions, which only compute sizes and run once a call.
+enum class Effort { usual, least };
 
 // One per thread. An error where LLVM does not know the target.
 Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& target,
-                                                                 CodeFor code = CodeFor::kernels);
+                                                                 Effort effort = Effort::usual);
 
 // Gives `module` the target's triple and data layout; to be called before anything is emitted.
 void prepare(llvm::Module& module, const llvm::TargetMachine& machine);

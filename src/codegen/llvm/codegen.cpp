@@ -30,10 +30,10 @@ struct Unit {
   std::unique_ptr<ModuleEmitter> emitter;
 };
 
-Result<std::unique_ptr<Unit>> make_unit(const std::string& name, CodeFor code, const Target& target,
-                                        const CodegenOptions& options) {
+Result<std::unique_ptr<Unit>> make_unit(const std::string& name, Effort effort,
+                                        const Target& target, const CodegenOptions& options) {
   auto unit = std::make_unique<Unit>();
-  REPOSE_TRY(machine, make_target_machine(target, code));
+  REPOSE_TRY(machine, make_target_machine(target, effort));
   unit->machine = std::move(machine);
   unit->module = std::make_unique<llvm::Module>(name, unit->context);
   prepare(*unit->module, *unit->machine);
@@ -86,8 +86,8 @@ void define_hosts(ModuleEmitter& emitter, const ModelImage& image) {
 Result<std::unique_ptr<Unit>> generate_unit(const ModelImage& image, size_t begin, size_t end,
                                             bool with_host, bool hidden, const Target& target,
                                             const CodegenOptions& options) {
-  const CodeFor code = begin == end ? CodeFor::host : CodeFor::kernels;
-  REPOSE_TRY(unit, make_unit(image.name, code, target, options));
+  const Effort effort = begin == end ? Effort::least : Effort::usual;
+  REPOSE_TRY(unit, make_unit(image.name, effort, target, options));
   std::vector<tir::PrimFunc> callers;
   for (size_t i = begin; i < end; ++i) callers.push_back(image.kernels[i].second);
   if (with_host) {

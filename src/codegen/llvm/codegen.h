@@ -42,6 +42,7 @@ namespace repose {
 struct CodegenOptions {
   bool debug_bounds = false;  // check every subscript at run time
   int threads = 1;            // compile this many modules at once; the objects do not depend on it
+  bool runs_briefly = false;  // code of the compiler's process, compiled with the least effort
 };
 
 // The structures of runtime/abi.h with the compiler's strings; see there.

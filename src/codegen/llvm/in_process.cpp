@@ -150,7 +150,8 @@ Result<std::unique_ptr<CompiledProgram>> load(std::string object) {
 Result<std::unique_ptr<CompiledProgram>> compile_in_process(const tir::PrimFunc& f,
                                                             const Target& target,
                                                             const CodegenOptions& options) {
-  REPOSE_TRY(machine, make_target_machine(target));
+  REPOSE_TRY(machine,
+             make_target_machine(target, options.runs_briefly ? Effort::least : Effort::usual));
   llvm::LLVMContext context;
   llvm::Module module("program", context);
   prepare(module, *machine);

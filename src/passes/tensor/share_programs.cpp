@@ -4,20 +4,12 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "ir/structural.h"
-#include "passes/graph/rewrite_calls.h"
 #include "passes/tensor/find_sharing.h"
+#include "passes/tensor/merge_programs.h"
 
 namespace repose {
 
 namespace {
-
-// A program to which the caller passes what it computed of its scalars alone.
-struct Lifted {
-  tir::PrimFunc func;
-  std::vector<Expr> sizes;          // passed instead, over the old scalars
-  std::unordered_set<size_t> gone;  // old scalars that are not needed any more, by their position
-};
 
 // Replaces the largest expressions over scalar parameters by scalar parameters of their own.
 class SizeLifter : public tir::StmtRewriter {
@@ -29,7 +21,7 @@ class SizeLifter : public tir::StmtRewriter {
   }
 
   // New scalars stand where the call's arguments end: before parameter `num_args`.
-  Lifted run(size_t num_args) {
+  GeneralProgram run(size_t num_args) {
     tir::BufferMap buffers;
     for (const tir::Param& p : f_->params) {
       if (p.buffer) renew(p.buffer, buffers);
@@ -40,7 +32,7 @@ class SizeLifter : public tir::StmtRewriter {
       return true;
     });
     const tir::Stmt body = tir::substitute(rewrite(f_->body), {}, buffers);
-    Lifted lifted;
+    GeneralProgram lifted;
     find_uses(body, buffers);
     std::vector<tir::Param> params;
     std::vector<size_t> moved;
@@ -205,118 +197,13 @@ bool has_blocks(const tir::PrimFunc& f) {
   return found;
 }
 
-using Fields = std::vector<graph::Value>;
-
-const Fields& args_of(const graph::CallNode& call) {
-  return graph::as<graph::TupleNode>(call.args[1])->fields;
-}
-
-class Sharer {
- public:
-  explicit Sharer(const Module& module) : result_(module) {}
-
-  Module run() {
-    find_programs();
-    for (const std::string& name : order_) {
-      if (num_args_.at(name) == not_shared) continue;
-      const tir::PrimFunc f = result_.prim_func(name);
-      Lifted lifted = SizeLifter(f).run(num_args_.at(name));
-      by_hash_[structural_hash(lifted.func)].push_back(name);
-      lifted_.emplace(name, std::move(lifted));
-    }
-    for (const std::string& name : order_) {
-      if (lifted_.contains(name)) find_equals(name);
-    }
-    if (shared_.empty()) return std::move(result_);
-    rewrite_calls(result_, [&](const graph::CallNode& call, const Type& type) {
-      return is_program_call(call) ? renewed(call, type) : nullptr;
-    });
-    for (const auto& [name, stands_for] : shared_) {
-      if (name == stands_for) {
-        result_.set(name, lifted_.at(name).func);
-      } else {
-        result_.erase(name);
-      }
-    }
-    return std::move(result_);
-  }
-
- private:
-  static constexpr size_t not_shared = static_cast<size_t>(-1);
-
-  static bool is_program_call(const graph::CallNode& call) {
-    return call.op && call.op->name == "call_tir";
-  }
-  static const std::string& program_of(const graph::CallNode& call) {
-    return graph::as<graph::GlobalNode>(call.args[0])->name;
-  }
-
-  // Private programs that call_tir alone calls, in the order of their calls.
-  void find_programs() {
-    rewrite_calls(result_, [&](const graph::CallNode& call, const Type&) -> graph::Value {
-      std::vector<const graph::GlobalNode*> others;
-      for (size_t i = is_program_call(call) ? 1 : 0; i < call.args.size(); ++i) {
-        if (const auto* g = graph::as<graph::GlobalNode>(call.args[i])) others.push_back(g);
-      }
-      for (const graph::GlobalNode* g : others) num_args_[g->name] = not_shared;
-      if (!is_program_call(call)) return nullptr;
-      const std::string& name = program_of(call);
-      const tir::PrimFunc f = result_.prim_func(name);
-      if (!f) return nullptr;
-      const bool is_plain = f->is_private && tir::bound_symbols(*f).empty() && !has_blocks(f);
-      auto [it, is_new] = num_args_.emplace(name, is_plain ? args_of(call).size() : not_shared);
-      if (is_new) order_.push_back(name);
-      return nullptr;
-    });
-  }
-
-  // Gives the first of equal programs to all of them.
-  void find_equals(const std::string& name) {
-    if (shared_.contains(name)) return;
-    const tir::PrimFunc& own = lifted_.at(name).func;
-    for (const std::string& other : by_hash_.at(structural_hash(own))) {
-      if (other == name || shared_.contains(other)) continue;
-      if (!structural_equal(lifted_.at(other).func, own)) continue;
-      shared_.emplace(other, name);
-      shared_.emplace(name, name);
-    }
-  }
-
-  graph::Value renewed(const graph::CallNode& call, const Type& type) {
-    auto shared = shared_.find(program_of(call));
-    if (shared == shared_.end()) return nullptr;
-    const tir::PrimFunc f = result_.prim_func(shared->first);
-    const Lifted& lifted = lifted_.at(shared->first);
-    const Fields& old = args_of(call);
-    Fields args;
-    VarMap scalars;
-    for (size_t i = 0; i < old.size(); ++i) {
-      if (const auto* prim = graph::as<graph::PrimValueNode>(old[i])) {
-        scalars.emplace(f->params[i].var.get(), prim->value);
-      }
-      if (!lifted.gone.contains(i)) args.push_back(old[i]);
-    }
-    for (const Expr& size : lifted.sizes) {
-      args.push_back(graph::make_prim(canonical(substitute(size, scalars))));
-    }
-    return make_ref<graph::CallNode>(
-        call.op, nullptr,
-        Fields{graph::make_global(shared->second), graph::make_tuple(std::move(args))}, call.attrs,
-        call.type_args, type);
-  }
-
-  Module result_;
-  std::vector<std::string> order_;
-  std::unordered_map<std::string, size_t> num_args_;
-  std::unordered_map<std::string, Lifted> lifted_;
-  std::unordered_map<uint64_t, std::vector<std::string>> by_hash_;
-  std::unordered_map<std::string, std::string> shared_;  // the program that stands for each
-};
-
 }  // namespace
 
 Module share_programs(const Module& module) {
-  return Sharer(module).run();
+  return merge_programs(module, [](const tir::PrimFunc& f, const ProgramCalls& calls) {
+    if (has_blocks(f)) return std::optional<GeneralProgram>();
+    return std::optional(SizeLifter(f).run(calls.num_args));
+  });
 }
 
 }  // namespace repose

@@ -2,6 +2,7 @@
 #include "schedule/primitives/pad.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "expr/hypothesis.h"
 #include "schedule/block_fields.h"
@@ -29,8 +30,62 @@ bool is_reduction(const BlockNode& block) {
   return false;
 }
 
+// Subscripts that have no other values where the block runs beyond its domain than inside of it.
+class Unmoved {
+ public:
+  // `wider`: axes that run on beyond their ends. `inside_is_all`: that a point is inside of them is
+  // all that the block asks for.
+  Unmoved(const Scheduled& s, const BlockNode& node, const std::vector<tir::IterVar>& wider,
+          bool inside_is_all)
+      : has_inside_(inside_is_all) {
+    const std::vector<tir::Stmt> path = path_to(s.func->body, &node);
+    for (const tir::Stmt& at : path) {
+      const auto* let = tir::as<tir::LetNode>(at);
+      if (let) lets_[let->var.get()] = substitute(let->value, lets_);
+    }
+    VarMap zeros;
+    for (const tir::IterVar& iter : wider) {
+      for (const Var& v : free_vars(substitute(iter.value, lets_))) {
+        if (v->role == VarRole::loop) zeros.emplace(v.get(), make_int(0));
+      }
+    }
+    // What else there is to the point is also to one inside, at the beginnings of these loops.
+    const Facts& facts = facts_everywhere(s);
+    for (const tir::IterVar& iter : wider) {
+      const Expr first = substitute(substitute(iter.value, lets_), zeros);
+      has_inside_ = has_inside_ && prove_directly(le(iter.min, first), facts) == Truth::yes &&
+                    prove_directly(lt(first, iter.min + iter.extent), facts) == Truth::yes;
+    }
+    for (const auto& [v, zero] : zeros) moving_.insert(v);
+    for (const tir::Stmt& at : path) {
+      const auto* loop = tir::as<ForNode>(at);
+      const auto* branch = tir::as<tir::IfNode>(at);
+      if (loop && moves(loop->extent)) has_inside_ = false;
+      if (branch && moves(branch->condition)) has_inside_ = false;
+    }
+    visit(tir::as<tir::StoreNode>(node.body)->value, [&](const Expr& e) {
+      has_inside_ = has_inside_ && e->kind != ExprKind::if_then_else;
+      return has_inside_;
+    });
+  }
+
+  bool contains(const Expr& index) const { return has_inside_ && !moves(index); }
+
+ private:
+  bool moves(const Expr& e) const {
+    const std::vector<Var> used = free_vars(substitute(e, lets_));
+    return std::any_of(used.begin(), used.end(),
+                       [&](const Var& v) { return moving_.contains(v.get()); });
+  }
+
+  VarMap lets_;
+  std::unordered_set<const VarNode*> moving_;  // loops
+  bool has_inside_;
+};
+
 // Whether an access may leave its buffer: then it, a store before others.
-std::optional<Access> access_outside(const Scheduled& s, const tir::BlockNode* block) {
+std::optional<Access> access_outside(const Scheduled& s, const tir::BlockNode* block,
+                                     const Unmoved& unmoved) {
   const Facts facts = facts_at(s, block);
   // Where zeros would do, what takes cases to show is seldom worth them.
   const auto ask = is_reduction(*block) ? prove : prove_directly;
@@ -38,6 +93,7 @@ std::optional<Access> access_outside(const Scheduled& s, const tir::BlockNode* b
   std::optional<Access> found;
   for (const Access& a : accesses_in(tir::Stmt(block))) {
     for (size_t d = 0; d < a.indices.size(); ++d) {
+      if (unmoved.contains(a.indices[d])) continue;
       if (prove(le(make_int(0), a.indices[d])) == Truth::yes &&
           prove(lt(a.indices[d], a.buffer->shape[d])) == Truth::yes) {
         continue;
@@ -71,14 +127,15 @@ bool asks_for(const BlockNode& block, const Expr& condition) {
 struct Padded {
   BlockNode::Fields fields;  // without condition, its domain as large as its loops run
   Expr inside;               // over axes: the point is one of the old domain; null: every point is
-  bool inside_is_all = false;  // the block's condition follows from that
+  bool inside_is_all = false;       // the block's condition follows from that
+  std::vector<tir::IterVar> wider;  // axes as they were that run on now
 };
 
 Result<Padded> padded(const Scheduled& s, const Block& block, const BlockNode& node) {
   const std::vector<const ForNode*> loops = loops_around(s, &node);
   const Facts facts = loops.empty() ? facts_everywhere(s) : facts_inside(s, *loops.back());
   Facts within = facts;
-  Padded result{node.fields(), nullptr};
+  Padded result{node.fields(), nullptr, false, {}};
   for (tir::IterVar& iter : result.fields.iters) {
     const Expr in_domain = lt(iter.value, iter.min + iter.extent);
     // What the block asks for itself isn't known.
@@ -88,6 +145,7 @@ Result<Padded> padded(const Scheduled& s, const Block& block, const BlockNode& n
                      iter.var->name);
     }
     within.assume(in_domain);
+    result.wider.push_back(iter);
     const Expr here = lt(iter.var, iter.min + iter.extent);
     result.inside = result.inside ? logical_and(result.inside, here) : here;
     auto range = range_over(iter.value, loops, facts);
@@ -170,10 +228,11 @@ Result<void> pad(Scheduled& s, const Block& block) {
                    store->buffer->name);
   }
   REPOSE_TRY(wider, padded(s, block, *node));
+  const Unmoved unmoved(s, *node, wider.wider, wider.inside_is_all);
   Scheduled next = s;
   tir::Stmt made = make_block(wider.fields);
   replace(next, node, made);
-  if (auto outside = access_outside(next, tir::as<BlockNode>(made))) {
+  if (auto outside = access_outside(next, tir::as<BlockNode>(made), unmoved)) {
     if (outside->is_store || is_reduction(*node) || !wider.inside || !wider.inside_is_all) {
       return illegal("`{}` might touch `{}` outside of its shape", block.name,
                      outside->buffer->name);

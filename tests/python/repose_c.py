@@ -7,7 +7,7 @@
 import ctypes
 from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 
-from dlpack import DLDataType, DLManagedTensorVersioned, DLTensor, copy_of, to_dl_tensor
+from dlpack import DLDataType, DLManagedTensorVersioned, DLTensor, copy_of, packed, to_dl_tensor
 
 API_VERSION = 1
 Results = POINTER(DLManagedTensorVersioned)
@@ -210,10 +210,12 @@ class Model:
         """A function without arguments that calls with these arrays, and does nothing else in Python."""
         if isinstance(feeds, dict):
             feeds = [feeds[name] for name, _ in self.inputs]
-        tensors, given = [[to_dl_tensor(array) for array in list] for list in (feeds, outputs)]
+        memory = [[packed(array) for array in list] for list in (feeds, outputs)]
+        tensors = [to_dl_tensor(*pair) for pair in zip(feeds, memory[0])]
+        given = [to_dl_tensor(*pair) for pair in zip(outputs, memory[1])]
         arguments = (self._handle, self._index, _pointers(tensors), len(tensors), _pointers(given),
                      len(given), None)
-        kept = (tensors, given)
+        kept = (memory, tensors, given)
 
         def call(function=self._api.call, arguments=arguments, kept=kept):
             self._check(function(*arguments))
@@ -237,11 +239,12 @@ class Model:
         outputs as a list; with `outputs` (arrays that receive them), that list."""
         if isinstance(feeds, dict):
             feeds = [feeds[name] for name, _ in self.inputs]
-        tensors = [to_dl_tensor(array) for array in feeds]
+        memory = [packed(array) for array in [*feeds, *(outputs or [])]]  # lives as long as the call
+        tensors = [to_dl_tensor(*pair) for pair in zip(feeds, memory)]
         inputs = _pointers(tensors)
         count = len(self.outputs)
         results = (Results * max(1, count))()
-        given = [to_dl_tensor(array) for array in outputs or []]
+        given = [to_dl_tensor(*pair) for pair in zip(outputs or [], memory[len(feeds):])]
         status = self._api.call(
             self._handle,
             self._index,

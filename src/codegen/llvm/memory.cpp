@@ -108,7 +108,7 @@ FunctionEmitter::Memory FunctionEmitter::locate(const Buffer& buffer,
   }
   Value* scalar =
       b_.CreateNSWAdd(address.moving, b_.getInt64(static_cast<uint64_t>(address.known)));
-  if (moving_.empty()) {
+  if (moving_.empty() || buffer->dtype.is_packed()) {  // these have no address of their own
     scalar = b_.CreateNSWAdd(address.fixed, scalar);
   } else {
     memory.data = b_.CreateGEP(memory.element, memory.data, address.fixed);

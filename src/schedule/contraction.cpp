@@ -34,7 +34,6 @@ struct Tile {
   int lanes = 1;  // of a vector
   int panel = 1;  // columns
   int rows = 1;   // of a full tile
-  int block = 1;  // rows of a block
   int group = 1;  // panels of a task
 };
 
@@ -344,8 +343,7 @@ class ContractionRule {
   Result<void> place_epilogue() {
     Loop at = panel_;
     if (nest_.m) {
-      tile_.block = rows_of_block();
-      REPOSE_TRY(rows, split(s_, *nest_.m, make_int(tile_.block), Tail::bounded));
+      REPOSE_TRY(rows, split(s_, *nest_.m, make_int(rows_of_block()), Tail::bounded));
       rows_ = rows[0];
       nest_.m = rows.back();
       std::vector<Loop> order{panel_, *rows_, *nest_.m};
@@ -527,7 +525,7 @@ class ContractionRule {
   Result<void> make_tasks(bool packs) {
     REPOSE_TRY(task, fuse_all(s_, task_loops(packs)));
     const Expr m_total = product(pick(main_.extents, c_.m_axes));
-    const Expr rows = packs ? min(m_total, make_int(tile_.block)) : m_total;
+    const Expr rows = packs ? min(m_total, make_int(rows_of_block())) : m_total;
     const Expr work = canonical(product(main_.reduce_extents) * rows * (tile_.group * tile_.panel));
     const Expr grain =
         max(make_int(1), floor_div(make_int(flops_per_piece), max(work, make_int(1))));

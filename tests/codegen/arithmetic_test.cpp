@@ -141,6 +141,20 @@ const DType small[] = {dtypes::int2,
                        dtypes::float8_e5m2fnuz,
                        dtypes::float8_e8m0fnu};
 
+// Every element of `a`, as a scalar and in a vector, as the oracle casts it.
+void expect_casts(const MutableArray& a, DType to, const Target& t) {
+  const DType from = a->dtype;
+  const int64_t count = a->num_elements();
+  MutableArray scalars = make_array({count}, to), vectors = make_array({count}, to);
+  auto cast = [&](Expr x, Expr) { return make_cast(to.with_lanes(x->dtype.lanes), x); };
+  ASSERT_TRUE(run(map_program(from, from, to, count, cast), t, {a, a, scalars, vectors}).ok());
+  for (int64_t i = 0; i < count; ++i) {
+    const Scalar expected = *eval_cast(to, a->load(i));
+    ASSERT_EQ(scalars->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
+    ASSERT_EQ(vectors->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
+  }
+}
+
 // Every value of a type of 8 bits or less, in scalars and vectors, and as an element that shares
 // its byte.
 TEST(arithmetic, every_small_value_casts) {
@@ -159,15 +173,7 @@ TEST(arithmetic, every_small_value_casts) {
         targets.push_back(to);
       }
       for (DType to : targets) {
-        MutableArray scalars = make_array({count}, to), vectors = make_array({count}, to);
-        auto cast = [&](Expr x, Expr) { return make_cast(to.with_lanes(x->dtype.lanes), x); };
-        ASSERT_TRUE(
-            run(map_program(from, from, to, count, cast), t, {a, a, scalars, vectors}).ok());
-        for (int64_t i = 0; i < count; ++i) {
-          const Scalar expected = *eval_cast(to, a->load(i));
-          ASSERT_EQ(scalars->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
-          ASSERT_EQ(vectors->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
-        }
+        expect_casts(a, to, t);
       }
     }
   }
@@ -202,15 +208,7 @@ TEST(arithmetic, floats_narrow_to_small_types) {
         a->store(i, Scalar::of_float(values[static_cast<size_t>(i)], from));
       }
       for (DType to : small) {
-        MutableArray scalars = make_array({count}, to), vectors = make_array({count}, to);
-        auto cast = [&](Expr x, Expr) { return make_cast(to.with_lanes(x->dtype.lanes), x); };
-        ASSERT_TRUE(
-            run(map_program(from, from, to, count, cast), t, {a, a, scalars, vectors}).ok());
-        for (int64_t i = 0; i < count; ++i) {
-          const Scalar expected = *eval_cast(to, a->load(i));
-          ASSERT_EQ(scalars->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
-          ASSERT_EQ(vectors->load(i), expected) << show(a->load(i)) << to.to_string() << t.name;
-        }
+        expect_casts(a, to, t);
       }
     }
   }

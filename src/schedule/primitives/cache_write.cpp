@@ -6,6 +6,7 @@
 #include "schedule/block_fields.h"
 #include "schedule/dependence.h"
 #include "schedule/local_buffer.h"
+#include "schedule/reduction.h"
 
 namespace repose::schedule {
 
@@ -87,16 +88,10 @@ Result<void> check_readers(const Stmt& body, const tir::BlockNode& block, const 
   return {};
 }
 
-bool reads_own_target(const tir::BlockNode& block, const tir::StoreNode& store) {
-  bool reads = false;
-  tir::visit_all_exprs(block.body, [&](const Expr& e) {
-    visit(e, [&](const Expr& node) {
-      const auto* load = as<LoadNode>(node);
-      reads = reads || (load && load->buffer == store.buffer);
-      return !reads;
-    });
-  });
-  return reads;
+bool reads_own_target(const tir::StoreNode& store) {
+  return loads(store.value, store.buffer) ||
+         std::any_of(store.indices.begin(), store.indices.end(),
+                     [&](const Expr& i) { return loads(i, store.buffer); });
 }
 
 enum class Direction : uint8_t { in, out };
@@ -164,7 +159,7 @@ Result<Block> cache_write(Scheduled& s, const Block& block, const Loop& at, Scop
     return illegal("`{}` does not stand in `{}`", block.name, place);
   }
   // A block without beginning goes on with what is there.
-  const bool updates = !node->init && reads_own_target(*node, *store);
+  const bool updates = !node->init && reads_own_target(*store);
   if (loop && !updates) {
     if (const ForNode* outside = reduction_outside(s, *node, *loop)) {
       return illegal("the reduction of `{}` goes on outside of `{}`, in `{}`", block.name, place,

@@ -270,7 +270,7 @@ Result<Operand> flex_attention(NodeContext& c) {
   auto by_graph = [&](const char* name) {
     return [&c, &m, name](const Operand& scores) -> Operand {
       if (!m.ok() || !scores) return nullptr;
-      const Operand y = m.take(c.apply(name, scores));
+      Operand y = m.take(c.apply(name, scores));
       const TensorTypeNode* t = y ? graph::tensor_of(y) : nullptr;
       const Dims d = m.shape(scores, 4, 0);
       if (!t || !m.ok()) return nullptr;

@@ -1,8 +1,6 @@
 // Sizes of blocks.
 #include "memory/bytes.h"
 
-#include <algorithm>
-
 namespace repose {
 
 Expr align64(const Expr& bytes, const Facts& facts) {
@@ -33,9 +31,9 @@ std::optional<std::vector<int64_t>> arena_sizes(const std::vector<Block>& blocks
     const Expr& room = b.room ? b.room : b.bytes;
     auto it = known.find(room.get());
     if (it == known.end()) {
-      const std::optional<int64_t> bytes = evaluate(room, values);
+      const std::optional<int64_t> bytes = evaluate_bytes(room, values);
       if (!bytes) return std::nullopt;
-      it = known.emplace(room.get(), align64(std::max<int64_t>(0, *bytes))).first;
+      it = known.emplace(room.get(), align64(*bytes)).first;
     }
     sizes.push_back(it->second);
   }

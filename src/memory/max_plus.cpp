@@ -29,7 +29,7 @@ bool is_plain(const Expr& e) {
 
 std::vector<int64_t> MaxPlus::values_of(const Expr& e) const {
   std::vector<int64_t> values;
-  for (const SymbolValues& s : samples_) values.push_back(evaluate(e, s).value_or(0));
+  for (const SymbolValues& s : samples_) values.push_back(evaluate_bytes(e, s).value_or(0));
   return values;
 }
 

@@ -369,7 +369,7 @@ std::vector<int64_t> bytes_at(const Liveness& live, const SymbolValues& values) 
       continue;
     }
     auto [it, is_new] = known.emplace(s.bytes.get(), 0);
-    if (is_new) it->second = align64(std::max<int64_t>(0, evaluate(s.bytes, values).value_or(0)));
+    if (is_new) it->second = align64(evaluate_bytes(s.bytes, values).value_or(0));
     bytes.push_back(it->second);
   }
   return bytes;

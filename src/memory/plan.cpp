@@ -84,7 +84,7 @@ class RegionPlanner {
     std::unordered_map<const ExprNode*, int64_t> known;
     for (const Expr& e : region_.sizes) {
       auto [it, is_new] = known.emplace(e.get(), 0);
-      if (is_new) it->second = std::max<int64_t>(0, evaluate(e, values).value_or(0));
+      if (is_new) it->second = evaluate_bytes(e, values).value_or(0);
       sizes.push_back(it->second);
     }
     return sizes;

@@ -83,6 +83,12 @@ std::optional<int64_t> evaluate(const Expr& e, const SymbolValues& values) {
   return a && b ? binary(e->kind, *a, *b) : std::nullopt;
 }
 
+std::optional<int64_t> evaluate_bytes(const Expr& bytes, const SymbolValues& values) {
+  constexpr int64_t most = int64_t{1} << 46;
+  const auto value = evaluate(bytes, values);
+  return value ? std::optional(std::clamp<int64_t>(*value, 0, most)) : std::nullopt;
+}
+
 int64_t nearest_value(const Var& v, int64_t wanted, const Facts& facts) {
   const Interval range = facts.range_of(v);
   int64_t s = wanted;

@@ -17,6 +17,10 @@ using SymbolValues = std::unordered_map<const VarNode*, int64_t>;
 // of int64. Nothing where it mentions another variable, a load or a call, or divides by zero.
 std::optional<int64_t> evaluate(const Expr& e, const SymbolValues& values);
 
+// The value of a size in bytes: from 0, and at most 2^46: more than a process has, and little
+// enough that sums over the blocks of a function stay within int64.
+std::optional<int64_t> evaluate_bytes(const Expr& bytes, const SymbolValues& values);
+
 // Assignments within the ranges of the symbols: all low, all high, in between, each symbol alone
 // low or high, and a few drawn with a fixed seed. A symbol without an upper bound is taken up to
 // some hundreds. Names of sizes, among the symbols or behind them, have the values of their

@@ -212,5 +212,18 @@ TEST(OrderBindings, KeepsWhatItMustAndNeverNeedsMore) {
   EXPECT_GT(changed, count / 10);
 }
 
+// Products of many dimensions leave int64 at a sample; sums over blocks don't.
+TEST(ArenaSizes, BeyondAllMemoryStillAdd) {
+  RandomGraph g = GraphMaker(3, 25).make();
+  SymbolValues values;
+  for (const Var& v : g.symbols) values[v.get()] = int64_t{1} << 61;
+  const Liveness live = liveness(g.function);
+  const Aliasing aliases = find_aliases(g.function, g.module, live, g.facts);
+  const std::vector<int64_t> sizes = *arena_sizes(aliases.blocks, values);
+  const int64_t largest = *std::max_element(sizes.begin(), sizes.end());
+  EXPECT_EQ(largest, int64_t{1} << 46);
+  EXPECT_GE(lower_bound(aliases.blocks, sizes, live.num_positions), largest);
+}
+
 }  // namespace
 }  // namespace repose

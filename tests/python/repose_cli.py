@@ -1,6 +1,7 @@
 """Compiles and runs models the way a user does: the command line `repose`, and the artifact in
 Python through `tvm_ffi.load_module`."""
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,13 @@ class CompileMany:
 
     def __init__(self, repose):
         self.repose, self.process = str(repose), None
+        self.errors = tempfile.TemporaryFile()
 
     def compile(self, model, library):
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen([self.repose, "compile-many"], text=True, errors="replace",
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=subprocess.DEVNULL)
+                                            stderr=self.errors)
         try:
             self.process.stdin.write(f"{model}\t{library}\n")
             self.process.stdin.flush()
@@ -50,10 +52,16 @@ class CompileMany:
         except BrokenPipeError:
             answer = ""
         if not answer:  # it died
-            return Compiled(self.process.wait(), library, "the compiler crashed")
+            return Compiled(self.process.wait(), library, f"the compiler crashed\n{self.last_words()}")
         code, text = answer.rstrip("\n").split("\t", 1)
         text = text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
         return Compiled(int(code), library, text)
+
+    def last_words(self, most_bytes=4000):
+        """The end of what the process said on its standard error."""
+        end = self.errors.seek(0, 2)
+        self.errors.seek(max(0, end - most_bytes))
+        return self.errors.read().decode(errors="replace")
 
 
 _many = {}

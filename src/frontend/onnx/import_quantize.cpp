@@ -24,7 +24,6 @@ struct Granularity {
 };
 
 Result<Granularity> granularity_of(NodeContext& c) {
-  Granularity g;
   REPOSE_TRY(axis, c.integer("axis", 1));
   REPOSE_TRY(block, c.integer("block_size", 0));
   if (block < 0 || block > std::numeric_limits<int32_t>::max()) {

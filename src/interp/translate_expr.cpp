@@ -392,6 +392,8 @@ const ExprCode* ExprTranslator::make_call(const Expr& e, const std::vector<const
       return add<ByteOffsetCode>(e, args[0], args[1]);
     case Intrinsic::call_program:
       return add<CallProgramCode>(e, args);
+    case Intrinsic::prefetch:  // an interpreter has no caches to fill
+      return add<ConstantCode>(e, Scalar{e->dtype, 0, 0});
     case Intrinsic::copy_bytes:
       return add<CopyBytesCode>(e, args);
     case Intrinsic::call_extern:

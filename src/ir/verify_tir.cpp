@@ -191,6 +191,12 @@ class ProgramVerifier {
       report(DiagnosticKind::unknown_name, "the called program `{}` is not in the module",
              call->name);
     }
+    const bool takes_place = call && (call->intrinsic == Intrinsic::buffer_data ||
+                                      call->intrinsic == Intrinsic::prefetch);
+    if (takes_place && (call->args.size() != 1 || call->args[0]->kind != ExprKind::load)) {
+      report(DiagnosticKind::ill_formed, "`{}` takes an element of a buffer",
+             intrinsic_name(call->intrinsic));
+    }
     if (call && call->intrinsic == Intrinsic::buffer_data) return check_address(*call, facts, seen);
     for (const Expr& a : e->args) check(a, facts, seen);
     if (const auto* load = as<LoadNode>(e)) check_access(load->buffer, e->args, facts, !is_masked_);

@@ -28,6 +28,7 @@ namespace {
 
 constexpr int usual_vectors = 2;              // of a panel
 constexpr int most_tiles = 16;                // of a block of rows
+constexpr int64_t steps_ahead = 32;           // of a panel, while memory answers
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
 struct Tile {
@@ -292,7 +293,10 @@ class ContractionRule {
       REPOSE_RUN(reorder(s_, all));
       if (has_rest()) REPOSE_RUN(pad(s_, fill));
       REPOSE_RUN(parallel(s_, own[0], make_int(1)));
-      return prepack(s_, fill);
+      const std::string name = target_of(s_, fill)->name;
+      REPOSE_RUN(prepack(s_, fill));
+      panels_ = buffer_named(s_, name);
+      return {};
     }
     map.to.push_back(canonical(step));
     map.to.push_back(column);
@@ -426,7 +430,7 @@ class ContractionRule {
   // a block take one part after the other, and leave their sums in the block's buffer in between.
   Result<void> make_parts() {
     const int64_t bytes = tile_.rows * main_.target->dtype.size_bytes();  // of a step
-    int64_t left = std::max<int64_t>(1, target_.l1_bytes / 3 / bytes);
+    int64_t left = std::max<int64_t>(1, target_.l1_bytes / 2 / bytes);
     size_t inside = nest_.k.size();  // loops from here on are of a part
     int64_t extent = 1;
     while (inside > 0) {
@@ -505,7 +509,22 @@ class ContractionRule {
       for (const Loop& loop : own) REPOSE_RUN(unroll(s_, loop));
       REPOSE_RUN(vectorize(s_, columns[1]));
     }
-    return {};
+    return prefetch_panel(loops_of(s_, block, tile));
+  }
+
+  // A tile reads its panels once; prefetched are those that do not stay in the first cache until
+  // the next tile.
+  Result<void> prefetch_panel(const std::vector<Loop>& loops) {
+    if (!panels_) return {};
+    const size_t steps = nest_.k.size() - parts_;
+    int64_t bytes = int64_t{tile_.group} * tile_.panel * main_.target->dtype.size_bytes();
+    for (size_t i = 0; i < steps; ++i) {
+      int64_t extent = 1;
+      as_const_int(find_loop(s_, loops[i])->extent, &extent);
+      bytes *= extent;
+    }
+    if (bytes <= target_.l1_bytes) return {};
+    return prefetch(s_, *panels_, loops[steps - 1], make_int(steps_ahead));
   }
 
   // Batches, panels and, where panels are packed already, blocks of rows; as they stand.
@@ -540,6 +559,7 @@ class ContractionRule {
   Scheduled s_;
   Contraction c_;
   Buffer operand_;
+  std::optional<Buffer> panels_;  // packed in advance
   Expr n_total_;
   Block block_;
   std::vector<Block> epilogue_;

@@ -13,6 +13,7 @@
 #include "schedule/primitives/pad.h"
 #include "schedule/primitives/parallel.h"
 #include "schedule/primitives/partition.h"
+#include "schedule/primitives/prefetch.h"
 #include "schedule/primitives/prepack.h"
 #include "schedule/primitives/reindex.h"
 #include "schedule/primitives/reorder.h"

@@ -24,6 +24,7 @@ DType result_of(Intrinsic intrinsic, const std::vector<Expr>& args) {
     case Intrinsic::byte_offset:
     case Intrinsic::buffer_data:
       return dtypes::handle;
+    case Intrinsic::prefetch:
     case Intrinsic::count_operations:
     case Intrinsic::kernel_begins:
       return dtypes::int32;

@@ -325,6 +325,22 @@ TEST(programs, views_share_memory_and_unrolled_loops_repeat) {
             (std::vector<double>{0, 0, 0, 0, 0, 0, 0, 1, 10, 11, 20, 21, 30, 31, 0, 0}));
 }
 
+TEST(programs, prefetching_reads_nothing) {
+  for (DType dtype : {dtypes::float32, dtypes::int4}) {
+    Buffer a = vector_buffer("a", dtype, 64), out = vector_buffer("out", dtype, 64);
+    Var i = loop_var("i");
+    Stmt ask = tir::make<tir::EvaluateNode>(
+        make_call(Intrinsic::prefetch, dtypes::int32, {make_load(a, {min(i + 32, make_int(63))})}));
+    Stmt body = loop(i, make_int(64), tir::make_seq({ask, store(out, {i}, make_load(a, {i}))}));
+    tir::PrimFunc f = make_prim_func({buffer_param(a), buffer_param(out)}, body);
+    std::vector<double> values;
+    for (int e = 0; e < 64; ++e) values.push_back(e % 8);
+    MutableArray x = array_of(dtype, values), y = make_array({64}, dtype);
+    ASSERT_TRUE(run(f, target("host"), {x, y}).ok());
+    EXPECT_EQ(values_of(y), values) << dtype.to_string();
+  }
+}
+
 TEST(programs, what_cannot_be_compiled_is_refused_or_a_bug) {
   Buffer a = vector_buffer("a", dtypes::float32, 16);
   Var i = loop_var("i");

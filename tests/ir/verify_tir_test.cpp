@@ -84,6 +84,20 @@ TEST_F(VerifyProgram, T2AxesOfEnclosingBlocksAreVisible) {
   EXPECT_EQ(problems(in_loop(block(make<BlockNode>(inner)))), Texts{});
 }
 
+TEST_F(VerifyProgram, PlacesOfElements) {
+  auto evaluated = [](Intrinsic which, DType dtype, const Expr& of) {
+    return make<EvaluateNode>(make_call(which, dtype, {of}));
+  };
+  const Expr element = make_load(a, {i(0)});
+  for (auto [which, dtype] : {std::pair{Intrinsic::prefetch, dtypes::int32},
+                              std::pair{Intrinsic::buffer_data, dtypes::handle}}) {
+    EXPECT_EQ(problems(evaluated(which, dtype, element + element)),
+              Texts{fmt::format("`{}` takes an element of a buffer", intrinsic_name(which))});
+  }
+  EXPECT_EQ(problems(loop(evaluated(Intrinsic::prefetch, dtypes::int32, make_load(a, {l})))),
+            Texts{});
+}
+
 TEST_F(VerifyProgram, T3UndeclaredBuffers) {
   Buffer t = make_buffer("t", {n}, dtypes::float32);
   EXPECT_EQ(problems(loop(store(l, make_load(t, {l})))),

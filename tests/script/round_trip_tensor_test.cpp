@@ -189,6 +189,7 @@ TEST(RoundTrip, EveryIntrinsicIsRead) {
     b: T.handle = T.byte_offset(r, n * 4)
     d: T.handle = T.buffer_data(A[0])
     s: T.int64 = T.sizes_symbol(0)
+    T.evaluate(T.prefetch(A[n]))
     C[0] = T.call_program("kernel", h, o, n)
     C[1] = T.call_packed("packed", h, 3)
     T.call_extern("void", "f", b, d, w, s)

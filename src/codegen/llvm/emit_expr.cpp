@@ -248,15 +248,12 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
                               c.name)};
     case Intrinsic::byte_offset:
       return b_.CreateGEP(b_.getInt8Ty(), emit(c.args[0]), emit(c.args[1]));
-    case Intrinsic::buffer_data: {
-      const auto* first = as<LoadNode>(c.args[0]);
-      REPOSE_CHECK(first, "buffer_data is given an element of a buffer");
-      Memory memory = locate(first->buffer, first->args);
-      if (const DType dtype = first->buffer->dtype; dtype.is_packed()) {
-        return packed_place(dtype, memory.data, memory.offset).byte;
-      }
-      return b_.CreateInBoundsGEP(memory.element, memory.data, memory.offset);
-    }
+    case Intrinsic::buffer_data:
+      return emit_address(c);
+    case Intrinsic::prefetch:  // for reading, into all caches
+      b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                         {emit_address(c), b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+      return b_.getInt32(0);
     case Intrinsic::check_index:
       return emit_check_index(c);
     case Intrinsic::copy_bytes:
@@ -355,6 +352,17 @@ Value* FunctionEmitter::emit_output(const CallNode& c) {
   Value* why = b_.CreateLoad(b_.getInt32Ty(), status);
   return_if_nonzero(b_.CreateSelect(none, why, b_.getInt32(0)));
   return p;
+}
+
+// Where the element of a buffer lies that the call is given.
+Value* FunctionEmitter::emit_address(const CallNode& c) {
+  const auto* element = as<LoadNode>(c.args[0]);
+  REPOSE_CHECK(element, "the argument is an element of a buffer");
+  const Memory memory = locate(element->buffer, element->args);
+  if (const DType dtype = element->buffer->dtype; dtype.is_packed()) {
+    return packed_place(dtype, memory.data, memory.offset).byte;
+  }
+  return b_.CreateInBoundsGEP(memory.element, memory.data, memory.offset);
 }
 
 // An index that data gives; a negative one is a large unsigned number.

@@ -123,6 +123,7 @@ class FunctionEmitter {
   llvm::Value* emit_under(llvm::Value* mask, const Expr& e);
   llvm::Value* emit_call(const CallNode& c);
   llvm::Value* emit_host_call(const CallNode& c);
+  llvm::Value* emit_address(const CallNode& c);
   llvm::Value* emit_check_index(const CallNode& c);
   llvm::Value* emit_call_program(const CallNode& c);
   llvm::Value* emit_call_extern(const CallNode& c);

@@ -429,8 +429,11 @@ class ContractionRule {
   // Rows of a tile that are longer than a part of the first cache are taken in parts: all tiles of
   // a block take one part after the other, and leave their sums in the block's buffer in between.
   Result<void> make_parts() {
-    const int64_t bytes = tile_.rows * main_.target->dtype.size_bytes();  // of a step
-    int64_t left = std::max<int64_t>(1, target_.l1_bytes / 2 / bytes);
+    const int64_t element = main_.target->dtype.size_bytes();
+    int64_t left = target_.l1_bytes / 2 / (tile_.rows * element);  // steps
+    // The only panel of a task stays in the first cache as well, from one tile to the next.
+    if (tile_.group == 1) left = std::min(left, target_.l1_bytes / (tile_.panel * element));
+    left = std::max<int64_t>(left, 1);
     size_t inside = nest_.k.size();  // loops from here on are of a part
     int64_t extent = 1;
     while (inside > 0) {

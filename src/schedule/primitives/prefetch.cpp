@@ -45,23 +45,24 @@ Result<void> prefetch(Scheduled& s, const Buffer& buffer, const Loop& loop,
     return illegal("what an iteration of `{}` reads of `{}` are no {} lines that follow each other",
                    place.name, buffer->name, most_lines);
   }
-  std::vector<Expr> later;  // where the box of that iteration begins
-  for (size_t d = 0; d < box->size(); ++d) {
-    const Expr& at = (*box)[d].min;
-    int64_t step = 0;
-    if (uses_var(at, place.loop->var)) {
-      const Expr rest = rest_of_sum(at, place.loop->var, &step);
-      if (!rest || step < 0) {
-        return illegal("{} of `{}` doesn't grow with `{}`", to_string(at), buffer->name,
-                       place.name);
-      }
+  std::vector<int64_t> steps;  // of the loop, along each dimension
+  for (const tir::Range& r : *box) {
+    const bool moves = uses_var(r.min, place.loop->var);
+    if (moves &&
+        (!rest_of_sum(r.min, place.loop->var, &steps.emplace_back(0)) || steps.back() < 0)) {
+      return illegal("{} of `{}` doesn't grow with `{}`", to_string(r.min), buffer->name,
+                     place.name);
     }
-    later.push_back(step == 0 ? at : min(canonical(at + step * ahead), buffer->shape[d] - 1));
+    if (!moves) steps.push_back(0);
   }
   std::vector<tir::Stmt> stmts;
-  for (int64_t at = 0; at < run; at += elements) {
-    std::vector<Expr> indices = later;
-    indices.back() = canonical(indices.back() + at);
+  for (int64_t line = 0; line < run; line += elements) {
+    std::vector<Expr> indices;
+    for (size_t d = 0; d < box->size(); ++d) {
+      const int64_t further = steps[d] * ahead + (d + 1 == box->size() ? line : 0);
+      const Expr at = canonical((*box)[d].min + further);
+      indices.push_back(steps[d] == 0 ? at : min(at, buffer->shape[d] - 1));
+    }
     stmts.push_back(tir::make<tir::EvaluateNode>(
         make_call(Intrinsic::prefetch, dtypes::int32, {make_load(buffer, indices)})));
   }

@@ -16,6 +16,7 @@
 #include "passes/lower/compact_parameters.h"
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
+#include "passes/lower/specify_interface.h"
 #include "passes/tensor/assign_layouts.h"
 #include "passes/tensor/expand_math.h"
 #include "passes/tensor/find_sharing.h"
@@ -38,6 +39,11 @@ const Pass passes[] = {
     {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return inline_functions(m, ops);
+     }},
+    {{"specify_interface", "makes parameters and results tensors whose dimensions have names",
+      true},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return specify_interface(m, ops);
      }},
     {{"hoist_checks", "moves checks of what is known at entry to the head", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {

@@ -271,7 +271,7 @@ class HostLowering {
       return refuse(b.span, g ? fmt::format("the recursive function `{}`", g->name)
                               : std::string("a call of a closure"));
     }
-    if (c.op->name == "call_tir") return lower_call_tir(b, c);
+    if (is_program_call(c)) return lower_call_tir(b, c);
     if (c.op->name == "check") return add_check(*out_, interface_, b);
     if (c.op->name == "tensor_to_shape") return lower_tensor_to_shape(b, c);
     if (is_view(c) || c.op->name == "shape_of" || c.op->name == "null_value") return;
@@ -300,8 +300,22 @@ class HostLowering {
       buffers.push_back(graph::tensor_of(a));
     }
     const Places& results = plan_.live.places.at(b.var.get());
-    for (const std::vector<int>& r : results) operands.push_back(handle(r[0]));
-    for (const TensorTypeNode* t : tensor_leaves(b.var->type)) buffers.push_back(t);
+    const std::vector<int64_t> overwritten = overwritten_args(c, b.var->type);
+    const std::vector<const TensorTypeNode*> types = tensor_leaves(b.var->type);
+    for (size_t r = 0; r < results.size(); ++r) {
+      const Expr to = handle(results[r][0]);
+      if (overwritten.at(r) < 0) {
+        operands.push_back(to);
+        buffers.push_back(types[r]);
+        continue;
+      }
+      Expr& operand = operands.at(static_cast<size_t>(overwritten[r]));
+      if (lies_in(args->fields[static_cast<size_t>(overwritten[r])], results[r][0])) continue;
+      begin_copy("copy_to_overwrite", b.span, size_bytes(*types[r]));
+      copy(to, operand, size_bytes(*types[r]));
+      end_kernel();
+      operand = to;
+    }
 
     const VarMap symbols = program_symbols(*f, c, b.var->type);
     check_shapes(b, program, *f, buffers, symbols);
@@ -315,6 +329,12 @@ class HostLowering {
     begin_kernel(program, b);
     out_->evaluate(make_call(Intrinsic::call_program, dtypes::int32, std::move(operands), program));
     end_kernel();
+  }
+
+  // Is storage `s` where the value is?
+  bool lies_in(const Value& v, int s) const {
+    auto it = plan_.live.places.find(v.get());
+    return it != plan_.live.places.end() && it->second.at(0) == std::vector<int>{s};
   }
 
   // ---- Profiling -------------------------------------------------------------------------------

@@ -413,7 +413,9 @@ Truth is_subtype(const Type& derived, const Type& base, const Facts& facts) {
     }
     case TypeKind::prim: {
       const auto *d = as<PrimTypeNode>(derived), *b = as<PrimTypeNode>(base);
-      if (b->dtype && d->dtype != b->dtype) return Truth::no;
+      // An index is an int64 where it is passed: one that doesn't fit is an error.
+      const bool is_passed = d->dtype.is_index() && b->dtype == dtypes::int64 && !b->value;
+      if (b->dtype && d->dtype != b->dtype && !is_passed) return Truth::no;
       if (!b->value) return Truth::yes;
       return d->value ? equal_exprs(d->value, b->value, facts) : Truth::no;
     }

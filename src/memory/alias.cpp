@@ -131,6 +131,7 @@ class Aliases {
   // Which parameters get overlapping memory.
   void note_overlaps() {
     for (const KernelCall& call : live_.calls) {
+      if (!program(call)) continue;
       const auto& args = arguments(call);
       const Places& places = live_.places.at(call.result);
       for (size_t r = 0; r < places.size(); ++r) {
@@ -182,7 +183,9 @@ class Aliases {
   const std::vector<graph::Value>& arguments(const KernelCall& call) const {
     return graph::as<graph::TupleNode>(call.call->args[1])->fields;
   }
+  // Null for a call in place, whose results are where they are.
   tir::PrimFunc program(const KernelCall& call) const {
+    if (call.call->op->name != "call_tir") return nullptr;
     return module_.prim_func(graph::as<graph::GlobalNode>(call.call->args[0])->name);
   }
 

@@ -17,6 +17,15 @@ bool is_view(const graph::CallNode& call) {
   return call.op && (call.op->name == "reshape" || call.op->name == "view");
 }
 
+bool is_program_call(const graph::CallNode& call) {
+  return call.op && (call.op->name == "call_tir" || call.op->name == "call_tir_inplace");
+}
+
+std::vector<int64_t> overwritten_args(const graph::CallNode& call, const Type& result) {
+  if (call.op->name == "call_tir_inplace") return call.attrs.get_ints("inplace_indices");
+  return std::vector<int64_t>(static_cast<size_t>(count_tensors(result)), -1);
+}
+
 VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& call,
                        const Type& result) {
   VarMap symbols;
@@ -29,7 +38,11 @@ VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& 
       buffers.push_back(graph::tensor_of(a));
     }
   }
-  for (const TensorTypeNode* t : tensor_leaves(result)) buffers.push_back(t);
+  const std::vector<int64_t> overwritten = overwritten_args(call, result);
+  const std::vector<const TensorTypeNode*> results = tensor_leaves(result);
+  for (size_t r = 0; r < results.size(); ++r) {
+    if (overwritten.at(r) < 0) buffers.push_back(results[r]);
+  }
   size_t next_buffer = 0, next_scalar = 0;
   for (const tir::Param& p : program.params) {
     if (!p.buffer) {
@@ -164,6 +177,21 @@ class Numbering {
       places.push_back({add(std::move(s))});
     }
     result.places[var.get()] = std::move(places);
+  }
+
+  // Results that overwrite arguments: where those are.
+  void define_in_place(const graph::Variable& var, const graph::CallNode& call) {
+    const std::vector<int64_t> overwritten = overwritten_args(call, var->type);
+    const auto& args = graph::as<graph::TupleNode>(call.args[1])->fields;
+    define(var);
+    Places& places = result.places[var.get()];
+    for (size_t r = 0; r < places.size(); ++r) {
+      if (overwritten.at(r) < 0) continue;
+      const Places of = places_of(args[static_cast<size_t>(overwritten[r])]);
+      if (of.at(0).size() != 1) continue;
+      const int root = result.root(of[0][0]);
+      if (result.storages[root].kind == Storage::Kind::computed) places[r] = of[0];
+    }
   }
 
   void define_view(const graph::Variable& var, const graph::CallNode& call) {
@@ -355,10 +383,12 @@ class Numbering {
     if (call && is_view(*call)) {
       define_view(b.var, *call);
     } else if (call) {
-      define(b.var);
-      if (call->op && call->op->name == "call_tir") {
-        result.calls.push_back({position(), call, b.var.get()});
+      if (call->op && call->op->name == "call_tir_inplace") {
+        define_in_place(b.var, *call);
+      } else {
+        define(b.var);
       }
+      if (is_program_call(*call)) result.calls.push_back({position(), call, b.var.get()});
     } else {
       result.places[b.var.get()] = Places(places_of(b.value));
     }

@@ -36,7 +36,9 @@ struct Storage {
 // flattened). More than one: the result of an `if`, whose branches put it in different places.
 using Places = std::vector<std::vector<int>>;
 
-// A call of a tensor program.
+// A call of a tensor program. A result that overwrites an argument (call_tir_inplace) lies where
+// that does; where that is an input, a constant, or in one of two places, it has a storage of its
+// own, to which the argument is copied first.
 struct KernelCall {
   int position = 0;
   const graph::CallNode* call = nullptr;
@@ -92,6 +94,10 @@ struct Liveness {
 int count_tensors(const Type& t);
 // A call that makes no bytes of its own: its result lies in its first operand.
 bool is_view(const graph::CallNode& call);
+// Whether a call is one of a tensor program; and per result (tuples flattened) the argument that it
+// overwrites, or -1.
+bool is_program_call(const graph::CallNode& call);
+std::vector<int64_t> overwritten_args(const graph::CallNode& call, const Type& result);
 // What the symbols and scalar parameters of a program are in a call of it.
 VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& call,
                        const Type& result);

@@ -65,13 +65,13 @@ Result<Type> infer_batch_norm(InferContext& context, const graph::CallNode& call
   return tuple_type({type, call.args[3]->type, call.args[4]->type});
 }
 
-Result<graph::Value> lower_batch_norm(Builder& b, const graph::CallNode& call) {
+Result<graph::Value> lower_batch_norm(Builder&, const graph::CallNode& call) {
   Attrs attrs;
   for (const AttrSpec& spec : op_nn_batch_norm_inference().attrs) {
     attrs.set(spec.name, *call.attrs.find(spec.name));
   }
-  REPOSE_TRY(y, b.normalize(graph::make_op_call(op_nn_batch_norm_inference(), call.args, attrs)));
-  return graph::make_tuple({y, call.args[3], call.args[4]});
+  return graph::make_tuple({graph::make_op_call(op_nn_batch_norm_inference(), call.args, attrs),
+                            call.args[3], call.args[4]});
 }
 
 std::vector<AttrSpec> inference_attrs() {

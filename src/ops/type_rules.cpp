@@ -204,8 +204,8 @@ Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const 
 }
 
 Expr broadcast_index(const Expr& dim, const Expr& out, const Expr& i) {
+  if (structural_equal(dim, out)) return i;  // of extent 1 too: elementwise programs look alike
   if (is_const_int(dim, 1)) return make_int(0);
-  if (structural_equal(dim, out)) return i;
   // `out` is a known extent other than 1 that this one was checked against, or unknown.
   return make_select(eq(dim, make_int(1)), make_int(0), i);
 }

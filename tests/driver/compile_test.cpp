@@ -321,14 +321,14 @@ def main(x: R.Tensor(("n", 2), "float32"), target: R.Tensor((2,), "int64")):
   }
 }
 
-TEST(Compile, AResultWhoseDimensionsNobodyKnowsIsRefused) {
+TEST(Compile, AResultWhoseRankNobodyKnowsIsRefused) {
   Builder b(standard_ops());
-  auto x = graph::make_variable("x", tensor_type_of_rank(1, dtypes::float32));
+  auto x = graph::make_variable("x", tensor_type_of_rank(-1, dtypes::float32));
   b.begin_function("main", {x});
   ASSERT_TRUE(b.end_function(x).ok());
   auto compiled = compile(b.module(), standard_ops(), {});
   ASSERT_FALSE(compiled.ok());
-  EXPECT_NE(compiled.errors()[0].text.find("its dimensions aren't known"), std::string::npos)
+  EXPECT_NE(compiled.errors()[0].text.find("its rank isn't known"), std::string::npos)
       << to_string(compiled.errors());
 }
 

@@ -40,6 +40,25 @@ Array array_of(const DLTensor& t) {
   return array;
 }
 
+void add_tensors(const HostValue& v, std::vector<Array>& out) {
+  if (const Array a = v.tensor()) {
+    out.push_back(a);
+  } else if (const auto* tuple = v.tuple()) {
+    for (const HostValue& field : *tuple) add_tensors(field, out);
+  } else if (const auto* shape = v.shape()) {
+    Ref<ArrayNode> array = make_array({static_cast<int64_t>(shape->size())}, dtypes::int64);
+    for (size_t i = 0; i < shape->size(); ++i) {
+      array->store(static_cast<int64_t>(i), Scalar::of_int((*shape)[i], dtypes::int64));
+    }
+    out.push_back(array);
+  } else if (const Scalar* s = v.scalar()) {
+    const bool is_index = s->dtype.is_index();
+    Ref<ArrayNode> array = make_array({}, is_index ? dtypes::int64 : s->dtype);
+    array->store(0, is_index ? Scalar::of_int(s->i, dtypes::int64) : *s);
+    out.push_back(array);
+  }
+}
+
 Outcome refused(std::string why) {
   Outcome o;
   o.kind = Outcome::Kind::refused;
@@ -48,6 +67,19 @@ Outcome refused(std::string why) {
 }
 
 }  // namespace
+
+HostValue as_native(const HostValue& v) {
+  std::vector<Array> arrays;
+  add_tensors(v, arrays);
+  if (arrays.size() == 1) return arrays[0];
+  return HostValue::Tuple(arrays.begin(), arrays.end());
+}
+
+std::vector<HostValue> as_native(const std::vector<HostValue>& args) {
+  std::vector<Array> arrays;
+  for (const HostValue& arg : args) add_tensors(arg, arrays);
+  return {arrays.begin(), arrays.end()};
+}
 
 NativeModule::NativeModule(NativeModule&& other) noexcept
     : model_(std::exchange(other.model_, nullptr)) {}
@@ -92,11 +124,8 @@ Outcome NativeModule::call(const std::string& function, const std::vector<HostVa
   }
   std::vector<DLTensor> tensors;
   std::vector<const DLTensor*> inputs;
-  for (const HostValue& arg : args) {
-    const Array array = arg.tensor();
-    if (!array) return refused("an argument is no tensor");
-    tensors.push_back(tensor_of(array));
-  }
+  const std::vector<HostValue> arrays = as_native(args);
+  for (const HostValue& array : arrays) tensors.push_back(tensor_of(array.tensor()));
   for (const DLTensor& t : tensors) inputs.push_back(&t);
   std::vector<DLManagedTensorVersioned*> results(static_cast<size_t>(info.num_outputs));
   const int32_t status =

@@ -13,6 +13,11 @@ class CompiledProgram;
 
 namespace repose::testing_text {
 
+// A value as native code takes and gives it: scalars are tensors of rank 0, shapes of rank 1,
+// tuples are their members.
+HostValue as_native(const HostValue& v);
+std::vector<HostValue> as_native(const std::vector<HostValue>& args);
+
 class NativeModule {
  public:
   static Result<NativeModule> load(const Module& module);
@@ -20,7 +25,7 @@ class NativeModule {
   NativeModule& operator=(NativeModule&&) noexcept;
   ~NativeModule();
 
-  // Arguments are tensors. Several results are a tuple.
+  // Any arguments: `as_native` makes tensors of them. Several results are a tuple.
   Outcome call(const std::string& function, const std::vector<HostValue>& args) const;
 
  private:

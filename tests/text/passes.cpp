@@ -91,6 +91,7 @@ std::vector<PassUnderTest> make_passes() {
       pass.drops_failures = d.drops_failures;
       pass.closeness = d.closeness;
     }
+    pass.makes_tensors = pass.name == "specify_interface";
     if (pass.name == "schedule_programs") {
       pass.run = schedule_for("x86-64-v3");
       pass.variants = {schedule_for("x86-64-v2"), schedule_for("x86-64-v4")};

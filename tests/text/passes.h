@@ -14,6 +14,8 @@ struct PassUnderTest {
   const char* second_run = nullptr;      // why running it again may change its result
   const char* drops_failures = nullptr;  // why a call that failed before may succeed after it
   const char* not_printed = nullptr;     // why its result isn't printed
+  // Parameters and results become tensors (`as_native` in native.h).
+  bool makes_tensors = false;
   // The same pass for other targets: their results have to compute the same too.
   std::vector<std::function<Result<Module>(const Module&)>> variants;
 };

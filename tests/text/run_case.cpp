@@ -257,7 +257,8 @@ class CaseRunner {
       auto compare = [&](const std::vector<HostValue>& args, std::string& difference) {
         const Outcome a = testing_text::run(before, function, args);
         if (a.kind == Outcome::Kind::too_large) return false;
-        const Outcome b = testing_text::run(after, function, args);
+        const Outcome b =
+            testing_text::run(after, function, pass.makes_tensors ? as_native(args) : args);
         if (b.kind == Outcome::Kind::too_large) return false;
         difference = compare_outcomes(pass, a, b);
         return a.kind == Outcome::Kind::ran;
@@ -279,7 +280,8 @@ class CaseRunner {
     if (before.printed != after.printed) {
       return "it printed\n" + before.printed + "and prints\n" + after.printed;
     }
-    const std::string found = difference(before.value, after.value, pass.closeness);
+    const std::string found = difference(
+        pass.makes_tensors ? as_native(before.value) : before.value, after.value, pass.closeness);
     return found.empty() ? "" : "before and after: " + found;
   }
 
@@ -298,7 +300,8 @@ class CaseRunner {
               fmt::format("the interpreter {}, native code {}", a.error.empty() ? "runs" : a.error,
                           b.error.empty() ? "runs" : b.error);
         } else if (a.kind == Outcome::Kind::ran) {
-          const std::string found = testing_text::difference(a.value, b.value, Closeness::rounding);
+          const std::string found =
+              testing_text::difference(as_native(a.value), b.value, Closeness::rounding);
           if (!found.empty()) difference = "the interpreter and native code: " + found;
         }
         return a.kind == Outcome::Kind::ran;
@@ -375,6 +378,14 @@ class CaseRunner {
     }
   }
 
+  bool changes_interface() const {
+    return std::any_of(file_.arguments.begin(), file_.arguments.end(),
+                       [this](const std::string& name) {
+                         const PassUnderTest* pass = find_pass(name);
+                         return pass && pass->makes_tensors;
+                       });
+  }
+
   void run_lines(const Module& input, const Module& output) {
     if (case_.runs.empty()) return;
     std::optional<NativeModule> native;
@@ -393,11 +404,19 @@ class CaseRunner {
         const std::string found = check_outcome(*call, outcome);
         if (!found.empty()) fail("line {}, {}: {}", line.line, where, found);
       };
-      check("interpreter", testing_text::run(input, call->function, call->args));
+      const Outcome interpreted = testing_text::run(input, call->function, call->args);
+      check("interpreter", interpreted);
       if (file_.command == "pass" || file_.command == "schedule") {
-        check("interpreter, after", testing_text::run(output, call->function, call->args));
+        const Outcome after = testing_text::run(
+            output, call->function, changes_interface() ? as_native(call->args) : call->args);
+        const std::string found = changes_interface() ? check_native(*call, after, interpreted)
+                                                      : check_outcome(*call, after);
+        if (!found.empty()) fail("line {}, interpreter, after: {}", line.line, found);
       }
-      if (native) check("native code", native->call(call->function, call->args));
+      if (!native) continue;
+      const std::string found =
+          check_native(*call, native->call(call->function, call->args), interpreted);
+      if (!found.empty()) fail("line {}, native code: {}", line.line, found);
     }
   }
 

@@ -3,6 +3,7 @@
 
 #include "ops/ops.h"
 #include "script/parser.h"
+#include "text/native.h"
 #include "text/text_file.h"
 
 namespace repose::testing_text {
@@ -117,6 +118,14 @@ std::string check_outcome(const Call& call, const Outcome& outcome) {
   auto expected = read_typed(call.expected, type_of(outcome.value));
   if (!expected.ok()) return to_string(expected.errors());
   return difference(outcome.value, *expected, call.closeness);
+}
+
+std::string check_native(const Call& call, const Outcome& native, const Outcome& interpreted) {
+  const bool both_ran = native.kind == Outcome::Kind::ran && interpreted.kind == Outcome::Kind::ran;
+  if (call.fails || !both_ran) return check_outcome(call, native);
+  auto expected = read_typed(call.expected, type_of(interpreted.value));
+  if (!expected.ok()) return to_string(expected.errors());
+  return difference(native.value, as_native(*expected), call.closeness);
 }
 
 }  // namespace repose::testing_text

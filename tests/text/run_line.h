@@ -24,7 +24,9 @@ struct Call {
 // The call with its arguments made for the function of the module, a graph function.
 Result<Call> read_call(const std::string& text, const Module& module);
 
-// "" where the outcome is what the line says, else what it was.
+// "" where the outcome is what the line says, else what it was. `check_native` is for native code:
+// `interpreted` tells what the result would be as a value of the graph.
 std::string check_outcome(const Call& call, const Outcome& outcome);
+std::string check_native(const Call& call, const Outcome& native, const Outcome& interpreted);
 
 }  // namespace repose::testing_text

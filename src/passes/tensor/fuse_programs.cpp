@@ -56,6 +56,29 @@ Expr with_place(const Expr& value, const Span& span) {
   });
 }
 
+// A subscript of an extent 1 is 0, or an axis of extent 1: here the axis, so that a stage reads the
+// point that it writes whether an extent is 1 or a symbol.
+Expr with_unit_axes(const Stage& s, const Expr& value) {
+  bool any = false;
+  for (const Expr& e : s.extents) any = any || is_const_int(e, 1);
+  if (!any) return value;
+  return rewrite(value, [&](const Expr& e) -> Expr {
+    const auto* load = as<LoadNode>(e);
+    if (!load || load->buffer->shape.size() != s.axes.size()) return e;
+    std::vector<Expr> args = e->args;
+    bool changed = false;
+    for (size_t d = 0; d < args.size(); ++d) {
+      if (!is_const_int(args[d], 0) || !is_const_int(s.extents[d], 1) ||
+          !is_const_int(load->buffer->shape[d], 1)) {
+        continue;
+      }
+      args[d] = s.axes[d];
+      changed = true;
+    }
+    return changed ? with_args(e, std::move(args)) : e;
+  });
+}
+
 // The call's program with the caller's symbols and values put in; nothing if it has several results
 // or is not in stage form.
 std::optional<Group> instantiate(const Module& module, const Binding& b,
@@ -124,6 +147,7 @@ std::optional<Group> instantiate(const Module& module, const Binding& b,
     s.value = with_place(s.value, b.span);
     for (Expr& e : s.extents) e = canonical(e);
     for (Expr& e : s.reduce_extents) e = canonical(e);
+    s.value = with_unit_axes(s, s.value);
   }
   return group;
 }
@@ -233,6 +257,7 @@ void inline_stages(StagedProgram& p, const FuseOptions& options) {
         for (const Expr& x : e->args) args.push_back(simplify(x, facts));
         return with_args(e, std::move(args));
       });
+      s.value = with_unit_axes(s, s.value);
     }
     std::erase(p.allocated, producer.target);
   }

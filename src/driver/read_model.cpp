@@ -106,6 +106,27 @@ Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs, const std
   return result;
 }
 
+Result<void> add_shape(DeclaredDims& dims, const std::string& spec, const std::string& option) {
+  const size_t equal = spec.find('=');
+  if (equal == std::string::npos || equal == 0) {
+    return error(DiagnosticKind::bad_usage, {}, "{} `{}`: expected INPUT=DIM,DIM,…", option, spec);
+  }
+  const std::string name = spec.substr(0, equal), list = spec.substr(equal + 1);
+  std::vector<std::string> shape;
+  if (!list.empty()) shape = split(list, ',');
+  for (const std::string& dim : shape) {
+    int64_t size = 0;
+    if (is_name(dim) || (parse_number(dim, &size) && size >= 0)) continue;
+    return error(DiagnosticKind::bad_usage, {},
+                 "{} `{}`: the dimension `{}` is neither a size nor begins with a name", option,
+                 spec, dim);
+  }
+  if (!dims.shapes.emplace(name, std::move(shape)).second) {
+    return error(DiagnosticKind::bad_usage, {}, "{}: `{}` is given twice", option, name);
+  }
+  return {};
+}
+
 Result<std::string> read_file(const std::string& path, size_t most) {
   auto cannot_read = [&](const std::string& why) {
     return error(DiagnosticKind::cannot_read, {}, "cannot read `{}`: {}", path, why);
@@ -155,6 +176,11 @@ Result<void> require_one_name(const Module& module) {
 }
 
 Result<Module> read_text(const std::string& path, const ReadModelOptions& o) {
+  if (!o.dims.shapes.empty()) {
+    return error(DiagnosticKind::bad_usage, {},
+                 "the shape of `{}` is declared, but `{}` is text, which says it itself",
+                 o.dims.shapes.begin()->first, path);
+  }
   REPOSE_TRY(text, read_file(path));
   ParseOptions options;
   fs::path weights = path;
@@ -177,6 +203,7 @@ Result<Module> import_model(const onnx::Model& model, const ReadModelOptions& o,
   ImportOptions options;
   options.dims = o.dims.ranges;
   options.same_dims = o.dims.same;
+  options.shapes = o.dims.shapes;
   options.strict_dims = o.strict_dims;
   return import_onnx(model, standard_ops(), options, warnings);
 }

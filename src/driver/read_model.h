@@ -17,6 +17,8 @@ namespace repose {
 struct DeclaredDims {
   std::map<std::string, Interval> ranges;
   std::map<std::string, std::string> same;
+  // Of inputs of unknown rank: a size, a name or a sum of names for each dimension.
+  std::map<std::string, std::vector<std::string>> shapes;
 };
 // `text` is "1..512%8" (each part may be missing), a size, or the name of the dimension that
 // `name` is equal to. Messages begin with `option`.
@@ -25,6 +27,9 @@ Result<void> add_dim(DeclaredDims& dims, const std::string& name, std::string te
 // Lists of "batch=1..,seq=1..512%8,past+new=..4096,batch_size=batch".
 Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs,
                                 const std::string& option = "--dim");
+
+// "x=batch,3,h,w": the shape of one input.
+Result<void> add_shape(DeclaredDims& dims, const std::string& spec, const std::string& option);
 
 struct ReadModelOptions {
   DeclaredDims dims;

@@ -14,6 +14,7 @@
 // high-performance matrix multiplication" (Goto and van de Geijn, 2008).
 //
 // Each element is acc = fma(a, b, acc) over k in order, from 0: the same operations in every tile.
+// Sums of integers are exact (they wrap), so theirs is any order; panels keep the operand's dtype.
 #include <algorithm>
 
 #include "schedule/primitives.h"
@@ -108,9 +109,9 @@ class ContractionRule {
 
   Result<Scheduled> run() {
     auto matched = match_contraction(main_);
-    if (!matched || !main_.target->dtype.is_float() || !is_zero(main_.init) ||
+    if (!matched || main_.target->dtype.is_bool() || !is_zero(main_.init) ||
         !stores_identity(main_)) {
-      return illegal("this is no contraction of floats");
+      return illegal("this is no contraction of numbers");
     }
     c_ = std::move(*matched);
     keep_trailing_run(c_.m_axes, c_.batch_axes);
@@ -136,7 +137,7 @@ class ContractionRule {
  private:
   static bool is_zero(const Expr& e) {
     const auto* f = as<FloatImmNode>(e);
-    return f && f->value == 0;
+    return is_const_int(e, 0) || (f && f->value == 0);
   }
 
   // The buffer of B, and whether it is packed in advance.
@@ -503,7 +504,7 @@ class ContractionRule {
       REPOSE_TRY(init, decompose_reduction(s_, block, loops[0]));
       begin = init;
     }
-    REPOSE_RUN(contract_multiply_add(s_, block));
+    if (main_.target->dtype.is_float()) REPOSE_RUN(contract_multiply_add(s_, block));
     for (const Block& b : {begin, block, save}) {
       std::vector<Loop> own = loops_of(s_, b, tile);
       if (b.name == block.name) own.erase(own.begin(), own.begin() + static_cast<int64_t>(steps));

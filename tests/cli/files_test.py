@@ -129,6 +129,10 @@ class Files(Command):
         self.expect(OK, "run", library, "-i", "x=@x.npy", "-i", "y=@y.npy", "--output", "results")
         (written,) = (self.folder / "results").glob("*.npy")
         np.testing.assert_array_equal(np.load(written), np.maximum(x + y, 0))
+        np.save(self.folder / "x.npy", np.asfortranarray(x))
+        self.expect(OK, "run", library, "-i", "x=@x.npy", "-i", "y=@y.npy", "--output", "columns")
+        (written,) = (self.folder / "columns").glob("*.npy")
+        np.testing.assert_array_equal(np.load(written), np.maximum(x + y, 0))
 
 
 class Outputs(Command):

@@ -9,7 +9,7 @@ import unittest
 
 import numpy as np
 
-from command_line import OK, REFUSED, TEXT, USAGE, Command, model_of
+from command_line import OK, REFUSED, TEXT, UNSUPPORTED, USAGE, Command, model_of
 
 TWO = """
 @I.ir_module
@@ -63,6 +63,22 @@ class Usage(Command):
             with self.subTest(dim):
                 self.expect(USAGE, "compile", path, "-o", "m.so", "--dim", dim, says="dim")
         self.expect(USAGE, "compile", path, "-o", "m.so", "--dim", "nowhere=1..4", says="nowhere")
+
+    def test_shapes_of_inputs_of_unknown_rank(self):
+        path = self.write("m.onnx", model_of("g (float[] x, float[n] y) => (float[] z) { z = Add(x, y) }"))
+        command = ("run", path, "-i", "x=2x3xf32:ones", "-i", "y=3xf32:ones")
+        self.expect(UNSUPPORTED, *command, says=("input `x`", "--shape x=batch,3,h,w"))
+        self.expect(OK, *command, "--shape", "x=batch,n")
+        self.assertIn("z: float32 2x3 [2, 2, 2, 2, 2, 2]", self.out)
+        self.expect(OK, *command, "--shape", "x=2,3")
+        self.expect(OK, "run", path, "-i", "x=f32:ones", "-i", "y=3xf32:ones", "--shape", "x=")
+        self.assertNotEqual(self.repose(*command, "--shape", "x=batch,4"), OK)
+        for shape, says in (("x", "expected INPUT="), ("=3", "expected INPUT="), ("x=3,", "neither a size"), ("x=-1", "`-1`"),
+                            ("y=3", "which has rank 1"), ("nowhere=3", "`nowhere`, which is no input")):
+            with self.subTest(shape):
+                self.expect(USAGE, *command, "--shape", shape, says=says)
+        self.expect(USAGE, *command, "--shape", "x=n", "--shape", "x=m", says="given twice")
+        self.expect(USAGE, "compile", self.write("m.relax", TEXT), "-o", "m.so", "--shape", "x=n", says="is text")
 
     def test_bad_inputs_of_run(self):
         library = self.compiled()

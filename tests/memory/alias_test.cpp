@@ -96,6 +96,24 @@ TEST(Alias, InputsAreNeverWritten) {
   EXPECT_EQ(p.peak(), "m * 896");
 }
 
+// Types of few bits take exactly the bytes that their elements share.
+TEST(Alias, PackedElementsShareBytes) {
+  auto peak_of = [](const std::string& shape, const std::string& dtype) {
+    const std::string x = "x: R.Tensor(" + shape + ", \"int32\")";
+    return Planned(main_of(x, "R.Tensor(" + shape + ", \"int32\")",
+                           "    a = R.astype(x, dtype=\"" + dtype +
+                               "\")\n    b = R.astype(a, dtype=\"int32\")\n    return b\n",
+                           "m = T.int64()"))
+        .peak();
+  };
+  EXPECT_EQ(peak_of("(\"m\", 128)", "int4"), "m * 64");
+  EXPECT_EQ(peak_of("(\"m\", 128)", "uint2"), "(m + 1) // 2 * 64");
+  EXPECT_EQ(peak_of("(\"m\", 128)", "int8"), "m * 128");
+  EXPECT_EQ(peak_of("(\"m\",)", "int4"), "(m + 127) // 128 * 64");
+  EXPECT_EQ(peak_of("(5, 51)", "uint4"), "128");  // 127.5 bytes
+  EXPECT_EQ(peak_of("(5, 51)", "int2"), "64");
+}
+
 TEST(Alias, ContiguousSlicesAndSplitsAreViews) {
   const Planned p(main_of("x: R.Tensor((\"m\", 16), \"float32\")", "R.Tensor((4, 16), \"float32\")",
                           "    e = R.exp(x)\n"

@@ -83,6 +83,12 @@ def packed_attention(query, key, value):
     return [y.transpose(0, 2, 1, 3).reshape(query.shape[0], query.shape[1], -1).astype(np.float32)]
 
 
+def bounds(rng, shape):
+    """Of slices, inside of a dimension and beyond both of its ends. (To ONNX Runtime an end of 2^63 - 1 is the beginning
+    where steps go backward.)"""
+    return rng.choice([-(2**63), -40, -2, 0, 1, 5, 30, 2**63 - 2], shape)
+
+
 def positive(rng, shape):
     return rng.random(shape) + 0.1
 
@@ -444,6 +450,39 @@ CASES |= {
     "cast_to_power_nearest": Case(
         "Cast", {"x": (np.float32, ["n"])}, [{"n": n} for n in (1, 70)], {"to": onnx.TensorProto.FLOAT8E8M0, "round_mode": "nearest"},
         opset=25, draws={"x": positive}, reference=lambda x: [to_float8e8m0(x, True, "nearest")],
+    ),
+    "reduce_sum_axes_as_data": Case(
+        "ReduceSum", {"x": (np.float32, ["b", "m", "k"]), "axes": (np.int64, [2])}, MATRICES,
+        draws={"axes": lambda rng, s: rng.permutation(3)[:2] - 3 * rng.integers(0, 2, 2)},
+    ),
+    "reduce_max_axes_as_data_dropped": Case(
+        "ReduceMax", {"x": (np.float32, ["b", "m", "n"]), "axes": (np.int64, [2])}, MATRICES, {"keepdims": 0},
+        draws={"axes": lambda rng, s: rng.permutation(3)[:2]},
+    ),
+    "reduce_log_sum_exp_axis_as_data": Case(
+        "ReduceLogSumExp", {"x": (np.float32, ["b", "m", "n"]), "axes": (np.int64, [1])}, MATRICES, {"keepdims": 0},
+        draws={"axes": lambda rng, s: rng.integers(-3, 3, 1)},
+    ),
+    "squeeze_axes_as_data": Case(
+        "Squeeze", {"x": (np.float32, ["n", 1, "d", 1]), "axes": (np.int64, [1])}, ROWS,
+        draws={"axes": lambda rng, s: rng.choice([1, 3, -1, -3], 1)},
+    ),
+    "unsqueeze_axes_as_data": Case(
+        "Unsqueeze", {"x": (np.float32, ["n", "d"]), "axes": (np.int64, [2])}, ROWS,
+        draws={"axes": lambda rng, s: rng.permutation(4)[:2] - 4 * rng.integers(0, 2)},
+    ),
+    "slice_steps_as_data": Case(
+        "Slice",
+        {"x": (np.float32, ["n", "d"]), "starts": (np.int64, [2]), "ends": (np.int64, [2]), "axes": constant([1, 0], np.int64),
+         "steps": (np.int64, [2])}, ROWS * 3,
+        draws={"starts": bounds, "ends": bounds, "steps": lambda rng, s: rng.choice([-3, -1, 1, 2, 2**62], s)},
+    ),
+    "slice_axes_as_data": Case(
+        "Slice",
+        {"x": (np.float32, ["n", "d", 4]), "starts": (np.int64, [2]), "ends": (np.int64, [2]), "axes": (np.int64, [2]),
+         "steps": (np.int64, [2])}, ROWS * 3,
+        draws={"starts": bounds, "ends": bounds, "steps": lambda rng, s: rng.choice([-2, 1, 3], s),
+               "axes": lambda rng, s: rng.permutation(3)[:2] - 3 * rng.integers(0, 2)},
     ),
     "tf_idf": Case(
         "TfIdfVectorizer", {"x": (np.int64, ["b", "n"])}, [{"b": b, "n": n} for b, n in ((1, 1), (2, 9), (3, 70))],

@@ -53,6 +53,19 @@ bool parse_shape(const std::string& text, std::vector<int64_t>* shape) {
   return true;
 }
 
+// The elements of a file whose first axis varies fastest, in row-major order.
+void copy_columns(ArrayNode& to, const char* from) {
+  const auto size = static_cast<size_t>(to.dtype.size_bytes());
+  std::vector<int64_t> index(to.shape.size(), 0);
+  for (int64_t i = 0, n = to.num_elements(); i < n; ++i) {
+    int64_t at = 0;
+    for (size_t d = to.shape.size(); d-- > 0;) at = at * to.shape[d] + index[d];
+    std::memcpy(to.mutable_bytes() + static_cast<size_t>(i) * size,
+                from + static_cast<size_t>(at) * size, size);
+    for (size_t d = to.shape.size(); d-- > 0 && ++index[d] == to.shape[d];) index[d] = 0;
+  }
+}
+
 Diagnostic bad_file(const std::string& path, const std::string& why) {
   return error(DiagnosticKind::bad_array_file, {}, "`{}` is no array that can be read: {}", path,
                why);
@@ -80,7 +93,8 @@ Result<Array> read_npy(const std::string& path) {
   type = type.substr(1, type.size() - 2);
   auto known = npy_types().find(type);
   if (known == npy_types().end()) return bad_file(path, "dtype `" + type + "` is not supported");
-  if (field(header, "fortran_order") != "False") return bad_file(path, "it is in Fortran order");
+  const std::string order = field(header, "fortran_order");
+  if (order != "False" && order != "True") return bad_file(path, "its header has no order");
   std::vector<int64_t> shape;
   if (!parse_shape(field(header, "shape"), &shape))
     return bad_file(path, "its header has no shape");
@@ -89,7 +103,11 @@ Result<Array> read_npy(const std::string& path) {
     return bad_file(path, "its size does not fit its shape");
   }
   Ref<ArrayNode> array = make_array(shape, known->second);
-  if (needed) std::memcpy(array->mutable_bytes(), bytes.data() + data, static_cast<size_t>(needed));
+  if (order == "True") {
+    copy_columns(*array, bytes.data() + data);
+  } else if (needed) {
+    std::memcpy(array->mutable_bytes(), bytes.data() + data, static_cast<size_t>(needed));
+  }
   return Array(array);
 }
 

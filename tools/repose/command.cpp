@@ -49,6 +49,8 @@ void add_model_options(CLI::App& app, ModelOptions& o, Uses uses, const std::str
       app.add_option(
           "--dim", o.dims,
           "Ranges of dimensions: seq=1..512%8,batch=1..,past+new=..4096 (%8: a multiple of 8)"),
+      app.add_option("--shape", o.shapes,
+                     "The shape of an input whose rank the model doesn't say: x=batch,3,h,w"),
       app.add_flag("--strict-dims", o.strict_dims,
                    "An error where two differently named dimensions must be equal")};
   if (uses == Uses::reading) return;
@@ -118,6 +120,9 @@ Result<Module> read_model(const ModelOptions& o, std::vector<PassReport>* report
   options.strict_dims = o.strict_dims;
   REPOSE_TRY(dims, parse_dims(o.dims));
   options.dims = std::move(dims);
+  for (const std::string& shape : o.shapes) {
+    if (auto added = add_shape(options.dims, shape, "--shape"); !added.ok()) return added.errors();
+  }
   Diagnostics warnings;
   auto module = repose::read_model(o.path, options, &warnings);
   warn(warnings);

@@ -28,8 +28,9 @@ void print_out(std::string_view text);
 struct ModelOptions {
   std::string path;
   std::string cpu = "host";
-  std::string name;               // default: the file's stem
-  std::vector<std::string> dims;  // "seq=1..512%8"
+  std::string name;                 // default: the file's stem
+  std::vector<std::string> dims;    // "seq=1..512%8"
+  std::vector<std::string> shapes;  // "x=batch,3,h,w"
   std::vector<std::string> disabled;
   std::vector<std::string> print_after;
   std::string dump_folder;

@@ -2,6 +2,7 @@
 #include "frontend/onnx/import.h"
 
 #include <algorithm>
+#include <charconv>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -115,8 +116,45 @@ Result<Variable> Importer::make_parameter(const Value& input, size_t i) {
   }
   REPOSE_TRY(dtype, dtype_of(input.type.elem_type, span, what));
   const std::string name = identifiers_.fresh(input.name);
-  if (!input.type.shape) return graph::make_variable(name, tensor_type_of_rank(-1, dtype));
+  if (!input.type.shape) {
+    return error(DiagnosticKind::unsupported_feature, span,
+                 "{}: its rank is not known: declare its shape, as in `--shape {}=batch,3,h,w`",
+                 what, printable(input.name));
+  }
   return graph::make_variable(name, tensor_type(symbols_.shape(i), dtype));
+}
+
+// The input, with the shape that the options give it.
+const Value* Importer::with_declared_shape(const Value& input) {
+  const auto declared = options_.shapes.find(std::string(input.name));
+  if (declared == options_.shapes.end() || input.type.kind != Type::Kind::tensor ||
+      input.type.shape) {
+    return &input;
+  }
+  std::vector<Dimension> shape;
+  for (const std::string& text : declared->second) {
+    Dimension d{Dimension::Kind::param, 0, text};
+    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), d.value);
+    if (bad == std::errc() && end == text.data() + text.size()) d.kind = Dimension::Kind::value;
+    shape.push_back(d);
+  }
+  Value& own = shaped_inputs_.emplace_back(input);
+  own.type.shape = std::move(shape);
+  return &own;
+}
+
+// That a declared shape is of an input whose rank the model leaves open.
+Result<void> Importer::check_declared_shape(const std::string& name) const {
+  for (const Value& input : model_.graph.inputs) {
+    if (input.name != name || main_.initializers.count(input.name)) continue;
+    if (!input.type.shape) return {};
+    return error(DiagnosticKind::bad_usage, model_.span(),
+                 "a shape is declared for the input `{}`, which has rank {} in the model: `--dim` "
+                 "declares its dimensions",
+                 printable(name), input.type.shape->size());
+  }
+  return error(DiagnosticKind::bad_usage, model_.span(),
+               "a shape is declared for `{}`, which is no input", printable(name));
 }
 
 Result<void> Importer::open_function() {
@@ -128,7 +166,11 @@ Result<void> Importer::open_function() {
       problems.push_back(error(DiagnosticKind::bad_model, model_.span(),
                                "input `{}` is there twice", printable(input.name)));
     }
-    if (!main_.initializers.count(input.name)) inputs_.push_back(&input);
+    if (!main_.initializers.count(input.name)) inputs_.push_back(with_declared_shape(input));
+  }
+  for (const auto& [name, shape] : options_.shapes) {
+    auto used = check_declared_shape(name);
+    if (!used.ok()) problems.push_back(used.errors()[0]);
   }
   if (!problems.empty()) return problems;
   REPOSE_TRY(symbols, InputSymbols::make(inputs_, options_.dims, options_.same_dims, aliases_,
@@ -366,7 +408,7 @@ Result<Values> Importer::import_operator(const Node& node, const Span& span, Val
                  "`{}`: a graph in its attributes failed", operator_name(node));
   };
   NodeContext context({&builder_, &model_, &node, &around.attributes, std::move(inputs),
-                       around.opset, span, identifier(name), apply_graph});
+                       around.opset, span, identifier(name), &quantized_, apply_graph});
   return find_operator(node.domain, node.op_type, around.opset)(context);
 }
 

@@ -21,6 +21,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "frontend/onnx/model.h"
 #include "ir/module.h"
@@ -34,6 +35,9 @@ struct ImportOptions {
   std::map<std::string, Interval> dims;
   // Dimensions that are one, by such names: the second stays. Of formulas that is checked at entry.
   std::map<std::string, std::string> same_dims{};
+  // Shapes of inputs whose rank the model does not say: a size, a name or an expression for each
+  // dimension.
+  std::map<std::string, std::vector<std::string>> shapes{};
   bool strict_dims = false;  // symbols that an operator needs equal are an error
   std::string function_name = "main";
 };

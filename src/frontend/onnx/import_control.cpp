@@ -46,7 +46,7 @@ NodeContext Importer::context_of(const Control& c) {
     if (!c.node.outputs[i].empty()) name = c.node.outputs[i];
   }
   return NodeContext({&builder_, &model_, &c.node, &c.around.attributes, c.inputs, c.around.opset,
-                      c.span, identifier(name), nullptr});
+                      c.span, identifier(name), &quantized_, nullptr});
 }
 
 // The results of a graph whose own values are in `inner`; null where the import of one failed,

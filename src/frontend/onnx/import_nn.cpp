@@ -1,5 +1,6 @@
 // Matrix products and convolutions.
 #include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/quantized.h"
 #include "frontend/onnx/windows.h"
 
 namespace repose::onnx {
@@ -8,10 +9,15 @@ namespace {
 // ---- Matrix products
 // -----------------------------------------------------------------------------
 
+Result<Operand> product(NodeContext& c, const Operand& a, const Operand& b) {
+  REPOSE_TRY(exact, quantized_product(c, a, b));
+  return exact ? exact : c.call("matmul", {a, b});
+}
+
 Result<Operand> matmul(NodeContext& c) {
   REPOSE_TRY(a, c.input(0));
   REPOSE_TRY(b, c.input(1));
-  return c.call("matmul", {a, b});
+  return product(c, a, b);
 }
 
 Result<Operand> determinant(NodeContext& c) {
@@ -55,11 +61,12 @@ Result<Operand> gemm(NodeContext& c) {
     }
     if (!transposed) continue;
     REPOSE_TRY(turned, c.call("permute_dims", {x}));
+    if (auto noted = note_transposed(c, x, turned); !noted.ok()) return noted.errors();
     factors[i] = turned;
   }
   REPOSE_TRY(alpha, c.number("alpha", 1));
   REPOSE_TRY(beta, c.number("beta", 1));
-  REPOSE_TRY(y, c.call("matmul", {factors[0], factors[1]}));
+  REPOSE_TRY(y, product(c, factors[0], factors[1]));
   if (alpha != 1) {
     REPOSE_TRY(scaled, c.call("multiply", {y, c.scalar_like(y, alpha)}));
     y = scaled;
@@ -70,6 +77,8 @@ Result<Operand> gemm(NodeContext& c) {
     REPOSE_TRY(scaled, c.call("multiply", {bias, c.scalar_like(bias, beta)}));
     bias = scaled;
   }
+  REPOSE_TRY(exact, add_quantized(c, y, bias, 1));
+  if (exact) return exact;
   REPOSE_TRY(addend, broadcast_addend(c, bias, y));
   return c.call("add", {y, addend});
 }
@@ -80,8 +89,13 @@ Result<Operand> gemm(NodeContext& c) {
 Result<Operand> conv(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(weight, c.input(1));
-  REPOSE_TRY(y, convolve(c, x, weight));
-  return add_bias(c, y, c.optional(2));
+  REPOSE_TRY(y, quantized_convolution(c, x, weight));
+  if (!y) {
+    REPOSE_TRY(plain, convolve(c, x, weight));
+    y = plain;
+  }
+  REPOSE_TRY(exact, add_quantized(c, y, c.optional(2), 1));
+  return exact ? exact : add_bias(c, y, c.optional(2));
 }
 
 // What is cut off a transposed convolution at both sides (negative: zeros are added): as given, or

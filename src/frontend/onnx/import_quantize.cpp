@@ -5,8 +5,8 @@
 
 #include "frontend/onnx/attention.h"
 #include "frontend/onnx/casts.h"
-#include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/quantized.h"
 #include "frontend/onnx/tensor_data.h"
 #include "frontend/onnx/windows.h"
 
@@ -82,27 +82,8 @@ Result<DType> dtype_attr(NodeContext& c, const char* name, DType absent) {
   return dtype_of(static_cast<DataType>(type), c.span(), fmt::format("attribute `{}`", name));
 }
 
-bool is_zero(NodeContext& c, const Operand& zero_point) {
-  const std::vector<Expr>* known = zero_point ? c.known(zero_point) : nullptr;
-  if (!zero_point) return true;
-  if (!known) return false;
-  for (const Expr& e : *known) {
-    const auto* f = as<FloatImmNode>(e);
-    if (!is_const_int(e, 0) && !(f && f->value == 0)) return false;
-  }
-  return true;
-}
-
 // ---- Single tensors
 // ------------------------------------------------------------------------------
-
-// round(x) + zero point, halves to even, saturated. Sums of float32 are exact where they don't
-// saturate; the conversion saturates.
-Operand saturated(Composite& m, const Operand& x, const Operand& zero, DType dtype) {
-  Operand y = m.cast(m.unary("round", x), dtypes::float32);
-  if (zero) y = m.add(y, m.cast(zero, dtypes::float32));
-  return m.cast(y, dtype);
-}
 
 Result<Operand> quantize_linear(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
@@ -120,6 +101,10 @@ Result<Operand> quantize_linear(NodeContext& c) {
                   "the result is to have dtype {}, expected an integer of at most 16 bits or a "
                   "float of at most 8",
                   dtype.to_string());
+  }
+  if (const Quantized* sums = c.quantized(x); sums && sums->most > 0 && dtype.is_data_int()) {
+    Composite m(c);
+    return m.result(requantized(m, sums->value, sums->scale, scale, zero, dtype));
   }
   REPOSE_TRY(options, cast_options(c));
   REPOSE_TRY(precision, dtype_attr(c, "precision", c.dtype(scale)));
@@ -145,11 +130,18 @@ Result<Operand> dequantize_linear(NodeContext& c) {
   Composite m(c);
   const DType wide = dtype == dtypes::float64 ? dtype : dtypes::float32;
   const DType exact = is_float ? wide : dtypes::int32;
-  Operand centred = m.cast(x, exact);
+  Operand centred = m.cast(x, exact), zero;
   if (c.has(2) && !is_zero(c, c.optional(2))) {
-    centred = m.subtract(centred, m.cast(m.take(spread(c, 2, x, g)), exact));
+    zero = m.take(spread(c, 2, x, g));
+    centred = m.subtract(centred, m.cast(zero, exact));
   }
-  return m.result(m.cast(m.multiply(m.cast(centred, wide), m.cast(scale, wide)), dtype));
+  const Operand factor = m.cast(scale, wide);
+  const Operand y = m.cast(m.multiply(m.cast(centred, wide), factor), dtype);
+  if (!m.ok() || is_float || wide != dtypes::float32 || g.block != 0) return m.result(y);
+  REPOSE_TRY(rank, c.rank(scale));
+  REPOSE_TRY(axis, rank == 0 ? Result<int64_t>(-1) : c.axis(g.axis, rank));
+  c.note_quantized({y, x, zero, factor, axis, {c.optional(1)}});
+  return y;
 }
 
 // To uint8, by a scale and a zero point for which 0 is exact and the range of x (with 0) just fits.
@@ -172,25 +164,6 @@ Result<Values> dynamic_quantize_linear(NodeContext& c) {
 // ---- Contractions
 // --------------------------------------------------------------------------------
 
-// What belongs to rows or columns of a matrix operand, as it broadcasts to the product: a scalar,
-// one number for each of them, or of the operand's rank with 1 along the other dimension.
-Result<Operand> beside_product(NodeContext& c, const Operand& v, bool is_row, size_t i) {
-  REPOSE_TRY(dims, c.shape(v));
-  if (dims.size() == 1 && is_const_int(dims[0], 1)) return c.reshape(v, {});
-  if (dims.size() == 1 && is_row) return c.reshape(v, {dims[0], make_int(1)});
-  if (dims.size() > 1 && !is_const_int(dims[dims.size() - (is_row ? 1 : 2)], 1)) {
-    return c.fail(DiagnosticKind::shape_mismatch, "operand {} has the shape {}, expected {}", i,
-                  to_string(dims), is_row ? "one value for each row" : "one for each column");
-  }
-  return v;
-}
-
-// Operands that a contraction of integers reads.
-struct Factor {
-  Operand value;
-  Operand zero;  // null: 0
-};
-
 Result<Factor> factor_of(NodeContext& c, size_t value, size_t zero) {
   REPOSE_TRY(v, c.input(value));
   const DType dtype = c.dtype(v);
@@ -203,71 +176,10 @@ Result<Factor> factor_of(NodeContext& c, size_t value, size_t zero) {
   return f;
 }
 
-// sum over k of (a[m, k] - za[m]) * (b[k, n] - zb[n]), exact modulo 2^32: the product of a and the
-// centred b, less za * (the sums of its columns).
-Result<Operand> integer_product(NodeContext& c, const Factor& a, const Factor& b, size_t zero_a,
-                                size_t zero_b) {
-  REPOSE_TRY(rank_a, c.rank(a.value));
-  REPOSE_TRY(rank_b, c.rank(b.value));
-  Composite m(c);
-  const Operand left = rank_a == 1 ? m.unsqueeze(a.value, {0}) : a.value;
-  Operand right = rank_b == 1 ? m.unsqueeze(b.value, {1}) : b.value;
-  if (b.zero) {
-    const Operand zero = m.take(beside_product(c, b.zero, false, zero_b));
-    right = m.subtract(m.cast(right, dtypes::int16), m.cast(zero, dtypes::int16));
-  }
-  Operand y = m.call("matmul", {left, right}, {{"out_dtype", dtypes::int32}});
-  if (a.zero) {
-    const Operand zero = m.take(beside_product(c, a.zero, true, zero_a));
-    const Operand columns = m.sum(m.cast(right, dtypes::int32), {-2});
-    y = m.subtract(y, m.multiply(m.cast(zero, dtypes::int32), columns));
-  }
-  if (rank_b == 1) y = m.squeeze(y, {-1});
-  if (rank_a == 1) y = m.squeeze(y, {rank_b == 1 ? -1 : -2});
-  return m.result(y);
-}
-
 Result<Operand> matmul_integer(NodeContext& c) {
   REPOSE_TRY(a, factor_of(c, 0, 2));
   REPOSE_TRY(b, factor_of(c, 1, 3));
   return integer_product(c, a, b, 2, 3);
-}
-
-// A value for each output channel (or one for all), as it broadcasts to `rank` dimensions whose
-// channels are dimension `at`.
-Result<Operand> beside_channels(NodeContext& c, const Operand& v, int64_t rank, size_t at) {
-  REPOSE_TRY(dims, c.shape(v));
-  if (dims.empty()) return v;
-  if (dims.size() > 1) {
-    return c.fail(DiagnosticKind::rank_mismatch,
-                  "a scale or zero point has rank {}, expected 0 or 1", dims.size());
-  }
-  if (is_const_int(dims[0], 1)) return c.reshape(v, {});
-  Dims column(static_cast<size_t>(rank), make_int(1));
-  column[at] = dims[0];
-  return c.reshape(v, column);
-}
-
-// The same for a convolution: padding is the zero point.
-Result<Operand> integer_convolution(NodeContext& c, const Factor& x, const Factor& w) {
-  REPOSE_TRY(rank, c.rank(w.value));
-  Composite m(c);
-  Operand weight = w.value, zero;
-  if (w.zero) {
-    const Operand centre = m.take(beside_channels(c, w.zero, rank, 0));
-    weight = m.subtract(m.cast(weight, dtypes::int16), m.cast(centre, dtypes::int16));
-  }
-  if (x.zero) zero = m.reshape(x.zero, {});
-  if (!m.ok()) return m.result(nullptr);
-  Operand y = m.take(convolve(c, x.value, weight, {.fill = zero, .out_dtype = dtypes::int32}));
-  if (zero) {
-    std::vector<int64_t> axes;
-    for (int64_t a = 1; a < rank; ++a) axes.push_back(a);
-    const Operand sums = m.sum(m.cast(weight, dtypes::int32), axes, false);
-    const Operand moved = m.multiply(m.cast(zero, dtypes::int32), sums);
-    y = m.subtract(y, m.take(beside_channels(c, moved, rank, 1)));
-  }
-  return m.result(y);
 }
 
 Result<Operand> conv_integer(NodeContext& c) {
@@ -276,12 +188,9 @@ Result<Operand> conv_integer(NodeContext& c) {
   return integer_convolution(c, x, w);
 }
 
-// An accumulator of scale a * b as a quantised tensor. Scales multiply in float32.
-Operand requantized(Composite& m, const Operand& sum, const Operand& a, const Operand& b,
-                    const Operand& y, const Operand& zero) {
-  const DType f = dtypes::float32;
-  const Operand scale = m.divide(m.multiply(m.cast(a, f), m.cast(b, f)), m.cast(y, f));
-  return saturated(m, m.multiply(m.cast(sum, f), scale), zero, m.dtype(zero));
+// In float32.
+Operand scale_of_product(Composite& m, const Operand& a, const Operand& b) {
+  return m.multiply(m.cast(a, dtypes::float32), m.cast(b, dtypes::float32));
 }
 
 Result<Operand> qlinear_matmul(NodeContext& c) {
@@ -296,7 +205,8 @@ Result<Operand> qlinear_matmul(NodeContext& c) {
     beside[i] = placed;
   }
   Composite m(c);
-  return m.result(requantized(m, sum, beside[0], beside[1], beside[2], beside[3]));
+  const Operand scale = scale_of_product(m, beside[0], beside[1]);
+  return m.result(requantized(m, sum, scale, beside[2], beside[3], m.dtype(beside[3])));
 }
 
 Result<Operand> qlinear_conv(NodeContext& c) {
@@ -313,7 +223,8 @@ Result<Operand> qlinear_conv(NodeContext& c) {
     beside[i] = placed;
   }
   Composite m(c);
-  return m.result(requantized(m, biased, beside[0], beside[1], beside[2], beside[3]));
+  const Operand scale = scale_of_product(m, beside[0], beside[1]);
+  return m.result(requantized(m, biased, scale, beside[2], beside[3], m.dtype(beside[3])));
 }
 
 // ---- com.microsoft
@@ -334,6 +245,58 @@ Operand quantized(NodeContext& c, Composite& m, const Operand& x, size_t i, DTyp
   const Operand scale = m.reshape(m.take(c.input(i)), {});
   const Operand zero = c.has(i + 1) ? m.reshape(c.optional(i + 1), {}) : nullptr;
   return saturated(m, m.divide(x, scale), zero, zero ? m.dtype(zero) : dtype);
+}
+
+// alpha * a * b + c, requantised where a scale is given, else as a float. The bias has the scale of
+// the product.
+Result<Operand> quantized_gemm(NodeContext& c) {
+  REPOSE_TRY(a, factor_of(c, 0, 2));
+  REPOSE_TRY(b, factor_of(c, 3, 5));
+  REPOSE_TRY(turns_a, c.flag("transA", false));
+  REPOSE_TRY(turns_b, c.flag("transB", false));
+  REPOSE_TRY(alpha, c.number("alpha", 1));
+  Composite m(c);
+  if (turns_a) a.value = m.permute(a.value, {1, 0});
+  if (turns_b) b.value = m.permute(b.value, {1, 0});
+  if (!m.ok()) return m.result(nullptr);
+  REPOSE_TRY(product, integer_product(c, a, b, 2, 5));
+  REPOSE_TRY(of_a, c.input(1));
+  REPOSE_TRY(of_b, c.input(4));
+  REPOSE_TRY(scale_a, beside_product(c, of_a, true, 1));
+  REPOSE_TRY(scale_b, beside_product(c, of_b, false, 4));
+  const Operand sums = c.has(6) ? m.add(product, c.optional(6)) : product;
+  Operand scale = scale_of_product(m, scale_a, scale_b);
+  if (alpha != 1) scale = m.multiply(scale, alpha);
+  if (!c.has(7)) return m.result(m.multiply(m.cast(sums, dtypes::float32), scale));
+  const Operand to = m.reshape(c.optional(7), {});
+  const Operand zero = c.has(8) ? m.reshape(c.optional(8), {}) : nullptr;
+  return m.result(requantized(m, sums, scale, to, zero, zero ? m.dtype(zero) : m.dtype(a.value)));
+}
+
+Result<Operand> qlinear_softmax(NodeContext& c) {
+  REPOSE_TRY(opset, c.integer("opset"));
+  REPOSE_TRY(axis, c.integer("axis", opset < 13 ? 1 : -1));
+  Composite m(c);
+  const Operand x = dequantized(c, m, 0);
+  if (!m.ok()) return m.result(nullptr);
+  REPOSE_TRY(rank, c.rank(x));
+  REPOSE_TRY(last, c.axis(axis, rank));
+  if (opset < 13 && last != rank - 1) {
+    return c.fail(
+        DiagnosticKind::unsupported_feature,
+        "of operator set {}, along axis {} of {}: before operator set 13 that is all axes "
+        "from there on",
+        opset, axis, rank);
+  }
+  const Operand y = m.call("nn.softmax", {x}, {{"axis", last}});
+  return m.result(quantized(c, m, y, 3, m.dtype(c.optional(0))));
+}
+
+Result<Operand> qlinear_where(NodeContext& c) {
+  REPOSE_TRY(condition, c.input(0));
+  Composite m(c);
+  const Operand a = dequantized(c, m, 1), b = dequantized(c, m, 4);
+  return m.result(quantized(c, m, m.where(condition, a, b), 7, m.dtype(c.optional(1))));
 }
 
 const char* op_add() {
@@ -442,12 +405,15 @@ std::span<const OperatorRow> microsoft_quantize_operators() {
       {"DynamicQuantizeMatMul", 1, one<dynamic_quantize_matmul>},
       {"MatMulIntegerToFloat", 1, one<matmul_integer_to_float>},
       {"QAttention", 1, quantized_attention},
+      {"QGemm", 1, one<quantized_gemm>},
       {"QLinearAdd", 1, one<qlinear_binary<op_add>>},
       {"QLinearConcat", 1, one<qlinear_concat>},
       {"QLinearGlobalAveragePool", 1, one<qlinear_global_average_pool>},
       {"QLinearLeakyRelu", 1, one<qlinear_leaky_relu>},
       {"QLinearMul", 1, one<qlinear_binary<op_multiply>>},
       {"QLinearSigmoid", 1, one<qlinear_unary<op_sigmoid>>},
+      {"QLinearSoftmax", 1, one<qlinear_softmax>},
+      {"QLinearWhere", 1, one<qlinear_where>},
       {"QuantizeLinear", 1, one<quantize_linear>},
   };
   return rows;

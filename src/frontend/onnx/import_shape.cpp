@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "frontend/onnx/data_axes.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {
@@ -163,12 +164,18 @@ Result<Operand> flatten(NodeContext& c) {
 
 Result<Operand> squeeze(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
+  if (c.has(1) && !c.known(c.optional(1))) {
+    REPOSE_TRY(rank, c.rank(x));
+    REPOSE_TRY(axes, DataAxes::make(c, c.optional(1), rank));
+    return squeeze_along(c, x, axes);
+  }
   REPOSE_TRY(axes, c.constants_or_attr(1, "axes"));
   return c.call("squeeze", {x}, {{"axis", axes ? Attr(*axes) : Attr()}});
 }
 
 Result<Operand> unsqueeze(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
+  if (c.has(1) && !c.known(c.optional(1))) return unsqueeze_along(c, x, c.optional(1));
   REPOSE_TRY(axes, c.constants_or_attr(1, "axes"));
   if (!axes) return c.fail(DiagnosticKind::bad_attribute, "`axes` is missing");
   if (axes->size() > static_cast<size_t>(max_rank)) {
@@ -302,14 +309,54 @@ Result<Values> split(NodeContext& c) {
   return c.call_tuple("split", {x}, {{"indices_or_sections", parts}, {"axis", axis}});
 }
 
-Result<Operand> slice_along(NodeContext& c, const Operand& x, const std::vector<Expr>& starts,
-                            const std::vector<Expr>& ends, std::vector<int64_t> axes,
-                            const std::vector<Expr>& steps) {
+// Elements of one axis by a step whose sign only the data tells.
+Result<Operand> slice_either_way(NodeContext& c, const Operand& x, int64_t given, const Expr& start,
+                                 const Expr& end, const Expr& given_step) {
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axis, c.axis(given, static_cast<int64_t>(dims.size())));
+  auto tamed = [](const Expr& e, int64_t most) {
+    return min(max(e, make_int(-most)), make_int(most));
+  };
+  const Expr step = tamed(given_step, int64_t{1} << 40);  // beyond any dimension
+  auto nonzero =
+      c.require(ne(step, make_int(0)), "the step along axis {0} is {1}", {make_int(axis), step});
+  if (!nonzero.ok()) return nonzero.errors();
+  const Expr &dim = dims[static_cast<size_t>(axis)], zero = make_int(0), one = make_int(1);
+  const Expr forward = lt(zero, step);
+  auto clamped = [&](const Expr& given_bound, const Expr& least, const Expr& most) {
+    const Expr bound = tamed(given_bound, int64_t{1} << 62);
+    return min(max(make_select(lt(bound, zero), bound + dim, bound), least), most);
+  };
+  const Expr most = make_select(forward, dim, dim - 1);
+  const Expr first = clamped(start, zero, most);
+  const Expr last = clamped(end, make_select(forward, zero, make_int(-1)), most);
+  const Expr length = make_select(forward, last - first, first - last);
+  const Expr count = max(zero, ceil_div(length, max(one, make_select(forward, step, zero - step))));
+  Composite m(c);
+  const Operand steps = m.multiply(m.arange(simplify(count, c.facts()), dtypes::int64),
+                                   m.number(step, dtypes::int64));
+  return m.result(m.gather_inside(x, m.add(steps, m.number(first, dtypes::int64)), axis));
+}
+
+Result<Operand> slice_along(NodeContext& c, Operand x, std::vector<Expr> starts,
+                            std::vector<Expr> ends, std::vector<int64_t> axes,
+                            std::vector<Expr> steps) {
   if (starts.size() != ends.size() || starts.size() != axes.size() ||
       starts.size() != steps.size()) {
     return c.fail(DiagnosticKind::bad_argument,
                   "{} starts, {} ends, {} axes and {} steps, expected as many of each",
                   starts.size(), ends.size(), axes.size(), steps.size());
+  }
+  for (size_t i = steps.size(); i-- > 0;) {
+    if (prove(ne(steps[i], make_int(0)), c.facts()) != Truth::unknown &&
+        (prove(lt(make_int(0), steps[i]), c.facts()) != Truth::unknown)) {
+      continue;
+    }
+    REPOSE_TRY(y, slice_either_way(c, x, axes[i], starts[i], ends[i], steps[i]));
+    x = y;
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    for (auto* list : {&starts, &ends, &steps}) list->erase(list->begin() + at);
+    axes.erase(axes.begin() + at);
   }
   if (starts.empty()) return x;
   return c.call("strided_slice",
@@ -323,6 +370,26 @@ std::vector<int64_t> first_axes(size_t count) {
   return axes;
 }
 
+// Where only the data tells the axes: along every dimension, by whatever is given for it.
+Result<Operand> slice_along_data(NodeContext& c, const Operand& x, const std::vector<Expr>& starts,
+                                 const std::vector<Expr>& ends, const std::vector<Expr>& steps) {
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(axes, DataAxes::make(c, c.optional(3), static_cast<int64_t>(dims.size())));
+  if (axes.size() != starts.size() || axes.size() != ends.size() || axes.size() != steps.size()) {
+    return c.fail(DiagnosticKind::bad_argument,
+                  "{} starts, {} ends, {} axes and {} steps, expected as many of each",
+                  starts.size(), ends.size(), axes.size(), steps.size());
+  }
+  std::vector<Expr> first, last, step;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    const auto at = static_cast<int64_t>(d);
+    first.push_back(simplify(axes.value_at(at, starts, make_int(0)), c.facts()));
+    last.push_back(simplify(axes.value_at(at, ends, dims[d]), c.facts()));
+    step.push_back(simplify(axes.value_at(at, steps, make_int(1)), c.facts()));
+  }
+  return slice_along(c, x, first, last, first_axes(dims.size()), step);
+}
+
 Result<Operand> slice(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(start, c.input(1));
@@ -331,13 +398,14 @@ Result<Operand> slice(NodeContext& c) {
   REPOSE_TRY(ends, c.elements(end, "ends"));
   std::vector<int64_t> axes = first_axes(starts.size());
   std::vector<Expr> steps(starts.size(), make_int(1));
-  if (c.has(3)) {
-    REPOSE_TRY(given, c.constants(c.optional(3), "axes"));
-    axes = given;
-  }
   if (c.has(4)) {
     REPOSE_TRY(given, c.elements(c.optional(4), "steps"));
     steps = given;
+  }
+  if (c.has(3) && !c.known(c.optional(3))) return slice_along_data(c, x, starts, ends, steps);
+  if (c.has(3)) {
+    REPOSE_TRY(given, c.constants(c.optional(3), "axes"));
+    axes = given;
   }
   return slice_along(c, x, starts, ends, axes, steps);
 }

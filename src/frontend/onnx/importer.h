@@ -1,6 +1,7 @@
 // The importer of one model: what the files import.cpp and import_control.cpp share.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "frontend/onnx/loop_builder.h"
 #include "frontend/onnx/names.h"
 #include "frontend/onnx/node_context.h"
+#include "frontend/onnx/quantized.h"
 
 namespace repose::onnx {
 
@@ -76,6 +78,8 @@ class Importer {
  private:
   void report(const Diagnostics& problems);
   Result<void> open_function();
+  const Value* with_declared_shape(const Value& input);
+  Result<void> check_declared_shape(const std::string& name) const;
   Result<graph::Variable> make_parameter(const Value& input, size_t i);
   Result<Module> close_function();
   Result<void> add_initializers(const Graph& graph, Scope& scope);
@@ -158,9 +162,11 @@ class Importer {
   const SplitNodes& splits_;
   const DeadBranches& dead_;
   Builder builder_;
+  QuantizedValues quantized_;
   Identifiers identifiers_;
   InputSymbols symbols_;
   std::vector<const Value*> inputs_;
+  std::deque<Value> shaped_inputs_;  // those whose shape is declared
   Scope main_;
   int64_t num_nodes_ = 0;
   struct Unsupported {

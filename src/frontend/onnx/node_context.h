@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "frontend/onnx/model.h"
@@ -19,6 +20,9 @@ using Operand = graph::Value;
 
 // Shapes of more dimensions are refused.
 inline constexpr int max_rank = 64;
+
+struct Quantized;  // quantized.h
+using QuantizedValues = std::unordered_map<const graph::ValueNode*, Quantized>;
 
 // Attributes that references in a function's body stand for.
 using FunctionAttributes = std::map<std::string_view, const Attribute*>;
@@ -39,6 +43,7 @@ class NodeContext {
     int64_t opset;
     Span span;
     std::string name;  // of bindings
+    QuantizedValues* quantized;
     // The results of a graph in an attribute, given its inputs.
     std::function<Result<Operand>(const Graph&, const Operand&)> apply_graph = nullptr;
   };
@@ -96,6 +101,10 @@ class NodeContext {
   // Operand `i`, which has to be constant, or the attribute `attr` of older operator sets.
   Result<std::optional<std::vector<int64_t>>> constants_or_attr(size_t i,
                                                                 std::string_view attr) const;
+
+  // What the value stands for; null: only itself.
+  const Quantized* quantized(const Operand& v) const;
+  void note_quantized(Quantized q);
 
   // ---- Building ----
   Result<Operand> call(std::string_view op, std::vector<Operand> args, Attrs attrs = {});

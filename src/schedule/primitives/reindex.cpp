@@ -25,6 +25,16 @@ Expr factor_of(const tir::StoreNode& store, const Buffer& buffer) {
   return product->args[in_a ? 0 : 1];
 }
 
+// What of a factor is computed beforehand: all of it but a conversion of an integer to one of more
+// bits, which costs next to nothing where it is loaded, and memory where it is kept.
+Expr kept_part(const Expr& factor) {
+  if (factor->kind != ExprKind::cast || !factor->dtype.is_data_int()) return factor;
+  const Expr& narrow = factor->args[0];
+  const DType dtype = narrow->dtype;
+  const bool widens = dtype.is_data_int() && !dtype.is_packed() && dtype.bits < factor->dtype.bits;
+  return widens ? narrow : factor;
+}
+
 // The outermost of the loops around the block that holds nothing else.
 Stmt nest_of(const Scheduled& s, const tir::BlockNode& block) {
   const std::vector<Stmt> path = path_to(s.func->body, &block);
@@ -113,11 +123,12 @@ Result<void> check_factor(const Scheduled& s, const Stmt& nest, const tir::Block
 Result<Block> reindex(Scheduled& s, const Block& block, const Buffer& buffer) {
   REPOSE_FIND_BLOCK(node, s, block);
   const auto* store = tir::as<tir::StoreNode>(node->body);
-  const Expr factor = store ? factor_of(*store, buffer) : nullptr;
+  Expr factor = store ? factor_of(*store, buffer) : nullptr;
   if (!factor) {
     return illegal("`{}` adds up no product that has one factor with `{}`", block.name,
                    buffer->name);
   }
+  factor = kept_part(factor);
   if (node->predicate) {
     return illegal("`{}` runs where {}: reindex comes before loops are split", block.name,
                    to_string(node->predicate));

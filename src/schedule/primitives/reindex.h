@@ -10,9 +10,10 @@
 //              C[i, j] = C[i, j] + A[i, k] * B_reindex[j, k]
 //
 // The buffer has a dimension for each axis of the block that the factor uses, in the order of the
-// axes. Not legal where the block is no sum of products, where loops stand around its nest that are
-// not its own, where it has conditions or may not run at every point of its axes, or where the
-// factor reads what the block writes.
+// axes. Where the factor is an integer converted to more bits, the buffer keeps the integer, and
+// the conversion stays. Not legal where the block is no sum of products, where loops stand around
+// its nest that are not its own, where it has conditions or may not run at every point of its axes,
+// or where the factor reads what the block writes.
 #pragma once
 
 #include "schedule/scheduled.h"

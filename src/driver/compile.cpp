@@ -9,6 +9,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <unordered_set>
 
 #include "codegen/llvm/codegen.h"
 #include "codegen/llvm/link.h"
@@ -99,6 +100,22 @@ std::vector<std::string> other_names(const graph::Function& f, const std::string
   return names;
 }
 
+// The names of sizes: those known at entry, then those that the data decides.
+Json describe_sizes(const CompiledFunction& f, const graph::Function& function) {
+  Json list = Json::array();
+  std::unordered_set<const VarNode*> listed;
+  for (const SymbolInfo& s : f.host.interface.symbols) listed.insert(s.symbol.get());
+  auto add = [&](const Var& name, const Expr& value) {
+    if (!listed.insert(name.get()).second) return;
+    list.push_back({{"name", name->name}, {"value", dim_text(value, f.host.interface.symbols)}});
+  };
+  for (const auto& [name, value] : f.plan.names) add(name, value);
+  graph::visit_bindings(function->body, true, [&](const graph::Binding& b) {
+    if (const auto named = size_name(b)) add(named->name, named->value);
+  });
+  return list;
+}
+
 // What the arena takes at a few sizes, for those who are shown that instead of a long formula: with
 // one thread, at sizes near these that the conditions at entry allow.
 Json describe_arena_samples(const CompiledFunction& f) {
@@ -145,10 +162,6 @@ std::string make_metadata(const CompiledModel& model) {
       if (auto names = other_names(function, s.name); !names.empty()) symbol["other_names"] = names;
       symbols.push_back(std::move(symbol));
     }
-    Json sizes = Json::array();
-    for (const auto& [name, value] : f.plan.names) {
-      sizes.push_back({{"name", name->name}, {"value", dim_text(value, interface.symbols)}});
-    }
     const PeakText peak = peak_text(f);
     Json parts = Json::array();
     for (const auto& [name, value] : peak.parts) {
@@ -159,7 +172,7 @@ std::string make_metadata(const CompiledModel& model) {
              {"inputs", describe_values(interface.inputs, interface.symbols)},
              {"outputs", describe_values(interface.outputs, interface.symbols)},
              {"symbols", symbols},
-             {"sizes", sizes},
+             {"sizes", describe_sizes(f, function)},
              {"conditions", describe_conditions(f)},
              {"operators", f.operators},
              {"arena_bytes", peak.formulas},

@@ -17,9 +17,15 @@ using Elements = std::unordered_map<const graph::ValueNode*, std::vector<Expr>>;
 // Collects what a type rule promises of its result.
 class PromiseContext : public InferContext {
  public:
-  PromiseContext(const Facts& facts, const Elements& elements, const Module& module, Span span)
-      : facts_(facts), elements_(elements), module_(module), span_(std::move(span)) {}
+  PromiseContext(const Facts& facts, FoundBroadcasts& found, const Elements& elements,
+                 const Module& module, Span span)
+      : facts_(facts),
+        found_(found),
+        elements_(elements),
+        module_(module),
+        span_(std::move(span)) {}
   const Facts& facts() const override { return facts_; }
+  FoundBroadcasts& found_broadcasts() override { return found_; }
   const std::vector<Expr>* elements_of(const graph::Value& v) const override {
     auto it = elements_.find(v.get());
     return it == elements_.end() ? nullptr : &it->second;
@@ -36,6 +42,7 @@ class PromiseContext : public InferContext {
 
  private:
   const Facts& facts_;
+  FoundBroadcasts& found_;
   const Elements& elements_;
   const Module& module_;
   const Span span_;
@@ -77,7 +84,7 @@ class FactLog {
   void promises(const graph::Binding& b) {
     const auto* call = graph::as<graph::CallNode>(b.value);
     if (!call || !call->op) return;
-    PromiseContext context(known_.at_end, elements_, module_, b.span);
+    PromiseContext context(known_.at_end, found_, elements_, module_, b.span);
     auto type = call->op->infer(context, *call);
     if (!type.ok()) return;
     const std::vector<Var> theirs = binding_symbols(*type), ours = binding_symbols(b.var->type);
@@ -114,6 +121,7 @@ class FactLog {
   const Elements& elements_;
   const Module& module_;
   KnownFacts known_;
+  FoundBroadcasts found_;
   std::unordered_set<const VarNode*> bound_;
   std::vector<Expr> conditions_;
 };

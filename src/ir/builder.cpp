@@ -25,6 +25,7 @@ struct Builder::Frame {
   bool in_dataflow = false;
   bool conditional = false;  // runs only under a run-time condition
   Facts facts;
+  FoundBroadcasts found_broadcasts;
   std::unordered_set<const VarNode*> bound;
   std::vector<Expr> bound_here;  // keeps the symbols of `bound` alive
 
@@ -74,6 +75,7 @@ class BuilderInferContext : public InferContext {
  public:
   BuilderInferContext(Builder& builder, Span span) : builder_(builder), span_(std::move(span)) {}
   const Facts& facts() const override { return builder_.facts(); }
+  FoundBroadcasts& found_broadcasts() override { return builder_.frame().found_broadcasts; }
   const std::vector<Expr>* elements_of(const Value& v) const override {
     return builder_.elements_of(v);
   }
@@ -213,6 +215,7 @@ void Builder::begin_function(std::string name, std::vector<Variable> params, Fac
   if (!functions_.empty()) {  // a closure sees the symbols and facts around it
     f->bound = frame().bound;
     f->facts = frame().facts;
+    f->found_broadcasts = frame().found_broadcasts;
     f->conditional = true;  // it may never be called
     state->elements = functions_.back()->elements;
   } else {
@@ -713,6 +716,7 @@ void Builder::begin_if(Value condition, Span span) {
   f->kind = Frame::Kind::then_branch;
   f->conditional = true;
   f->facts = outer.facts;
+  f->found_broadcasts = outer.found_broadcasts;
   f->bound = outer.bound;
   if (const Expr known = known_condition(*this, condition)) f->facts.assume(known);
   state.ifs.push_back({std::move(condition), std::move(span), nullptr, state.elements});
@@ -730,6 +734,7 @@ void Builder::begin_else(Value then_result) {
   f->kind = Frame::Kind::else_branch;
   f->conditional = true;
   f->facts = outer.facts;
+  f->found_broadcasts = outer.found_broadcasts;
   f->bound = outer.bound;
   if (const Expr known = known_condition(*this, state.ifs.back().condition)) {
     f->facts.assume(make_not(known));

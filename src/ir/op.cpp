@@ -5,6 +5,26 @@
 
 namespace repose {
 
+namespace {
+
+uint64_t hash_of(const Expr& operand, const Expr& broadcast) {
+  return operand->hash() * 0x9e3779b97f4a7c15ULL + broadcast->hash();
+}
+
+}  // namespace
+
+bool FoundBroadcasts::contains(const Expr& operand, const Expr& broadcast) const {
+  const auto [begin, end] = pairs_.equal_range(hash_of(operand, broadcast));
+  return std::any_of(begin, end, [&](const auto& found) {
+    const auto& [x, y] = found.second;
+    return structural_equal(x, operand) && structural_equal(y, broadcast);
+  });
+}
+
+void FoundBroadcasts::add(const Expr& operand, const Expr& broadcast) {
+  pairs_.emplace(hash_of(operand, broadcast), std::pair(operand, broadcast));
+}
+
 OpTable::OpTable(std::span<const OpDef* const> ops) : ops_(ops.begin(), ops.end()) {
   std::sort(ops_.begin(), ops_.end(),
             [](const OpDef* a, const OpDef* b) { return a->name < b->name; });

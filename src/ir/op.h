@@ -4,12 +4,25 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include "ir/graph.h"
 
 namespace repose {
 
 class Builder;
+
+// Which sizes were found to have gone into which broadcasts (src/ops/type_rules.h), so that nobody
+// looks through a long chain of broadcasts again. What was found holds for as long as the facts do.
+class FoundBroadcasts {
+ public:
+  bool contains(const Expr& operand, const Expr& broadcast) const;
+  void add(const Expr& operand, const Expr& broadcast);
+
+ private:
+  std::unordered_multimap<uint64_t, std::pair<Expr, Expr>> pairs_;  // by their hashes
+};
 
 // The view that a type rule has of the call's surroundings.
 class InferContext {
@@ -29,6 +42,7 @@ class InferContext {
   // The type of a function or tensor program of the module; null if there is none.
   virtual const struct Module& module() const = 0;
   virtual Span span() const = 0;
+  virtual FoundBroadcasts& found_broadcasts() = 0;
 };
 
 enum class ArgKind : uint8_t {

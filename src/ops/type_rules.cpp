@@ -2,6 +2,7 @@
 #include "ops/type_rules.h"
 
 #include "expr/hypothesis.h"
+#include "expr/steps.h"
 
 #include <algorithm>
 
@@ -38,8 +39,9 @@ void add_choices(Expr e, std::vector<Expr>& out) {
   out.push_back(std::move(e));
 }
 
-constexpr size_t max_operands = 8192;
+constexpr uint64_t max_operands = 8192;
 constexpr size_t max_scanned = 32;  // conditions of one symbol
+constexpr size_t num_parts = 3;     // of broadcastable(x, y)
 
 // What a broadcast of two dimensions needs.
 Expr broadcastable(const Expr& x, const Expr& y) {
@@ -70,38 +72,43 @@ bool compares(const Expr& e, const Expr& x, const Expr& y) {
           (structural_equal(e->args[0], y) && structural_equal(e->args[1], x)));
 }
 
-// Is `condition` broadcastable(x, y), its parts in any order?
-bool is_broadcastable(const Expr& condition, const Expr& x, const Expr& y) {
-  constexpr size_t max_parts = 3;
-  const Expr one = make_int(1);
-  bool x_is_one = false, y_is_one = false, are_equal = false;
-  size_t num_parts = 0;
-  std::vector<const Expr*> open{&condition};
-  while (!open.empty()) {
+bool compares_with_one(const Expr& e, const Expr& x) {
+  return e->kind == ExprKind::eq &&
+         ((is_const_int(e->args[1], 1) && structural_equal(e->args[0], x)) ||
+          (is_const_int(e->args[0], 1) && structural_equal(e->args[1], x)));
+}
+
+// The parts of broadcastable(x, y), in any order; of a disjunction of more parts, some.
+std::vector<const Expr*> parts_of(const Expr& condition) {
+  std::vector<const Expr*> parts, open{&condition};
+  while (!open.empty() && parts.size() <= num_parts) {
     const Expr& c = *open.back();
     open.pop_back();
     if (c->kind == ExprKind::logical_or) {
       for (const Expr& part : c->args) open.push_back(&part);
-      continue;
-    }
-    if (++num_parts > max_parts) return false;
-    if (compares(c, x, one)) {
-      x_is_one = true;
-    } else if (compares(c, y, one)) {
-      y_is_one = true;
-    } else if (compares(c, x, y)) {
-      are_equal = true;
     } else {
-      return false;
+      parts.push_back(&c);
     }
   }
-  return x_is_one && y_is_one && are_equal;
+  return parts;
+}
+
+// Is `condition` broadcastable(x, y), its parts in any order?
+bool is_broadcastable(const Expr& condition, const Expr& x, const Expr& y) {
+  const std::vector<const Expr*> parts = parts_of(condition);
+  auto any = [&](auto&& is_it) {
+    return std::any_of(parts.begin(), parts.end(), [&](const Expr* part) { return is_it(*part); });
+  };
+  return parts.size() == num_parts &&
+         any([&](const Expr& part) { return compares_with_one(part, x); }) &&
+         any([&](const Expr& part) { return compares_with_one(part, y); }) &&
+         any([&](const Expr& part) { return compares(part, x, y); });
 }
 
 // Is it known of select(first == 1, rest, first) that the two broadcast?
 bool known_to_broadcast(const Expr& e, const Facts& facts) {
   const Expr &is_one = e->args[0], &rest = e->args[1], &first = e->args[2];
-  if (!compares(is_one, first, make_int(1))) return false;
+  if (!compares_with_one(is_one, first)) return false;
   const KnownConditions& known = facts.known();
   auto is_known_of = [&](const ExprNode* symbol) {
     const std::vector<size_t> about = known.mentioning(symbol, max_scanned);
@@ -114,18 +121,42 @@ bool known_to_broadcast(const Expr& e, const Facts& facts) {
   return std::any_of(symbols.begin(), symbols.end(), is_known_of);
 }
 
+// Whether `operand` may be in the broadcasts that `x` is made of: a check says that it broadcasts
+// with something else.
+bool may_have_gone_into(const Expr& operand, const Expr& x, const Facts& facts) {
+  if (x->kind != ExprKind::select && x->kind != ExprKind::var) return false;
+  const KnownConditions& known = facts.known();
+  auto is_elsewhere = [&](size_t i) {
+    const Expr& condition = known.entries()[i]->condition;
+    const std::vector<const Expr*> parts = parts_of(condition);
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const Expr* part) { return compares_with_one(*part, operand); }) &&
+           !is_broadcastable(condition, operand, x);
+  };
+  const std::vector<const ExprNode*> symbols = mentioned_symbols(operand);
+  return !symbols.empty() &&
+         std::all_of(symbols.begin(), symbols.end(), [&](const ExprNode* symbol) {
+           const std::vector<size_t> about = known.mentioning(symbol, max_scanned);
+           return about.size() >= max_scanned ||
+                  std::any_of(about.begin(), about.end(), is_elsewhere);
+         });
+}
+
 // Whether `x` is a broadcast that `operand` went into, of names' definitions too, where the check
 // of every one on the way is known: then `operand` is 1 or `x`, by induction over the broadcasts.
-bool went_into_broadcast(const Expr& operand, const Expr& x, const Facts& facts) {
-  if (x->kind != ExprKind::select && x->kind != ExprKind::var) return false;
-  for (const ExprNode* symbol : mentioned_symbols(operand)) {
-    if (facts.known().mentioning(symbol, 1).empty()) return false;  // no check is about it
-  }
+bool went_into_broadcast(const Expr& operand, const Expr& x, InferContext& context) {
+  const Facts& facts = context.facts();
+  if (!may_have_gone_into(operand, x, facts)) return false;
+  FoundBroadcasts& found = context.found_broadcasts();
+  const StepBudget budget(max_operands);
   std::vector<Expr> open{x};
-  for (size_t visited = 0; !open.empty() && visited < max_operands; ++visited) {
+  while (!open.empty() && spend_steps()) {
     const Expr e = std::move(open.back());
     open.pop_back();
-    if (structural_equal(e, operand)) return true;
+    if (structural_equal(e, operand) || found.contains(operand, e)) {
+      found.add(operand, x);
+      return true;
+    }
     if (const auto* v = as<VarNode>(e)) {
       if (Expr value = facts.definition(v)) open.push_back(std::move(value));
     } else if (e->kind == ExprKind::select && known_to_broadcast(e, facts)) {
@@ -155,11 +186,11 @@ Result<Dims> broadcast_shapes(InferContext& context, std::string_view op, const 
     const Expr& x = a[i + a.size() - rank];
     const Expr& y = b[i + b.size() - rank];
     const Facts& facts = context.facts();
-    if (went_into_broadcast(y, x, facts)) {
+    if (went_into_broadcast(y, x, context)) {
       out.push_back(x);
       continue;
     }
-    if (went_into_broadcast(x, y, facts)) {
+    if (went_into_broadcast(x, y, context)) {
       out.push_back(y);
       continue;
     }

@@ -7,6 +7,7 @@ options_test.py: options).
 import json
 import os
 import random
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -171,6 +172,19 @@ def main(x: R.Tensor(("past", 4), "float32"), y: R.Tensor(("new", 4), "float32")
             (function,) = json.loads(self.out)
             self.assertEqual([f"  arena bytes: {text}" for text in function["arena_bytes"]], [line])
             self.assertEqual([f"    where {s['name']} = {s['value']}" for s in function["sizes"]], where)
+
+    def test_inspect_says_what_the_data_decides(self):
+        # A Reshape to a shape that is an input: each dimension of the result has a name.
+        path = self.write("m.onnx", model_of("""g (float[n, m, k] x, int64[4] to) => (float[] y)
+            { y = Reshape(x, to) }"""))
+        self.expect(OK, "compile", path, "-o", "m.so")
+        for what in (path, "m.so"):
+            self.expect(OK, "inspect", what)
+            (shape,) = re.findall(r"y: float32 \((.*)\)", self.out)
+            sizes = dict(re.findall(r"^    (\w+) = (.*)$", self.out.split("  sizes\n")[1], re.M))
+            self.assertLessEqual(set(shape.split(", ")), set(sizes), self.out)
+            for name in shape.split(", "):
+                self.assertIn("m * n", sizes[name])
 
     def test_debug_memory_of_a_region_that_one_branch_opens(self):
         path = self.write("m.relax", """

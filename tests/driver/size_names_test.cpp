@@ -170,6 +170,29 @@ TEST_P(SizeChains, CostTheSameALinkHoweverLong) {
 INSTANTIATE_TEST_SUITE_P(All, SizeChains,
                          ::testing::Values(slices, reshapes, padded, sums, masked));
 
+// What went into the broadcast behind a long chain is found from where it was found before.
+TEST(SizeChains, AskNoMoreOfALongBroadcastThanOfAShortOne) {
+  auto cost_of_last = [](int count) {
+    Chain chain(count, [](int) { return unknown_matrix(dtypes::boolean); });
+    uint64_t before = 0;
+    for (int i = 0; i < count; ++i) {
+      const Value mask = chain.params[static_cast<size_t>(i) + 1];
+      chain.current = chain.emit(
+          graph::make_op_call(standard_op("where"), {mask, chain.current, chain.params[0]}));
+      before = steps_spent();
+      const Value sum =
+          chain.emit(graph::make_op_call(standard_op("add"), {chain.current, chain.params[0]}));
+      const Dims &have = *graph::tensor_of(sum)->shape,
+                 &want = *graph::tensor_of(chain.current)->shape;
+      EXPECT_TRUE(structural_equal(have[0], want[0]));
+    }
+    return steps_spent() - before;
+  };
+  const uint64_t some = cost_of_last(20);
+  EXPECT_GT(some, 0u);
+  EXPECT_LE(cost_of_last(100), some + 10);
+}
+
 // ---- What names are
 // ----------------------------------------------------------------------------
 

@@ -1,6 +1,9 @@
 // Computes equal pure calls once.
 #include "passes/graph/eliminate_common_subexpressions.h"
 
+#include <string_view>
+#include <unordered_set>
+
 #include "ir/function_facts.h"
 
 namespace repose {
@@ -9,13 +12,16 @@ namespace {
 
 using graph::Value;
 
+// Small constants are compared by contents, large ones by identity: importers make each once.
+constexpr size_t max_compared_bytes = 256;
+
 bool same_leaf(const Value& a, const Value& b) {
   if (a == b) return true;
   if (a->kind != b->kind) return false;
   if (const auto *x = graph::as<graph::ConstantNode>(a), *y = graph::as<graph::ConstantNode>(b);
       x && y) {
-    // Small constants by contents, large ones by identity: importers make each once.
-    return x->data == y->data || (x->data->num_bytes <= 256 && equal_bytes(*x->data, *y->data));
+    return x->data == y->data ||
+           (x->data->num_bytes <= max_compared_bytes && equal_bytes(*x->data, *y->data));
   }
   if (const auto *x = graph::as<graph::ShapeNode>(a), *y = graph::as<graph::ShapeNode>(b); x && y) {
     if (x->dims.size() != y->dims.size()) return false;
@@ -65,18 +71,47 @@ bool same_call(const Value& a, const Value& b) {
   return g && h && g->index == h->index && same_leaf(g->tuple, h->tuple);
 }
 
-// Equal calls have equal keys; the converse is same_call's to say.
+uint64_t mix(uint64_t key, uint64_t value) {
+  return key * 0x9e3779b97f4a7c15ULL + value;
+}
+
+uint64_t mix_pointer(uint64_t key, const void* node) {
+  return mix(key, reinterpret_cast<uintptr_t>(node));
+}
+
+uint64_t key_of(const ArrayNode& array) {
+  if (array.num_bytes > max_compared_bytes) return mix_pointer(0, &array);
+  // What is left of a last byte of packed elements belongs to none.
+  const size_t rest = array.dtype.is_packed() && array.num_bytes > 0 ? 1 : 0;
+  const auto* bytes = reinterpret_cast<const char*>(array.bytes);
+  return std::hash<std::string_view>()(std::string_view(bytes, array.num_bytes - rest));
+}
+
+// Equal leaves have equal keys, and so have equal calls; the converse is same_leaf's and
+// same_call's to say.
+uint64_t key_of_leaf(const Value& v) {
+  uint64_t key = static_cast<uint64_t>(v->kind);
+  if (graph::as<graph::VariableNode>(v)) return mix_pointer(key, v.get());
+  if (const auto* constant = graph::as<graph::ConstantNode>(v)) {
+    return mix(key, key_of(*constant->data));
+  }
+  if (const auto* shape = graph::as<graph::ShapeNode>(v)) {
+    for (const Expr& d : shape->dims) key = mix(key, d->hash());
+  }
+  if (const auto* prim = graph::as<graph::PrimValueNode>(v)) return mix(key, prim->value->hash());
+  if (const auto* tuple = graph::as<graph::TupleNode>(v)) {
+    for (const Value& field : tuple->fields) key = mix(key, key_of_leaf(field));
+  }
+  return key;
+}
+
 uint64_t key_of(const Value& v) {
   if (const auto* get = graph::as<graph::TupleGetNode>(v)) {
-    return reinterpret_cast<uintptr_t>(get->tuple.get()) * 31 + static_cast<uint64_t>(get->index);
+    return mix(key_of_leaf(get->tuple), static_cast<uint64_t>(get->index));
   }
   const auto* call = graph::as<graph::CallNode>(v);
-  uint64_t key = reinterpret_cast<uintptr_t>(call->op);
-  for (const Value& a : call->args) {
-    key = key * 0x9e3779b97f4a7c15ULL + (graph::as<graph::VariableNode>(a)
-                                             ? reinterpret_cast<uintptr_t>(a.get())
-                                             : static_cast<uint64_t>(a->kind));
-  }
+  uint64_t key = mix_pointer(0, call->op);
+  for (const Value& a : call->args) key = mix(key, key_of_leaf(a));
   return key;
 }
 
@@ -88,6 +123,7 @@ class Eliminator {
     bool changed = false;
     for (const graph::Block& block : body->blocks) {
       graph::Block out{block.is_dataflow, {}};
+      std::unordered_set<const graph::VariableNode*> in_block;
       for (const graph::Binding& b : block.bindings) {
         graph::Binding copy = b;
         copy.value = graph::substitute(b.value, replaced_, {});
@@ -116,7 +152,8 @@ class Eliminator {
           auto [begin, end] = known.equal_range(key);
           for (auto it = begin; it != end && !earlier; ++it) {
             // A dataflow variable is visible in its own block only.
-            const bool visible = !it->second.var->is_dataflow || is_in(out, it->second.var);
+            const bool visible =
+                !it->second.var->is_dataflow || in_block.contains(it->second.var.get());
             if (visible && same_call(it->second.value, copy.value)) earlier = &it->second;
           }
           if (earlier && (b.var->is_dataflow || !block.is_dataflow)) {
@@ -126,6 +163,7 @@ class Eliminator {
           }
           known.emplace(key, copy);
         }
+        in_block.insert(copy.var.get());
         out.bindings.push_back(std::move(copy));
       }
       if (!out.bindings.empty()) blocks.push_back(std::move(out));
@@ -136,13 +174,6 @@ class Eliminator {
   }
 
  private:
-  static bool is_in(const graph::Block& block, const graph::Variable& v) {
-    for (const graph::Binding& b : block.bindings) {
-      if (b.var == v) return true;
-    }
-    return false;
-  }
-
   graph::ValueMap replaced_;
 };
 

@@ -4,11 +4,12 @@
 //   mutate_<target> SEED FOLDER [RUNS [SEED NUMBER [FIRST]]]
 //
 // Input i depends on the seed files, the seed number and i alone. The inputs run in a child
-// process; where that dies, hangs (20 s without progress) or grows beyond 4 GiB, the input is
+// process; where that dies, hangs (20 s without progress), takes more than a second of the
+// processor or has more than 64 MiB and 4 times the input's size on the heap at once, the input is
 // written to found-<target>-<i> in the current folder, and the exit code is 1. FIRST continues
 // from an input, to run one again: mutate_x SEEDS 1 1 4711.
+#include <malloc.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -34,7 +36,44 @@ namespace {
 
 constexpr size_t max_input_bytes = size_t{1} << 16;
 constexpr int hang_seconds = 20;
-constexpr long max_memory_kib = 4L << 20;
+constexpr double max_seconds = 1;
+constexpr size_t max_heap_bytes = size_t{64} << 20;  // and 4 times the input's size
+
+// What `new` gave and `delete` has not taken back; the most of it since an input began.
+std::atomic<size_t> heap_bytes{0}, most_heap_bytes{0};
+
+void note_allocation(size_t size) {
+  const size_t now = heap_bytes += size;
+  size_t most = most_heap_bytes;
+  while (now > most && !most_heap_bytes.compare_exchange_weak(most, now)) {
+  }
+}
+
+}  // namespace
+
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  void* memory = std::malloc(size);
+  if (memory) note_allocation(malloc_usable_size(memory));
+  return memory;
+}
+void* operator new(size_t size) {
+  void* memory = operator new(size, std::nothrow);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+
+void operator delete(void* memory) noexcept {
+  if (memory) heap_bytes -= malloc_usable_size(memory);
+  std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  operator delete(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  operator delete(memory);
+}
+
+namespace {
 
 std::vector<std::string> read_seeds(const std::string& folder) {
   std::vector<std::filesystem::path> paths;
@@ -191,21 +230,37 @@ struct Shared {
   std::atomic<uint64_t> current;
 };
 
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+// One input in memory of its own, so that reading behind its end is seen.
+void run_input(const std::string& input) {
+  std::vector<uint8_t> bytes(input.begin(), input.end());
+  bytes.shrink_to_fit();
+  const size_t heap_before = heap_bytes;
+  const double start = processor_seconds();
+  most_heap_bytes = heap_before;
+  LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+  const double seconds = processor_seconds() - start;
+  const size_t heap = most_heap_bytes - heap_before;
+  if (seconds > max_seconds) {
+    std::fprintf(stderr, "takes %.1f s\n", seconds);
+    std::abort();
+  }
+  if (heap > max_heap_bytes + 4 * input.size()) {
+    std::fprintf(stderr, "takes %zu bytes of memory\n", heap);
+    std::abort();
+  }
+}
+
 // In the child: every input from *shared on; ends the process.
 [[noreturn]] void run_inputs(const std::vector<std::string>& seeds, uint64_t number, uint64_t end,
                              Shared* shared) {
   for (uint64_t i = shared->current; i < end; shared->current = ++i) {
-    const std::string input = Mutator(seeds, number, i).make();
-    // In memory of its own, so that reading behind its end is seen.
-    std::vector<uint8_t> bytes(input.begin(), input.end());
-    bytes.shrink_to_fit();
-    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    if (usage.ru_maxrss > max_memory_kib) {
-      std::fprintf(stderr, "uses %ld KiB of memory\n", usage.ru_maxrss);
-      std::abort();
-    }
+    run_input(Mutator(seeds, number, i).make());
   }
   std::exit(0);  // leaks are reported here
 }

@@ -201,6 +201,19 @@ CASES = {
         "ReverseSequence", {"x": (np.float32, ["d", "n", 3]), "l": (np.int64, ["n"])}, ROWS[1:],
         draws={"l": lambda rng, s: rng.integers(1, 9, s)},
     ),
+    # A start that counts from the end to before the first element: that one, where there is any.
+    "slice_backwards": Case(
+        "Slice", {"x": (np.float32, ["n", "d"]), "b": constant([-2], np.int64), "e": constant([-1000], np.int64),
+                  "a": constant([0], np.int64), "s": constant([-1], np.int64)},
+        [*ROWS, {"n": 0, "d": 2}],
+    ),
+    "slice_backwards_from_data": Case(
+        "Slice", {"x": (np.float32, ["n", "d"]), "b": (np.int64, [2]), "e": (np.int64, [2]), "a": constant([1, 0], np.int64),
+                  "s": constant([-3, -1], np.int64)},
+        [*ROWS, *ROWS, {"n": 0, "d": 2}], draws={"b": lambda rng, s: rng.integers(-9, 9, s), "e": lambda rng, s: rng.integers(-99, 2, s)},
+    ),
+    # No element of an empty row is its largest.
+    "hardmax": Case("Hardmax", {"x": (np.float32, ["n", "d"])}, [*ROWS, {"n": 2, "d": 0}, {"n": 0, "d": 2}]),
     "lrn": Case("LRN", {"x": (np.float32, ["n", 5, "h", "w"])}, IMAGES, {"size": 3, "alpha": 0.1}),
     "nll": Case(
         "NegativeLogLikelihoodLoss", {"x": (np.float32, ["n", 5, "d"]), "t": (np.int64, ["n", "d"]), "w": (np.float32, [5])},

@@ -93,5 +93,6 @@ void add_inspect(CLI::App& app, int& exit_code);
 void add_profile(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_opt(CLI::App& app, int& exit_code);
+void add_reduce(CLI::App& app, int& exit_code);
 
 }  // namespace repose::cli

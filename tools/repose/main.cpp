@@ -1,4 +1,5 @@
-// The command line: `repose compile | run | compare | inspect | profile | bench | opt | version`.
+// The command line: `repose compile | run | compare | inspect | profile | bench | opt | reduce |
+// version`.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
   cli::add_profile(app, exit_code);
   cli::add_bench(app, exit_code);
   cli::add_opt(app, exit_code);
+  cli::add_reduce(app, exit_code);
   app.add_subcommand("version", "Print the version")->callback([] { std::puts(cli::version); });
   return cli::finish_output(cli::run(app, argc, argv, exit_code));
 }

@@ -1,4 +1,7 @@
 // Activation functions and softmax.
+#include <limits>
+
+#include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {
@@ -98,8 +101,15 @@ Result<Operand> shrink(NodeContext& c) {
 // Exactly one 1 along the axis: at the first of the largest elements.
 Result<Operand> hardmax_along(NodeContext& c, const Operand& x, int64_t axis) {
   REPOSE_TRY(dims, c.shape(x));
-  REPOSE_TRY(best, c.call("argmax", {x}, {{"axis", axis}, {"keepdims", true}}));
   const size_t at = static_cast<size_t>(axis);
+  Composite m(c);
+  // Of no elements there is no largest: one behind them is none of theirs.
+  const Operand filled =
+      prove(le(make_int(1), dims[at]), c.facts()) == Truth::yes
+          ? x
+          : m.pad(x, axis, make_int(0), make_int(1),
+                  m.scalar(c.dtype(x), -std::numeric_limits<double>::infinity()));
+  REPOSE_TRY(best, m.result(m.call("argmax", {filled}, {{"axis", axis}, {"keepdims", true}})));
   REPOSE_TRY(positions, c.call("arange", {graph::make_prim(dims[at])}));
   Dims row(dims.size(), make_int(1));
   row[at] = dims[at];

@@ -338,6 +338,18 @@ Result<Operand> slice_either_way(NodeContext& c, const Operand& x, int64_t given
   return m.result(m.gather_inside(x, m.add(steps, m.number(first, dtypes::int64)), axis));
 }
 
+// Where a slice starts: ONNX clamps that to the elements which there are; `strided_slice`, as NumPy
+// does, to -1 where it goes backwards.
+Expr clamped_start(const Expr& start, const Expr& dim, const Expr& step, const Facts& facts) {
+  const Expr zero = make_int(0);
+  int64_t value = 0;
+  const bool is_constant = as_const_int(start, &value);
+  if (is_constant && value >= -1) return start;  // -1 of nothing is nothing either way
+  if (prove(lt(zero, step), facts) == Truth::yes) return start;
+  const Expr from_end = simplify(max(start + dim, zero), facts);
+  return is_constant ? from_end : simplify(make_select(lt(start, zero), from_end, start), facts);
+}
+
 Result<Operand> slice_along(NodeContext& c, Operand x, std::vector<Expr> starts,
                             std::vector<Expr> ends, std::vector<int64_t> axes,
                             std::vector<Expr> steps) {
@@ -359,6 +371,11 @@ Result<Operand> slice_along(NodeContext& c, Operand x, std::vector<Expr> starts,
     axes.erase(axes.begin() + at);
   }
   if (starts.empty()) return x;
+  REPOSE_TRY(dims, c.shape(x));
+  for (size_t i = 0; i < axes.size(); ++i) {
+    REPOSE_TRY(axis, c.axis(axes[i], static_cast<int64_t>(dims.size())));
+    starts[i] = clamped_start(starts[i], dims[static_cast<size_t>(axis)], steps[i], c.facts());
+  }
   return c.call("strided_slice",
                 {x, graph::make_shape(starts), graph::make_shape(ends), graph::make_shape(steps)},
                 {{"axes", axes}});

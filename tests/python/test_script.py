@@ -618,9 +618,8 @@ class Expressions(Cases):
         for make, want in ((te.tanh, np.tanh(x)), (te.sigmoid, 1 / (1 + np.exp(-x))), (te.floor, np.floor(x)),
                            (lambda v: tir.Select(v > 0, v, te.const(0.0)), np.maximum(x, 0)),
                            (lambda v: v.astype("int32").astype("float32"), np.trunc(x)),
-                           (lambda v: te.power(v, v) * 0 + te.abs(v), None)):
-            if want is not None:
-                self.program([a, te.compute((n,), lambda i: make(a[i]), name="f")], want, x)
+                           (lambda v: te.power(te.abs(v), v), np.abs(x) ** x)):
+            self.program([a, te.compute((n,), lambda i: make(a[i]), name="f")], want, x)
 
     def test_transposition_and_indices(self):
         m, n = te.var("m"), te.var("n")
@@ -630,7 +629,7 @@ class Expressions(Cases):
         b = te.placeholder((n,), name="B")
         self.program([b, at, te.compute((m,), lambda i: b[at[i]], name="gathered")],
                      ramp(4)[[3, 0]], ramp(4), np.array([3, 0], np.int32))
-        self.program([te.compute((4,), lambda i: i.astype("float32") * 2.0, name="r")], ramp(0).sum() + 2 * np.arange(4))
+        self.program([te.compute((4,), lambda i: i.astype("float32") * 2.0, name="r")], 2 * np.arange(4))
 
     def test_what_is_refused(self):
         n = te.var("n")
@@ -664,7 +663,7 @@ class Passes(Cases):
     def test_by_name_and_in_sequence(self):
         clean = transform.eliminate_dead_code(self.module)
         self.assertNotIn("exp", clean.script())
-        self.assertIn("dead", (transform.eliminate_dead_code.__doc__ or "").lower() + "dead")
+        self.assertEqual(transform.legalize.__doc__, repose.passes()["legalize"])
         low = transform.Sequential([transform.legalize, transform.fuse_programs])(self.module)
         self.assertIn("call_tir", low.script())
         self.runs(low, 2 * np.maximum(ramp(2, 4), 0), ramp(2, 4))

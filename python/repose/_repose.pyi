@@ -214,6 +214,9 @@ class TETensor:
 class Reduction:
     """The whole element of a `te.compute`: a reduction."""
 
+    @property
+    def dtype(self) -> str: ...
+
 class Loop:
     """A loop of a program that is being scheduled."""
 

@@ -145,7 +145,7 @@ std::string name_of(const Value& v) {
 
 // One level, operands by their names: for people.
 std::string text_of(const Value& v) {
-  const std::string name = name_of(v);
+  std::string name = name_of(v);
   if (!name.empty()) return name;
   const auto list = [](const std::vector<Value>& values) {
     std::string text;

@@ -176,7 +176,8 @@ void check_inputs(const std::vector<te::Tensor>& inputs, const std::vector<te::T
 }
 
 void bind_te(nb::module_& m) {
-  nb::class_<Reduction>(m, "Reduction", "The whole element of a `te.compute`: a reduction.");
+  nb::class_<Reduction>(m, "Reduction", "The whole element of a `te.compute`: a reduction.")
+      .def_prop_ro("dtype", [](const Reduction& r) { return r.body->dtype.to_string(); });
   nb::class_<te::Tensor>(m, "TETensor", "A tensor of an expression: given, or computed.")
       .def("__getitem__",
            [](const te::Tensor& t, nb::object index) { return element(t, subscripts(index)); })

@@ -614,6 +614,7 @@ class Expressions(Cases):
         k = te.reduce_axis((0, n), name="k")
         x = ramp(4)
         for reduction, want in ((te.prod, x.prod()), (te.min, x.min()), (te.max, x.max())):
+            self.assertEqual(reduction(a[k], axis=k).dtype, "float32")
             self.program([a, te.compute((), lambda: reduction(a[k], axis=k), name="r")], want, x)
         for make, want in ((te.tanh, np.tanh(x)), (te.sigmoid, 1 / (1 + np.exp(-x))), (te.floor, np.floor(x)),
                            (lambda v: tir.Select(v > 0, v, te.const(0.0)), np.maximum(x, 0)),

@@ -29,6 +29,10 @@ case $example in
   python)
     "$repose" compile models/flatten_relu.relax -o "$out/flatten_relu.so"
     "${PYTHON:-python3}" python/call_model.py "$out/flatten_relu.so"
+    # The package is not part of a build with sanitizers.
+    if compgen -G "$build/python/repose/_repose.*.so" >/dev/null; then
+      PYTHONPATH=$build/python "${PYTHON:-python3}" python/package.py
+    fi
     ;;
   *)
     echo "no example is called $example" >&2

@@ -11,16 +11,19 @@ import os
 import tempfile
 from typing import Any, Iterable, Mapping, Union, cast
 
-from repose import _repose, errors
+from repose import _repose, errors, ir, op, relax, script, te, tir, transform
 from repose._repose import Function, Module, Tensor, __version__
+from repose._show import model_html
 from repose._types import Derivation, Memory, Symbol, Value
 from repose.errors import (BusyError, CallError, CompileError, CompileWarning, Diagnostic, Error,
                            LoadError, OutOfMemoryError)
+from repose.ir import dim
+from repose.relax import const
 
 __all__ = ["BusyError", "CallError", "CompileError", "CompileWarning", "Derivation", "Diagnostic",
            "Error", "Function", "LoadError", "Memory", "Model", "Module", "OutOfMemoryError",
-           "Symbol", "Tensor", "Value", "__version__", "compile", "errors", "load", "passes",
-           "read"]
+           "Symbol", "Tensor", "Value", "__version__", "build", "compile", "const", "dim", "errors",
+           "ir", "load", "op", "passes", "read", "relax", "script", "te", "tir", "transform"]
 
 Path = Union[str, "os.PathLike[str]"]
 Size = Union[int, str, "tuple[int | None, int | None]"]
@@ -49,8 +52,9 @@ class Model:
     `model(a, b)` calls its only function, or `main`; `model["encode"]` is another one.
     """
 
-    def __init__(self, loaded: _repose._LoadedModel) -> None:
+    def __init__(self, loaded: _repose._LoadedModel, pages: Mapping[str, str] | None = None) -> None:
         names = loaded.functions
+        self._pages = pages or {}
         self._loaded = loaded
         self._functions = {name: Function(loaded, i) for i, name in enumerate(names)}
         self._main = self._functions.get("main") or (
@@ -119,6 +123,11 @@ class Model:
         calls = ", ".join(f._signature() for f in self._functions.values())
         return f"<repose.Model {self.name}: {calls}>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: what its functions take and give, and, of a model that `compile` returned,
+        their memory over time, for sizes that the reader chooses."""
+        return model_html(self.name, self._functions, self._pages)
+
 
 def _range(name: str, size: Size) -> str:
     if isinstance(size, str):
@@ -163,9 +172,17 @@ def compile(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: 
         name = os.path.splitext(os.path.basename(os.fspath(model)))[0] if is_path else "model"
     with tempfile.TemporaryDirectory(prefix="repose-") as folder:
         path = os.path.join(folder, "model.so")
-        _repose._compile(module, path, cpu, name, list(disable))
+        pages = _repose._compile(module, path, cpu, name, list(disable))
         return Model(_repose._LoadedModel(path, threads, spin_microseconds, max_contexts,
-                                          when_busy, memory_limit, operations_limit, module))
+                                          when_busy, memory_limit, operations_limit, module), pages)
+
+
+def build(module: Module | ir.GraphFunction, target: str = "host", **options: Any) -> Model:
+    """Compiles a module of the IR, or one graph function as `main`, and loads it. `target`: "host", a
+    level such as "x86-64-v3", or "llvm", which is the host. `options`: as for `compile`."""
+    if not isinstance(module, Module):
+        module = Module.from_functions({"main": module})
+    return compile(module, cpu="host" if target == "llvm" else target, **options)
 
 
 def load(path: Path, *, threads: int = 0, spin_microseconds: int = 0, max_contexts: int = 0,

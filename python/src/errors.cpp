@@ -81,6 +81,11 @@ void raise_bad_argument(const std::string& text) {
   raise_object(error_class("CallError")(text, "bad-argument"));
 }
 
+void raise_internal(const char* text) {
+  const nb::object error = error_class("Error")(text, "internal");
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+}
+
 void warn(const Diagnostics& warnings) {
   for (const Diagnostic& d : warnings) {
     std::string text = d.to_string();

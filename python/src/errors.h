@@ -19,6 +19,9 @@ namespace nb = nanobind;
 // CallError of kind `bad-argument`: what Python was given is not what is called for.
 [[noreturn]] void raise_bad_argument(const std::string& text);
 
+// Sets Error of kind `internal`: a bug of the compiler.
+void raise_internal(const char* text);
+
 template <class T>
 T value_or_raise(Result<T> result) {
   if (!result.ok()) raise(result.errors());

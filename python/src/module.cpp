@@ -8,11 +8,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "arrays.h"
+#include "codegen/llvm/target_llvm.h"
+#include "driver/memory_page.h"
 #include "driver/read_model.h"
 #include "errors.h"
 #include "interp/interpreter.h"
 #include "repose/compiler.hpp"
 #include "tensor.h"
+#include "values.h"
 
 namespace repose::python {
 
@@ -55,94 +59,30 @@ Module read_onnx(const nb::bytes& contents, const std::string& name, const Dims&
   return module;
 }
 
-void compile_to(const Module& module, const std::string& path, const std::string& cpu,
-                const std::string& name, const std::vector<std::string>& disabled) {
-  ArtifactOptions options;
-  options.cpu = cpu;
-  options.name = name;
-  options.disabled = disabled;
-  Result<void> done;
-  {
+// Writes the artifact; gives a page for each function that draws its memory.
+nb::dict compile_to(const Module& module, const std::string& path, const std::string& cpu,
+                    const std::string& name, const std::vector<std::string>& disabled) {
+  std::map<std::string, std::string> pages;
+  const Result<void> done = [&]() -> Result<void> {
     const nb::gil_scoped_release release;
-    done = compile(module, path, options);
-  }
+    CompileOptions options;
+    REPOSE_TRY(target, find_target(cpu));
+    options.pipeline.target = target;
+    options.pipeline.disabled = disabled;
+    options.name = name;
+    REPOSE_TRY(model, compile(module, standard_ops(), options));
+    for (const CompiledFunction& f : model.functions)
+      pages[f.host.interface.name] = memory_page(f, name);
+    return write_artifact(model, Emit::shared, path);
+  }();
   check(done);
+  nb::dict result;
+  for (const auto& [function, page] : pages) result[function.c_str()] = page;
+  return result;
 }
 
 // ---- The interpreter
 // -----------------------------------------------------------------------------
-
-DType dtype_of(DLDataType type) {
-  switch (type.code) {
-    case kDLBool:
-      return dtypes::boolean;
-    case kDLInt:
-      return {DType::Code::sint, type.bits};
-    case kDLUInt:
-      return {DType::Code::uint, type.bits};
-    case kDLFloat:
-      return {DType::Code::flt, type.bits};
-    case kDLBfloat:
-      return {DType::Code::bfloat, type.bits};
-    default:
-      return {};
-  }
-}
-
-DLDataType dtype_of(DType type) {
-  const auto code = type.is_bool()             ? kDLBool
-                    : type.is_sint()           ? kDLInt
-                    : type.is_uint()           ? kDLUInt
-                    : type == dtypes::bfloat16 ? kDLBfloat
-                                               : kDLFloat;
-  return {static_cast<uint8_t>(code), type.bits, 1};
-}
-
-// A copy, compact.
-Array array_of(const DLTensor& t, const std::string& what) {
-  const DType dtype = dtype_of(t.dtype);
-  if (!dtype || t.dtype.lanes != 1)
-    raise_bad_argument(what + ": " + dtype_name(t.dtype) + " is no dtype of the IR");
-  const std::vector<int64_t> shape(t.shape, t.shape + t.ndim);
-  Ref<ArrayNode> array = make_array(shape, dtype);
-  const auto item = static_cast<size_t>(dtype.size_bytes());
-  const auto* from = static_cast<const std::byte*>(t.data) + t.byte_offset;
-  std::byte* to = array->mutable_bytes();
-  if (!t.strides) {
-    std::memcpy(to, from, array->num_bytes);
-    return array;
-  }
-  std::vector<int64_t> at(shape.size(), 0);
-  for (int64_t i = 0, n = array->num_elements(); i < n; ++i, to += item) {
-    int64_t offset = 0;
-    for (size_t d = 0; d < at.size(); ++d) offset += at[d] * t.strides[d];
-    std::memcpy(to, from + offset * static_cast<int64_t>(item), item);
-    for (size_t d = at.size(); d-- > 0 && ++at[d] == shape[d];) at[d] = 0;
-  }
-  return array;
-}
-
-// An array as a result; the array is kept.
-nb::object tensor_of(Array array, nb::handle like) {
-  struct Owned {
-    DLManagedTensorVersioned managed{};
-    Array array;
-    std::vector<int64_t> shape;
-  };
-  auto* owned = new Owned;
-  owned->shape = array->shape;
-  DLManagedTensorVersioned& m = owned->managed;
-  m.version = {1, 0};
-  m.manager_ctx = owned;
-  m.deleter = [](DLManagedTensorVersioned* self) { delete static_cast<Owned*>(self->manager_ctx); };
-  m.dl_tensor.data = const_cast<std::byte*>(array->bytes);
-  m.dl_tensor.device = {kDLCPU, 0};
-  m.dl_tensor.ndim = static_cast<int32_t>(owned->shape.size());
-  m.dl_tensor.dtype = dtype_of(array->dtype);
-  m.dl_tensor.shape = owned->shape.data();
-  owned->array = std::move(array);
-  return of_kind(like, nb::cast(new Tensor(&m), nb::rv_policy::take_ownership));
-}
 
 HostValue host_value_of(nb::handle object, const std::string& what) {
   if (PyTuple_Check(object.ptr()) || PyList_Check(object.ptr())) {
@@ -150,8 +90,7 @@ HostValue host_value_of(nb::handle object, const std::string& what) {
     for (const nb::handle field : object) fields.push_back(host_value_of(field, what));
     return fields;
   }
-  Borrowed borrowed(object, "argument", what.c_str(), false);
-  return array_of(*borrowed.tensor(), "argument `" + what + "`");
+  return array_of(object, "argument", what);
 }
 
 nb::object object_of(const HostValue& value, nb::handle like) {
@@ -191,6 +130,83 @@ nb::object interpret_module(const Module& module, const nb::args& args, const st
   nb::handle like;
   if (!args.empty()) like = args[0];
   return object_of(result, like);
+}
+
+// ---- Text with names of Python
+// -------------------------------------------------------------------
+
+// What Python's `lookup` gives for a name: None, or a tuple of one value; of two, what it is else.
+std::optional<Captured> captured_of(nb::handle found) {
+  if (found.is_none()) return std::nullopt;
+  const auto pair = nb::cast<nb::tuple>(found);
+  Captured captured;
+  if (pair.size() == 2) {
+    captured.refusal = nb::cast<std::string>(pair[1]);
+    return captured;
+  }
+  const nb::object value = pair[0];
+  if (PyObject_HasAttrString(value.ptr(), "__dlpack__")) {
+    captured.array = array_of(value, "constant", class_name(value));
+  } else {
+    captured.value = attr_of(value);
+  }
+  return captured;
+}
+
+// A text whose lines stand at `first_line`, `indent` columns to the right, in the file `name`.
+Module from_source(const std::string& text, const std::string& name, int first_line, int indent,
+                   const nb::callable& lookup) {
+  ParseOptions options;
+  options.captured = [&](const std::string& asked) { return captured_of(lookup(asked)); };
+  const std::string above(static_cast<size_t>(first_line - 1), '\n');
+  auto module = parse_module(make_text_source(name, above + text), standard_ops(), options);
+  if (module.ok()) return *module;
+  Diagnostics errors = module.errors();
+  const std::string margin(static_cast<size_t>(indent), ' ');
+  std::string indented = above + margin;
+  for (const char c : text) indented += c == '\n' ? "\n" + margin : std::string(1, c);
+  const Ref<const Source> file = make_text_source(name, std::move(indented));
+  const auto move = [&](Span& span) {
+    if (span) span = {file, span.line, span.column + indent};
+  };
+  for (Diagnostic& d : errors) {
+    move(d.span);
+    for (Note& note : d.notes) move(note.span);
+  }
+  raise(errors);
+}
+
+// ---- Definitions
+// ---------------------------------------------------------------------------------
+
+nb::object definition(const Module& module, const std::string& name) {
+  const Definition* found = module.find(name);
+  if (!found) {
+    std::string names;
+    for (const std::string& known : module.names())
+      names += (names.empty() ? "`" : ", `") + known + "`";
+    throw nb::key_error(("the module has no `" + name + "`: there are " + names).c_str());
+  }
+  if (const auto* f = std::get_if<graph::Function>(found)) return nb::cast(*f);
+  if (const auto* f = std::get_if<tir::PrimFunc>(found)) return nb::cast(*f);
+  return nb::str(std::get<ExternFunc>(*found).symbol.c_str());
+}
+
+Module from_functions(const nb::dict& functions) {
+  Module module;
+  for (const auto& [key, f] : functions) {
+    const auto name = nb::cast<std::string>(key);
+    if (nb::isinstance<graph::Function>(f)) {
+      module.set(name, nb::cast<graph::Function>(f));
+    } else if (nb::isinstance<tir::PrimFunc>(f)) {
+      module.set(name, nb::cast<tir::PrimFunc>(f));
+    } else {
+      raise_bad_argument("`" + name + "`: given `" + class_name(f) + "`, expected a function");
+    }
+  }
+  const Diagnostics errors = verify(module, standard_ops());
+  if (!errors.empty()) raise(errors);
+  return module;
 }
 
 // ---- Passes
@@ -248,13 +264,30 @@ void bind_module(nb::module_& m) {
             if (!errors.empty()) raise(errors);
           },
           "Raises CompileError where the module isn't well formed.")
+      .def_static("from_functions", &from_functions, nb::arg("functions"),
+                  "A module of these functions, by name. Raises CompileError where it isn't well "
+                  "formed.")
       .def_prop_ro("functions", [](const Module& self) { return self.names(); })
+      .def("__getitem__", &definition, nb::arg("name"))
+      .def("__contains__",
+           [](const Module& self, const std::string& name) { return self.find(name) != nullptr; })
+      .def(
+          "show",
+          [](const Module& self) {
+            nb::module_::import_("repose._show").attr("show")(print(self));
+          },
+          "Prints the text: in colours on a terminal, as HTML in a notebook.")
+      .def("_repr_html_",
+           [](const Module& self) {
+             return nb::module_::import_("repose._show").attr("as_html")(print(self));
+           })
       .def("__str__", [](const Module& self) { return print(self); })
       .def("__repr__", &first_line)
       .def("__eq__", [](const Module& self, const nb::object& other) {
         return nb::isinstance<Module>(other) &&
                structural_equal(self, nb::cast<const Module&>(other));
       });
+  m.def("_from_source", &from_source);
   m.def("_read_file", &read_file);
   m.def("_read_onnx", &read_onnx);
   m.def("_compile", &compile_to);

@@ -19,6 +19,7 @@
 #include "host/check_inputs.h"
 #include "ir/function_facts.h"
 #include "ir/op.h"
+#include "passes/graph/eliminate_dead_code.h"
 
 namespace repose {
 
@@ -230,12 +231,25 @@ void mark_overlaps(CompiledModel& model) {
   }
 }
 
+// What its functions call: from outside nobody calls programs, public ones or not, and one that no
+// function calls may have symbols that are no parameters.
+Module called_programs(const Module& module) {
+  Module called = module;
+  for (const std::string& name : module.names()) {
+    const tir::PrimFunc f = module.prim_func(name);
+    if (f && !f->is_private)
+      called.set(name, tir::make_prim_func(f->params, f->body, true, f->attrs, f->span));
+  }
+  return eliminate_dead_code(called);
+}
+
 // Finishes the module's programs.
 Result<Workspaces> finish_programs(CompiledModel& model) {
   const WorkStep step(model.reports, "finish_programs");
   Workspaces workspaces;
   Diagnostics problems;
-  for (const std::string& name : model.module.names()) {
+  const Module called = called_programs(model.module);
+  for (const std::string& name : called.names()) {
     tir::PrimFunc f = model.module.prim_func(name);
     if (!f) continue;
     const WorkPart part(name);

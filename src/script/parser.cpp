@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "script/captured_names.h"
 #include "script/read_attr.h"
 #include "script/read_graph.h"
 #include "script/read_tensor.h"
@@ -262,6 +263,7 @@ Diagnostics FileReader::sorted_errors() const {
 }
 
 Result<Module> FileReader::read() {
+  if (options_.captured) replace_captured_names(context_, options_.captured, &symbols_);
   bool has_class = false;
   for (const Statement* s : tree_.top) {
     switch (s->kind) {

@@ -77,12 +77,28 @@ std::optional<Scalar> ValueReader::read_element(const Node& node, DType dtype) {
   return value;
 }
 
+// An array from outside of the text, in its own dtype.
+Value ValueReader::read_array(const Node& node, const Array& array, const Node* dtype_node) {
+  if (dtype_node) {
+    auto dtype = exprs_.read_dtype(*dtype_node);
+    if (!dtype) return nullptr;
+    if (*dtype != array->dtype) {
+      return fail(*dtype_node, DiagnosticKind::dtype_mismatch,
+                  "the array has elements of dtype `{}`", array->dtype.to_string());
+    }
+  }
+  return graph::make_constant(array, node.kids[1]->text);
+}
+
 Value ValueReader::read_constant(const Node& node) {
   if (node.kids.size() < 2) {
     return fail(node, DiagnosticKind::wrong_arity, "`R.const` takes a value and a dtype");
   }
   const Node& value = *node.kids[1];
   const Node* dtype_node = node.kids.size() > 2 ? node.kids[2] : keyword_argument(node, "dtype");
+  if (auto array = context_.tree.arrays.find(&value); array != context_.tree.arrays.end()) {
+    return read_array(node, array->second, dtype_node);
+  }
   std::vector<int64_t> shape = list_shape(value);
   std::vector<const Node*> elements;
   if (!flatten(value, shape, elements)) {

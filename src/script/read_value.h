@@ -49,6 +49,7 @@ class ValueReader {
 
   // read_constant.cpp.
   graph::Value read_constant(const Node& node);
+  graph::Value read_array(const Node& node, const Array& array, const Node* dtype_node);
   std::optional<std::vector<int64_t>> read_empty_shape(const Node& node);
   std::optional<Scalar> read_element(const Node& node, DType dtype);
   graph::Value read_weight(const Node& node);

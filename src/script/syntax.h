@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "ir/array.h"
 #include "script/lexer.h"
 
 namespace repose::script {
@@ -111,6 +113,8 @@ struct SyntaxTree {
   std::vector<Statement*> top;
   // First words of statements that could not be read: names that may be unknown for that reason.
   std::set<std::string> lost_names;
+  // Names that stand for arrays outside of the text (captured_names.h).
+  std::map<const Node*, Array> arrays;
 
   Span span(const Position& at) const { return {source, at.line, at.column}; }
 };

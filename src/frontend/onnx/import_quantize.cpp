@@ -3,9 +3,9 @@
 // exactly.
 #include <limits>
 
+#include "frontend/common/composite.h"
 #include "frontend/onnx/attention.h"
 #include "frontend/onnx/casts.h"
-#include "frontend/onnx/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
 #include "frontend/onnx/windows.h"

@@ -28,7 +28,9 @@ LAYERS = [
     "memory",
     "host",
     "codegen/llvm",
+    "frontend/common",
     "frontend/onnx",
+    "frontend/torch",
     "driver",
 ]
 

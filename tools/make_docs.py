@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes docs/schedule.md from the headers of the primitives (src/schedule/primitives), and
-docs/onnx.md from the importer's tables (onnx_page.py).
+"""Writes docs/schedule.md from the headers of the primitives (src/schedule/primitives), docs/onnx.md
+and docs/torch.md from the importers' tables (onnx_page.py, torch_page.py).
 
     make_docs.py            writes them
     make_docs.py --check    says whether they are up to date
@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import onnx_page
+import torch_page
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "src/schedule"
@@ -115,7 +116,8 @@ def page():
     return f"{HEAD}\n{table}\n\n" + "\n".join(sections).rstrip() + "\n"
 
 
-PAGES = {"docs/schedule.md": page, "docs/onnx.md": onnx_page.page}
+PAGES = {"docs/schedule.md": page, "docs/onnx.md": onnx_page.page,
+         "docs/torch.md": torch_page.page}
 
 
 def outdated():

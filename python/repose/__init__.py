@@ -141,16 +141,19 @@ def _range(name: str, size: Size) -> str:
 
 
 def read(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: bool = False) -> Module:
-    """Reads a model: a path of an ONNX file or of the IR's text, or an onnx.ModelProto. `dims`
-    gives dimensions by name, or as `<input>_<axis>`: a size, a range ("1..512%8", (1, None)), or
+    """Reads a model: a path of an ONNX file, of a .pt2 archive or of the IR's text, an
+    onnx.ModelProto, or a torch.export.ExportedProgram. `dims` gives dimensions by name, or as `<input>_<axis>`: a size, a range ("1..512%8", (1, None)), or
     the name of the dimension that it is equal to."""
     ranges = {name: _range(name, size) for name, size in (dims or {}).items()}
     if isinstance(model, (str, os.PathLike)):
         return _repose._read_file(os.fspath(model), ranges, strict_dims)
     if hasattr(model, "SerializeToString"):
         return _repose._read_onnx(model.SerializeToString(), "model", ranges, strict_dims)
-    raise TypeError(f"a model is a path, an onnx.ModelProto or a repose.Module, given "
-                    f"`{type(model).__name__}`")
+    if type(model).__module__.startswith("torch."):
+        from repose.frontend import torch as frontend
+        return _repose._read_torch(frontend.archive(model), "program", ranges, strict_dims)
+    raise TypeError(f"a model is a path, an onnx.ModelProto, an ExportedProgram or a repose.Module, "
+                    f"given `{type(model).__name__}`")
 
 
 def compile(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: bool = False,

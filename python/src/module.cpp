@@ -13,6 +13,7 @@
 #include "driver/memory_page.h"
 #include "driver/read_model.h"
 #include "errors.h"
+#include "frontend/torch/operator_table.h"
 #include "interp/interpreter.h"
 #include "repose/compiler.hpp"
 #include "tensor.h"
@@ -49,12 +50,14 @@ Module read_file(const std::string& path, const Dims& dims, bool strict_dims) {
   return module;
 }
 
-Module read_onnx(const nb::bytes& contents, const std::string& name, const Dims& dims,
-                 bool strict_dims) {
+// `read`: of a model in memory, for one front end.
+template <auto read>
+Module read_bytes(const nb::bytes& contents, const std::string& name, const Dims& dims,
+                  bool strict_dims) {
   const ReadModelOptions options = options_of(dims, strict_dims);
   const auto bytes = std::make_shared<const std::string>(contents.c_str(), contents.size());
   Diagnostics warnings;
-  Module module = unlocked([&] { return read_onnx_bytes(bytes, name, options, &warnings); });
+  Module module = unlocked([&] { return read(bytes, name, options, &warnings); });
   warn(warnings);
   return module;
 }
@@ -224,6 +227,12 @@ Module run_passes(const Module& module, const nb::args& names, const std::string
   return unlocked([&] { return passes.run(module, standard_ops(), cpu); });
 }
 
+std::vector<std::string> torch_operators() {
+  std::vector<std::string> names;
+  for (std::string_view name : torch::operator_names()) names.emplace_back(name);
+  return names;
+}
+
 nb::dict pass_list() {
   nb::dict passes;
   for (const PassInfo& p : pipeline_passes()) passes[p.name] = p.summary;
@@ -289,7 +298,9 @@ void bind_module(nb::module_& m) {
       });
   m.def("_from_source", &from_source);
   m.def("_read_file", &read_file);
-  m.def("_read_onnx", &read_onnx);
+  m.def("_read_onnx", &read_bytes<&read_onnx_bytes>);
+  m.def("_read_torch", &read_bytes<&read_torch_bytes>);
+  m.def("_torch_operators", &torch_operators);
   m.def("_compile", &compile_to);
   m.def("_passes", &pass_list);
 }

@@ -13,6 +13,8 @@
 #include "driver/declare_dims.h"
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/reader.h"
+#include "frontend/torch/import.h"
+#include "frontend/torch/reader.h"
 #include "ir/function_facts.h"
 #include "ops/ops.h"
 #include "script/parser.h"
@@ -198,14 +200,13 @@ Result<Module> read_text(const std::string& path, const ReadModelOptions& o) {
   return declare_dims(module, o.dims.ranges, o.dims.same);
 }
 
-Result<Module> import_model(const onnx::Model& model, const ReadModelOptions& o,
-                            Diagnostics* warnings) {
+ImportOptions import_options(const ReadModelOptions& o) {
   ImportOptions options;
   options.dims = o.dims.ranges;
   options.same_dims = o.dims.same;
   options.shapes = o.dims.shapes;
   options.strict_dims = o.strict_dims;
-  return import_onnx(model, standard_ops(), options, warnings);
+  return options;
 }
 
 }  // namespace
@@ -225,9 +226,13 @@ Result<Module> read_model(const std::string& path, const ReadModelOptions& o,
                           Diagnostics* warnings) {
   REPOSE_TRY(start, read_file(path, 512));
   if (auto model = refuse_artifact(path); !model.ok()) return model.errors();
+  if (torch::Archive::looks_like(start)) {
+    REPOSE_TRY(program, torch::read_program_file(path));
+    return import_torch(program, standard_ops(), import_options(o), warnings);
+  }
   if (looks_like_text(path, start)) return read_text(path, o);
   REPOSE_TRY(model, onnx::read_model_file(path));
-  return import_model(model, o, warnings);
+  return import_onnx(model, standard_ops(), import_options(o), warnings);
 }
 
 Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
@@ -236,7 +241,13 @@ Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const s
   options.name = name;
   options.owner = bytes;
   REPOSE_TRY(model, onnx::read_model(std::as_bytes(std::span(*bytes)), options));
-  return import_model(model, o, warnings);
+  return import_onnx(model, standard_ops(), import_options(o), warnings);
+}
+
+Result<Module> read_torch_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
+                                const ReadModelOptions& o, Diagnostics* warnings) {
+  REPOSE_TRY(program, torch::read_program(std::as_bytes(std::span(*bytes)), name, bytes));
+  return import_torch(program, standard_ops(), import_options(o), warnings);
 }
 
 }  // namespace repose

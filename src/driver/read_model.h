@@ -1,4 +1,5 @@
-// Models from files: ONNX or text of the IR, by their contents, with dimensions declared.
+// Models from files: ONNX, exported programs of PyTorch or text of the IR, by their contents, with
+// dimensions declared.
 #pragma once
 
 #include <map>
@@ -36,14 +37,19 @@ struct ReadModelOptions {
   bool strict_dims = false;  // an error where differently named dimensions have to be equal
 };
 
-// Reads an .onnx file or IR text (by its contents: text that parses as neither is reported as
-// text), with the weights beside it. `warnings`, if given, gets what is odd in the model.
+// Reads an .onnx file, a .pt2 archive or IR text (by its contents: what is none of them is reported
+// as text), with the weights beside it. `warnings`, if given, gets what is odd in the model.
 Result<Module> read_model(const std::string& path, const ReadModelOptions& options = {},
                           Diagnostics* warnings = nullptr);
 // The same for an ONNX model in memory, which has no external data. `name` is for messages.
 Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
                                const ReadModelOptions& options = {},
                                Diagnostics* warnings = nullptr);
+
+// The same for a .pt2 archive in memory.
+Result<Module> read_torch_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
+                                const ReadModelOptions& options = {},
+                                Diagnostics* warnings = nullptr);
 
 // The contents of a file, or the first `most` bytes.
 Result<std::string> read_file(const std::string& path, size_t most = std::string::npos);

@@ -184,7 +184,7 @@ class Artifacts(Command):
     def test_help(self):
         for command in ("run", "inspect"):
             self.expect(OK, command, "--help")
-            self.assertIn("An artifact, an .onnx file or IR text", self.out)
+            self.assertIn("An artifact, an .onnx or .pt2 file, or IR text", self.out)
         self.expect(OK, "opt", "--help")
         self.assertNotIn("--disable", self.out)
         self.assertNotIn("--debug-memory", self.out)

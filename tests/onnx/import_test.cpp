@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "frontend/onnx/names.h"
+#include "frontend/common/names.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/reader.h"
 #include "ir/verifier.h"

@@ -366,9 +366,10 @@ Result<void> bench(const BenchOptions& o) {
 void add_bench(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "How fast a model runs, at any shapes");
-  add_model_options(*command, options->model, Uses::compiling,
-                    "An artifact, an .onnx file or IR text; other options that concern compiling "
-                    "are of the latter two");
+  add_model_options(
+      *command, options->model, Uses::compiling,
+      "An artifact, an .onnx or .pt2 file, or IR text; other options that concern compiling "
+      "are of the latter two");
   command->add_option("--function", options->function, "The graph function; default: main")
       ->check(not_empty());
   command

@@ -337,7 +337,7 @@ void add_compare(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<CompareOptions>();
   CLI::App* command = app.add_subcommand(
       "compare", "Compare a model, compiled, with the interpreter at small shapes");
-  add_model_options(*command, options->model, Uses::compiling, "An .onnx file or IR text");
+  add_model_options(*command, options->model, Uses::compiling, "An .onnx or .pt2 file, or IR text");
   command->add_option("artifact", options->artifact,
                       "The model, compiled before; default: it is compiled now");
   command->add_option("--function", options->function, "The graph function; default: main")

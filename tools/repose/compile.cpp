@@ -67,7 +67,7 @@ int run(const CompileFileOptions& o) {
 void add_compile(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<CompileFileOptions>();
   CLI::App* command = app.add_subcommand("compile", "Compile a model into a native library");
-  add_model_options(*command, options->model, Uses::compiling, "An .onnx file or IR text");
+  add_model_options(*command, options->model, Uses::compiling, "An .onnx or .pt2 file, or IR text");
   command
       ->add_option("-o,--output", options->output,
                    "The artifact; default: the model's name with the extension of its kind")

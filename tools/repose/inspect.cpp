@@ -304,9 +304,10 @@ void add_inspect(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand(
       "inspect", "Print inputs, outputs, symbols, kernels and memory of a model");
-  add_model_options(*command, options->model, Uses::compiling,
-                    "An artifact, an .onnx file or IR text; other options that concern compiling "
-                    "are of the latter two");
+  add_model_options(
+      *command, options->model, Uses::compiling,
+      "An artifact, an .onnx or .pt2 file, or IR text; other options that concern compiling "
+      "are of the latter two");
   command->add_flag("--json", options->json, "As JSON");
   CLI::Option* memory =
       command

@@ -58,7 +58,7 @@ void add_opt(CLI::App& app, int& exit_code) {
       app.add_subcommand("opt", "Apply passes to a model or IR text and print the result");
   std::string names = "Passes, in order:";
   for (const PassInfo& p : pipeline_passes()) names += fmt::format("\n  {}: {}", p.name, p.summary);
-  add_model_options(*command, options->model, Uses::passes, "An .onnx file or IR text");
+  add_model_options(*command, options->model, Uses::passes, "An .onnx or .pt2 file, or IR text");
   command->add_option("--passes", options->passes, names)->delimiter(',');
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -257,9 +257,10 @@ void add_profile(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ProfileOptions>();
   CLI::App* command = app.add_subcommand(
       "profile", "How long each kernel of a model takes, beside the machine's limit");
-  add_model_options(*command, options->model, Uses::compiling,
-                    "An artifact that was compiled with --profile, an .onnx file or IR text; other "
-                    "options that concern compiling are of the latter two");
+  add_model_options(
+      *command, options->model, Uses::compiling,
+      "An artifact that was compiled with --profile, an .onnx or .pt2 file, or IR text; other "
+      "options that concern compiling are of the latter two");
   command->add_option("--function", options->function, "The graph function; default: main")
       ->check(not_empty());
   command

@@ -186,9 +186,10 @@ int run(const RunOptions& o) {
 void add_run(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Run an artifact, a model or IR text");
-  add_model_options(*command, options->model, Uses::compiling,
-                    "An artifact, an .onnx file or IR text; other options that concern compiling "
-                    "are of the latter two");
+  add_model_options(
+      *command, options->model, Uses::compiling,
+      "An artifact, an .onnx or .pt2 file, or IR text; other options that concern compiling "
+      "are of the latter two");
   command->add_option("--function", options->function, "The graph function; default: main")
       ->check(not_empty());
   command->add_option("-i,--input", options->inputs,

@@ -1,7 +1,7 @@
 // Casts as ONNX defines them where the target is a type that few operators compute with.
 #pragma once
 
-#include "frontend/onnx/composite.h"
+#include "frontend/onnx/node_context.h"
 
 namespace repose::onnx {
 

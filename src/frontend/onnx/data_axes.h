@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 
 namespace repose::onnx {
 

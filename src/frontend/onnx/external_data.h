@@ -11,10 +11,12 @@
 #include <string_view>
 
 #include "base/diagnostic.h"
-#include "frontend/onnx/mapped_file.h"
+#include "frontend/common/mapped_file.h"
 #include "frontend/onnx/model.h"
 
 namespace repose::onnx {
+
+using frontend::MappedFile;
 
 // The files of one model. Each is mapped once, when first asked for, and shared. May be used from
 // several threads.

@@ -50,6 +50,18 @@ int64_t default_opset(const std::vector<OpsetImport>& imports) {
   return 0;
 }
 
+ModelInput described(const Value& input) {
+  ModelInput result{std::string(input.name), std::nullopt};
+  if (!input.type.shape) return result;
+  result.shape.emplace();
+  for (const Dimension& d : *input.type.shape) {
+    result.shape->emplace_back();
+    if (d.kind == Dimension::Kind::value) result.shape->back().value = d.value;
+    if (d.kind == Dimension::Kind::param) result.shape->back().text = d.param;
+  }
+  return result;
+}
+
 int64_t opset_of(const Function& function, int64_t of_caller) {
   const int64_t own = default_opset(function.opset_imports);
   return own == 0 ? of_caller : own;
@@ -173,8 +185,10 @@ Result<void> Importer::open_function() {
     if (!used.ok()) problems.push_back(used.errors()[0]);
   }
   if (!problems.empty()) return problems;
-  REPOSE_TRY(symbols, InputSymbols::make(inputs_, options_.dims, options_.same_dims, aliases_,
-                                         identifiers_, model_.span()));
+  std::vector<ModelInput> described_inputs;
+  for (const Value* input : inputs_) described_inputs.push_back(described(*input));
+  REPOSE_TRY(symbols, InputSymbols::make(described_inputs, options_.dims, options_.same_dims,
+                                         aliases_, identifiers_, model_.span()));
   symbols_ = std::move(symbols);
   std::vector<Variable> params;
   for (size_t i = 0; i < inputs_.size(); ++i) {

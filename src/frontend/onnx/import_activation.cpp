@@ -1,7 +1,7 @@
 // Activation functions and softmax.
 #include <limits>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {

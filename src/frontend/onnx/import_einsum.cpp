@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {

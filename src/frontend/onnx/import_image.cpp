@@ -1,7 +1,7 @@
 // Images: places sampled in them, regions pooled, grids, deformed convolutions, centred cuts.
 #include <cmath>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/windows.h"
 

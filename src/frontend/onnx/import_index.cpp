@@ -1,5 +1,5 @@
 // Elements picked by indices and by position.
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {

@@ -5,7 +5,7 @@
 #include <limits>
 #include <unordered_map>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
 

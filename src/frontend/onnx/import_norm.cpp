@@ -1,5 +1,5 @@
 // Normalisations.
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {

@@ -1,7 +1,7 @@
 // Pooling, and what undoes it.
 #include <limits>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/windows.h"
 

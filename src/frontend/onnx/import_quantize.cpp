@@ -3,6 +3,7 @@
 // exactly.
 #include <limits>
 
+#include "frontend/common/composite.h"
 #include "frontend/onnx/attention.h"
 #include "frontend/onnx/casts.h"
 #include "frontend/onnx/operator_table.h"

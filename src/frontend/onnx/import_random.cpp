@@ -2,7 +2,7 @@
 // hash of its result's name as its seed, so that nodes differ; each call gives the same numbers.
 #include <cmath>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
 

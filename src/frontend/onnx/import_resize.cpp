@@ -5,7 +5,7 @@
 #include <numeric>
 #include <optional>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/tensor_data.h"
 

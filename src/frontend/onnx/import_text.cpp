@@ -1,7 +1,7 @@
 // Texts as numbers of words.
 #include <algorithm>
 
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {

@@ -11,14 +11,20 @@
 #include <unordered_set>
 #include <vector>
 
+#include "frontend/common/input_symbols.h"
+#include "frontend/common/names.h"
 #include "frontend/onnx/import.h"
-#include "frontend/onnx/input_symbols.h"
 #include "frontend/onnx/loop_builder.h"
-#include "frontend/onnx/names.h"
 #include "frontend/onnx/node_context.h"
 #include "frontend/onnx/quantized.h"
 
 namespace repose::onnx {
+
+using frontend::DeclaredBound;
+using frontend::InputSymbols;
+using frontend::ModelInput;
+using frontend::SymbolAlias;
+using frontend::SymbolAliases;
 
 // Values by name: of the main graph, of a function's body, or of a branch (which sees `outer`).
 struct Scope {

@@ -17,8 +17,14 @@
 #include <vector>
 
 #include "base/source.h"
+#include "frontend/common/names.h"
 
 namespace repose::onnx {
+
+using frontend::identifier;
+using frontend::Identifiers;
+using frontend::printable;
+using frontend::printable_name;
 
 class ExternalFiles;
 struct Graph;
@@ -221,12 +227,5 @@ struct Model {
 
   Span span() const { return {source}; }
 };
-
-// Text of a model as it may appear in a message: invalid UTF-8 becomes U+FFFD, control characters
-// become spaces, and what exceeds 200 bytes becomes "…".
-std::string printable(std::string_view text);
-
-// The same, whole: the name by which a compiled model knows an input, an output or a dimension.
-std::string printable_name(std::string_view name);
 
 }  // namespace repose::onnx

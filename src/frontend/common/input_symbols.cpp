@@ -1,13 +1,13 @@
 // Dimensions of a model's inputs as expressions over symbols.
-#include "frontend/onnx/input_symbols.h"
+#include "frontend/common/input_symbols.h"
 
 #include <algorithm>
 
 #include "expr/interval.h"
-#include "frontend/onnx/node_context.h"
+#include "frontend/common/call_context.h"
 #include "script/parser.h"
 
-namespace repose::onnx {
+namespace repose::frontend {
 namespace {
 
 std::string unnamed(std::string_view input, size_t axis) {
@@ -15,11 +15,11 @@ std::string unnamed(std::string_view input, size_t axis) {
 }
 
 // The name of a dimension that is no number.
-std::string dimension_name(const Value& input, size_t axis) {
-  const Dimension& d = (*input.type.shape)[axis];
+std::string dimension_name(const ModelInput& input, size_t axis) {
+  const std::string& text = (*input.shape)[axis].text;
   // `?` says that nothing is known: each is a symbol of its own.
-  const bool has_name = d.kind == Dimension::Kind::param && !d.param.empty() && d.param != "?";
-  return has_name ? printable_name(d.param) : unnamed(input.name, axis);
+  const bool has_name = !text.empty() && text != "?";
+  return has_name ? printable_name(text) : unnamed(input.name, axis);
 }
 
 // Could the text be a formula, and not only a name?
@@ -137,15 +137,15 @@ Diagnostic InputSymbols::no_such_dimension(const std::string& name, const Span& 
 }
 
 // Names that `same` makes one, where both are of dimensions.
-void InputSymbols::add_aliases(const std::vector<const Value*>& inputs,
+void InputSymbols::add_aliases(const std::vector<ModelInput>& inputs,
                                const std::map<std::string, std::string>& same) {
   std::map<std::string, std::string> names;  // all that a dimension is called
-  for (const Value* input : inputs) {
-    for (size_t axis = 0; input->type.shape && axis < input->type.shape->size(); ++axis) {
-      if ((*input->type.shape)[axis].kind == Dimension::Kind::value) continue;
-      const std::string name = dimension_name(*input, axis);
+  for (const ModelInput& input : inputs) {
+    for (size_t axis = 0; input.shape && axis < input.shape->size(); ++axis) {
+      if ((*input.shape)[axis].value) continue;
+      const std::string name = dimension_name(input, axis);
       names.emplace(name, name);
-      names.emplace(unnamed(input->name, axis), name);
+      names.emplace(unnamed(input.name, axis), name);
     }
   }
   for (const auto& [name, other] : same) {
@@ -195,7 +195,7 @@ Result<void> InputSymbols::declare(const std::map<std::string, Interval>& dims,
   return {};
 }
 
-Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
+Result<InputSymbols> InputSymbols::make(const std::vector<ModelInput>& inputs,
                                         const std::map<std::string, Interval>& dims,
                                         const std::map<std::string, std::string>& same,
                                         const SymbolAliases& known_aliases,
@@ -205,41 +205,39 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
   result.add_aliases(inputs, same);
   const SymbolAliases aliases = result.aliases_;
   // Names first: a formula may stand before the names that it uses.
-  for (const Value* input : inputs) {
-    if (!input->type.shape) continue;
-    const auto& shape = *input->type.shape;
+  for (const ModelInput& input : inputs) {
+    if (!input.shape) continue;
+    const auto& shape = *input.shape;
     for (size_t axis = 0; axis < shape.size(); ++axis) {
-      if (shape[axis].kind == Dimension::Kind::value || is_formula(shape[axis].param)) continue;
-      Expr symbol = result.symbol(dimension_name(*input, axis), aliases, identifiers);
-      result.by_name_.emplace(unnamed(input->name, axis), symbol);
+      if (shape[axis].value || is_formula(shape[axis].text)) continue;
+      Expr symbol = result.symbol(dimension_name(input, axis), aliases, identifiers);
+      result.by_name_.emplace(unnamed(input.name, axis), symbol);
     }
   }
-  for (const Value* input : inputs) {
-    if (!input->type.shape) continue;
-    for (const Dimension& d : *input->type.shape) {
-      if (d.kind == Dimension::Kind::param) {
-        result.bind_by_formula(d.param, aliases, identifiers);
-      }
+  for (const ModelInput& input : inputs) {
+    if (!input.shape) continue;
+    for (const auto& d : *input.shape) {
+      if (!d.value) result.bind_by_formula(d.text, aliases, identifiers);
     }
   }
-  for (const Value* input : inputs) {
+  for (const ModelInput& input : inputs) {
     result.shapes_.emplace_back();
-    if (!input->type.shape) continue;
-    const auto& shape = *input->type.shape;
+    if (!input.shape) continue;
+    const auto& shape = *input.shape;
     for (size_t axis = 0; axis < shape.size(); ++axis) {
-      const Dimension& d = shape[axis];
-      if (d.kind == Dimension::Kind::value && d.value < 0) {
+      const auto& d = shape[axis];
+      if (d.value && *d.value < 0) {
         return error(DiagnosticKind::bad_model, span,
-                     "input `{}`: dimension {} is {}, expected at least 0", printable(input->name),
-                     axis, d.value);
+                     "input `{}`: dimension {} is {}, expected at least 0", printable(input.name),
+                     axis, *d.value);
       }
       Expr dim;
-      if (d.kind == Dimension::Kind::value) {
-        dim = make_int(d.value);
+      if (d.value) {
+        dim = make_int(*d.value);
       } else {
-        dim = result.meaning(dimension_name(*input, axis));
-        if (!dim) dim = result.symbol(dimension_name(*input, axis), aliases, identifiers);
-        result.by_name_.emplace(unnamed(input->name, axis), dim);
+        dim = result.meaning(dimension_name(input, axis));
+        if (!dim) dim = result.symbol(dimension_name(input, axis), aliases, identifiers);
+        result.by_name_.emplace(unnamed(input.name, axis), dim);
       }
       result.shapes_.back().push_back(dim);
     }
@@ -265,7 +263,7 @@ Result<InputSymbols> InputSymbols::make(const std::vector<const Value*>& inputs,
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (auto sized = check_size(result.shapes_[i], dtypes::int8, span); !sized.ok()) {
       return error(DiagnosticKind::too_large, span, "input `{}` is larger than any memory: {}",
-                   printable(inputs[i]->name), to_string(result.shapes_[i]));
+                   printable(inputs[i].name), to_string(result.shapes_[i]));
     }
   }
   return result;
@@ -290,4 +288,4 @@ void InputSymbols::describe(Attrs& attrs) const {
   if (!divisor.empty()) attrs.set("tir_var_divisor", Attr(std::move(divisor)));
 }
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

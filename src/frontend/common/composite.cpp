@@ -1,9 +1,9 @@
 // Writes composites of many operators as formulas.
-#include "frontend/onnx/composite.h"
+#include "frontend/common/composite.h"
 
 #include <algorithm>
 
-namespace repose::onnx {
+namespace repose::frontend {
 
 Result<Operand> Composite::result(const Operand& value) const {
   if (!ok()) return errors_;
@@ -191,4 +191,4 @@ Operand Composite::number(const Expr& size, DType dtype) {
   return cast(reshape(call("shape_to_tensor", {graph::make_shape({size})}), {}), dtype);
 }
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

@@ -8,7 +8,7 @@
 
 #include "base/diagnostic.h"
 
-namespace repose::onnx {
+namespace repose::frontend {
 
 // The bytes stay valid as long as the object lives. The file must not be truncated meanwhile (the
 // system then answers an access with a signal, as for any mapping).
@@ -32,4 +32,4 @@ class MappedFile {
   size_t size_;
 };
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

@@ -1,9 +1,9 @@
 // Writes composites of many operators as formulas: the first error ends the rest.
 #pragma once
 
-#include "frontend/onnx/node_context.h"
+#include "frontend/common/call_context.h"
 
-namespace repose::onnx {
+namespace repose::frontend {
 
 // Each function gives null once an error has happened, and does nothing with a null operand;
 // `result` gives the value, or that error.
@@ -13,7 +13,7 @@ namespace repose::onnx {
 //   return m.result(m.multiply(centred, 0.5));
 class Composite {
  public:
-  explicit Composite(NodeContext& context) : c_(context) {}
+  explicit Composite(CallContext& context) : c_(context) {}
 
   bool ok() const { return errors_.empty(); }
   Result<Operand> result(const Operand& value) const;
@@ -108,8 +108,8 @@ class Composite {
 
  private:
   bool is_whole(const std::vector<Operand>& args) const;
-  NodeContext& c_;
+  CallContext& c_;
   Diagnostics errors_;
 };
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

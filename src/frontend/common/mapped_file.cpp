@@ -1,5 +1,5 @@
 // Maps files with mmap.
-#include "frontend/onnx/mapped_file.h"
+#include "frontend/common/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "frontend/onnx/model.h"
+#include "frontend/common/names.h"
 
-namespace repose::onnx {
+namespace repose::frontend {
 namespace {
 
 struct Descriptor {
@@ -54,4 +54,4 @@ void MappedFile::expect_jumps(bool jumps) const {
   }
 }
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

@@ -1,9 +1,11 @@
-// Identifiers for names that may be any text.
-#include "frontend/onnx/names.h"
+// Names that may be any text.
+#include "frontend/common/names.h"
 
 #include <algorithm>
 
-namespace repose::onnx {
+#include "base/printable.h"
+
+namespace repose::frontend {
 namespace {
 
 bool is_letter(char c) {
@@ -20,7 +22,33 @@ constexpr std::string_view reserved[] = {
     "inf",   "is",     "lambda", "max",   "min",  "nan",   "not", "or",     "pass",
     "range", "return", "tirx",   "while", "with", "Module"};
 
+// At most about `limit_bytes` of it.
+std::string shown(std::string_view text, size_t limit_bytes) {
+  std::string out;
+  while (!text.empty()) {
+    if (out.size() >= limit_bytes) return out + "…";
+    const size_t length = utf8_length(text);
+    if (length == 0) {
+      out += "\uFFFD";
+    } else if (length == 1 && is_control(text.substr(0, 1))) {
+      out += ' ';
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
 }  // namespace
+
+std::string printable(std::string_view text) {
+  return shown(text, 200);
+}
+
+std::string printable_name(std::string_view name) {
+  return shown(name, std::string_view::npos);
+}
 
 std::string identifier(std::string_view name) {
   constexpr size_t limit_bytes = 100;
@@ -38,4 +66,4 @@ std::string Identifiers::fresh(std::string_view name) {
   return candidate;
 }
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

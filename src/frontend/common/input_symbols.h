@@ -10,11 +10,20 @@
 
 #include "base/diagnostic.h"
 #include "expr/facts.h"
-#include "frontend/onnx/model.h"
-#include "frontend/onnx/names.h"
+#include "frontend/common/names.h"
 #include "ir/attrs.h"
 
-namespace repose::onnx {
+namespace repose::frontend {
+
+// A tensor that a model takes, as the model describes it.
+struct ModelInput {
+  struct Dimension {
+    std::optional<int64_t> value = std::nullopt;  // may be negative, which is an error
+    std::string text = "";                        // a name or a formula; empty or `?`: not known
+  };
+  std::string name;
+  std::optional<std::vector<Dimension>> shape;  // nothing: of any rank
+};
 
 // The name that stands for another one, and what needs the two equal ("node `/Add`").
 struct SymbolAlias {
@@ -37,7 +46,7 @@ class InputSymbols {
   // is a symbol of its own then: where a dimension is `m * 2`, that is even, and m half of it.
   // `same`: names or expressions that equal others; of two names the second stays.
   // Errors: bad_model (negative), too_large, bad_usage (`dims` or `same` names nothing), bad_range.
-  static Result<InputSymbols> make(const std::vector<const Value*>& inputs,
+  static Result<InputSymbols> make(const std::vector<ModelInput>& inputs,
                                    const std::map<std::string, Interval>& dims,
                                    const std::map<std::string, std::string>& same,
                                    const SymbolAliases& aliases, Identifiers& identifiers,
@@ -79,7 +88,7 @@ class InputSymbols {
   Result<void> declare(const std::map<std::string, Interval>& dims, const SymbolAliases& aliases,
                        const Span& span);
   void check_remainders();
-  void add_aliases(const std::vector<const Value*>& inputs,
+  void add_aliases(const std::vector<ModelInput>& inputs,
                    const std::map<std::string, std::string>& same);
   Result<void> declare_same(const std::map<std::string, std::string>& same, const Span& span);
   Diagnostic no_such_dimension(const std::string& name, const Span& span) const;
@@ -95,4 +104,4 @@ class InputSymbols {
   Facts facts_;
 };
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

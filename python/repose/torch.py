@@ -1,0 +1,157 @@
+"""Repose as a compiler of torch.compile.
+
+    fast = torch.compile(model, backend="repose", dynamic=True)
+    with torch.no_grad():
+        y = fast(x)                 # compiles at the first call; other sizes are no recompilation
+    repose.torch.explain(model, x)  # what would not be compiled, and why
+
+For inference: where gradients are wanted, and for operators that are not supported, PyTorch runs the
+graph itself, and a warning says why.
+"""
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any, Callable, Sequence
+
+import repose
+from repose import _repose
+from repose.frontend.torch import known_operators
+
+__all__ = ["Fallback", "backend", "explain"]
+
+
+class Fallback(UserWarning):
+    """A graph that PyTorch runs itself."""
+
+
+def _program(graph_module: Any, weights: dict[str, Any]) -> Any:
+    """The graph as an exported program. `weights`: placeholders that are constants."""
+    import torch
+    from torch._export.verifier import Verifier
+    from torch.export import graph_signature as signatures
+    from torch.export.exported_program import ModuleCallEntry, ModuleCallSignature
+
+    def argument(node: Any) -> Any:
+        if not isinstance(node, torch.fx.Node):
+            return signatures.ConstantArgument(name="", value=node)
+        value = node.meta.get("val")
+        kind = {torch.SymInt: signatures.SymIntArgument, torch.SymFloat: signatures.SymFloatArgument,
+                torch.SymBool: signatures.SymBoolArgument}
+        return kind.get(type(value), signatures.TensorArgument)(name=node.name)
+
+    inputs, outputs = [], []
+    for node in graph_module.graph.nodes:
+        node.meta.pop("nn_module_stack", None)  # of another form than the archive's
+        if node.op == "placeholder":
+            is_weight = node.name in weights
+            inputs.append(
+                signatures.InputSpec(signatures.InputKind.BUFFER, argument(node), node.name, True)
+                if is_weight else
+                signatures.InputSpec(signatures.InputKind.USER_INPUT, argument(node), None))
+        elif node.op == "output":
+            outputs = [signatures.OutputSpec(signatures.OutputKind.USER_OUTPUT, argument(a), None)
+                       for a in node.args[0]]
+    spec = torch.utils._pytree.tree_flatten(((), {}))[1]
+    call = ModuleCallSignature(inputs=[], outputs=[], in_spec=spec, out_spec=spec)
+    return torch.export.ExportedProgram(
+        root=graph_module, graph=graph_module.graph,
+        graph_signature=signatures.ExportGraphSignature(inputs, outputs), state_dict=weights,
+        range_constraints={}, module_call_graph=[ModuleCallEntry("", call)], example_inputs=None,
+        constants={}, verifiers=[Verifier])
+
+
+class _Compiled:
+    """One graph: compiled when it is first called, as its weights are known then."""
+
+    def __init__(self, graph_module: Any, weights: Sequence[int]) -> None:
+        self._graph_module = graph_module
+        self._names = [n.name for n in graph_module.graph.nodes if n.op == "placeholder"]
+        self._outputs = next(n for n in graph_module.graph.nodes if n.op == "output").args[0]
+        self._weights = list(weights)
+        self._versions: list[tuple[int, int]] = []
+        self._model: Any = None
+        self._order: list[int] = []
+        self._fallen = False
+
+    def _state(self, inputs: Sequence[Any]) -> list[tuple[int, int]]:
+        return [(inputs[i].data_ptr(), inputs[i]._version) for i in self._weights]
+
+    def _compile(self, inputs: Sequence[Any]) -> None:
+        import torch
+
+        contents = io.BytesIO()
+        weights = {self._names[i]: inputs[i].detach() for i in self._weights}
+        torch.export.save(_program(self._graph_module, weights), contents)
+        module = _repose._read_torch(contents.getvalue(), "graph", {}, False)
+        self._model = repose.compile(module, name="graph")
+        places = {name: i for i, name in enumerate(self._names)}
+        self._order = [places[value.name] for value in self._model.inputs]
+        self._versions = self._state(inputs)
+
+    def __call__(self, inputs: list[Any]) -> list[Any]:
+        import torch
+
+        if not self._fallen and (self._model is None or self._versions != self._state(inputs)):
+            try:
+                self._compile(inputs)
+            except Exception as error:  # whatever it is, PyTorch can run the graph
+                warnings.warn(f"repose: PyTorch runs a graph itself: {error}", Fallback)
+                self._fallen = True
+        if self._fallen:
+            return list(self._graph_module(*inputs))
+        given = [inputs[i] for i in self._order]
+        results = self._model(*(torch.tensor(v) if isinstance(v, int) else v.contiguous()
+                                for v in given))
+        results = iter(results if isinstance(results, tuple) else (results,))
+        outputs = []
+        for node in self._outputs:
+            value = node.meta.get("val") if isinstance(node, torch.fx.Node) else None
+            if isinstance(value, torch.Tensor):
+                outputs.append(next(results))
+            else:
+                outputs.append(int(next(results)) if isinstance(value, torch.SymInt) else node)
+        return outputs
+
+
+def backend(graph_module: Any, example_inputs: Sequence[Any], **options: Any) -> Callable[..., Any]:
+    """What torch.compile calls for `backend="repose"`."""
+    import torch
+    from torch._dynamo.backends.common import aot_autograd
+
+    if torch.is_grad_enabled() and any(isinstance(x, torch.Tensor) and x.requires_grad
+                                       for x in example_inputs):
+        warnings.warn("repose: PyTorch runs a graph itself: gradients are wanted, and training is "
+                      "not supported (`torch.no_grad()`)", Fallback)
+        return graph_module.forward
+
+    def compile_graph(graph: Any, _: Any) -> Any:
+        metadata = torch._guards.TracingContext.get().fw_metadata
+        compiled = _Compiled(graph, metadata.static_input_indices if metadata else [])
+        compiled._boxed_call = True
+        return compiled
+
+    table = torch.export.default_decompositions()
+    for overload in list(table):
+        if str(overload) in known_operators():
+            del table[overload]
+    return aot_autograd(fw_compiler=compile_graph, decompositions=dict(table.items()))(
+        graph_module, example_inputs)
+
+
+def explain(model: Any, *inputs: Any) -> str:
+    """What torch.compile would leave to PyTorch when it compiles the model for these inputs: breaks of
+    the graph, and operators that are not supported."""
+    import torch
+
+    lines = []
+    broken = torch._dynamo.explain(model)(*inputs)
+    lines.append(f"{broken.graph_count} graphs, {broken.graph_break_count} breaks")
+    lines += [f"break: {reason.reason}" for reason in broken.break_reasons]
+    torch._dynamo.reset()
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("always")
+        torch.compile(model, backend=backend, dynamic=True)(*inputs)
+    lines += [str(w.message) for w in caught if issubclass(w.category, Fallback)]
+    torch._dynamo.reset()
+    return "\n".join(lines)

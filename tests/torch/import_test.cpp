@@ -1,0 +1,333 @@
+// The reader of exported PyTorch programs: archives, sizes, signatures, memory that names share,
+// and errors. What operators compute is compared with PyTorch (tests/python/torch_zoo.py).
+#include "frontend/torch/import.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "frontend/torch/operator_table.h"
+#include "frontend/torch/reader.h"
+#include "frontend/torch/sympy.h"
+#include "interp/interpreter.h"
+#include "ir/verifier.h"
+#include "ops/ops.h"
+#include "program_writer.h"
+
+namespace repose::torch::test {
+namespace {
+
+struct Imported {
+  std::string bytes;  // weights point into it
+  Result<Module> module = Module();
+  graph::Function main() const { return module->graph_function("main"); }
+};
+
+std::unique_ptr<Imported> import_bytes(std::string bytes, const ImportOptions& options = {}) {
+  auto result = std::make_unique<Imported>();
+  result->bytes = std::move(bytes);
+  auto program = read_program(std::as_bytes(std::span(result->bytes)), "model.pt2");
+  if (!program.ok()) {
+    result->module = program.errors();
+    return result;
+  }
+  result->module = import_torch(*program, standard_ops(), options);
+  if (result->module.ok()) {
+    EXPECT_EQ(to_string(verify(*result->module, standard_ops())), "");
+  }
+  return result;
+}
+
+std::unique_ptr<Imported> import(const ProgramWriter& writer, const ImportOptions& options = {}) {
+  return import_bytes(writer.archive(), options);
+}
+
+std::string errors_of_bytes(const std::string& bytes) {
+  auto imported = import_bytes(bytes);
+  return imported->module.ok() ? "no error" : to_string(imported->module.errors());
+}
+std::string errors(const ProgramWriter& writer) {
+  return errors_of_bytes(writer.archive());
+}
+std::string result_type(const ProgramWriter& writer, const ImportOptions& options = {}) {
+  auto imported = import(writer, options);
+  if (!imported->module.ok()) return to_string(imported->module.errors());
+  return to_string(imported->main()->result_type);
+}
+
+void expect_text(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text;
+}
+
+// y = relu(x), x of n rows
+ProgramWriter relu() {
+  ProgramWriter w;
+  w.input("x", float32, {symbol("s0"), 3});
+  w.node("aten.relu.default", "y", float32, {symbol("s0"), 3}, {"self", tensor("x")});
+  w.output("y");
+  return w;
+}
+
+Array floats(std::vector<int64_t> shape, const std::vector<double>& values) {
+  auto array = make_array(std::move(shape), dtypes::float32);
+  for (size_t i = 0; i < values.size(); ++i) {
+    array->store(static_cast<int64_t>(i), Scalar::of_float(values[i], dtypes::float32));
+  }
+  return array;
+}
+
+// What `main` gives; null where the call is refused.
+Array run(const Imported& imported, const Array& argument) {
+  auto value = interpret(*imported.module, standard_ops(), "main", {argument});
+  return value.ok() ? value->tensor() : nullptr;
+}
+
+Array scalar(int64_t value) {
+  return make_scalar_array(Scalar::of_int(value, dtypes::int64));
+}
+
+// ---- Archives
+
+TEST(TorchArchive, ReadsAProgram) {
+  EXPECT_EQ(result_type(relu()), "R.Tensor((s0, 3), dtype=\"float32\")");
+}
+
+TEST(TorchArchive, EveryTruncationIsAnError) {
+  const std::string whole = relu().archive();
+  for (size_t n = 0; n < whole.size(); n += 7) {
+    EXPECT_NE(errors_of_bytes(whole.substr(0, n)), "no error") << n;
+  }
+}
+
+TEST(TorchArchive, RefusesByName) {
+  ArchiveWriter zip;
+  zip.add("m/models/model.json", "{}", 8);
+  expect_text(errors_of_bytes(zip.bytes()), "compressed");
+  ArchiveWriter locked;
+  locked.add("m/models/model.json", "{}", 0, 1);
+  expect_text(errors_of_bytes(locked.bytes()), "encrypted");
+  ArchiveWriter pickle;
+  pickle.add("m/data.pkl", "x");
+  expect_text(errors_of_bytes(pickle.bytes()), "`torch.save`");
+  ArchiveWriter old;
+  old.add("serialized_exported_program.json", "{}");
+  expect_text(errors_of_bytes(old.bytes()), "before 2.8");
+  ArchiveWriter other;
+  other.add("readme.txt", "x");
+  expect_text(errors_of_bytes(other.bytes()), "no exported program");
+  ArchiveWriter text;
+  text.add("m/models/model.json", "{");
+  expect_text(errors_of_bytes(text.bytes()), "is no JSON");
+  expect_text(errors_of_bytes("PK\003\004"), "no directory");
+}
+
+TEST(TorchArchive, RefusesOtherSchemas) {
+  ProgramWriter w = relu();
+  w.schema = 9;
+  expect_text(errors(w), "version 9, expected 8");
+  w = relu();
+  w.graph.erase("nodes");
+  expect_text(errors(w), "`nodes` is missing");
+  w = relu();
+  w.graph["nodes"][0]["inputs"] = 3;
+  EXPECT_NE(errors(w), "no error");
+}
+
+TEST(TorchArchive, WeightsMayBeStrided) {
+  ProgramWriter w;
+  w.weight("p_w", "w", {3, 2}, {1, 2, 3, 4, 5, 6});
+  w.weights["w"]["tensor_meta"]["strides"] = {{{"as_int", 1}}, {{"as_int", 3}}};
+  w.input("x", float32, {3, 2});
+  w.node("aten.add.Tensor", "y", float32, {3, 2}, {"self", tensor("x"), "other", tensor("p_w")});
+  w.output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const Array y = run(*imported, floats({3, 2}, {0, 0, 0, 0, 0, 0}));
+  ASSERT_NE(y, nullptr);
+  EXPECT_EQ(y->load(1).f, 4);
+  w.weights["w"]["tensor_meta"]["strides"][0]["as_int"] = 3;
+  expect_text(errors(w), "reaches beyond its 24 bytes");
+  w.weights["w"]["use_pickle"] = true;
+  expect_text(errors(w), "is pickled");
+}
+
+// ---- Sizes
+
+std::string sympy(const std::string& text) {
+  const Var n = make_var("n");
+  auto value = read_sympy(
+      text, [&](const std::string& name) -> Expr { return name == "n" ? Expr(n) : nullptr; }, {});
+  return value.ok() ? to_string(*value) : to_string(value.errors());
+}
+
+TEST(TorchSizes, Sympy) {
+  const std::string n = symbol("n");
+  EXPECT_EQ(sympy(n), "n");
+  EXPECT_EQ(sympy("Add(Mul(Integer(2), " + n + "), Integer(1))"), "n * 2 + 1");
+  EXPECT_EQ(sympy("FloorDiv(" + n + ", Integer(2))"), "n // 2");
+  EXPECT_EQ(sympy("Mod(" + n + ", Integer(8))"), "n % 8");
+  EXPECT_EQ(sympy("Max(Integer(1), " + n + ")"), sympy("Max(" + n + ", Integer(1))"));
+  EXPECT_EQ(sympy("Pow(" + n + ", Integer(2))"), "n * n");
+  EXPECT_EQ(sympy("FloorToInt(IntTrueDiv(" + n + ", Integer(4)))"), "n // 4");
+  EXPECT_EQ(sympy("CeilToInt(IntTrueDiv(" + n + ", Integer(4)))"),
+            sympy("FloorDiv(Add(" + n + ", Integer(3)), Integer(4))"));
+  EXPECT_EQ(sympy("TruncToInt(Mul(Float('1.5', precision=53), ToFloat(" + n + ")))"), "n + n // 2");
+  EXPECT_EQ(sympy("2*n + 1"), "n * 2 + 1");
+  expect_text(sympy("Equality(" + n + ", Integer(3))"), "n == 3");
+}
+
+TEST(TorchSizes, SympyErrors) {
+  expect_text(sympy("Symbol('k')"), "before anything has it");
+  expect_text(sympy("Zeta(Integer(1))"), "`Zeta`");
+  expect_text(sympy("Add(Integer(1)"), "no expression");
+  expect_text(sympy("Add()"), "no expression");
+  expect_text(sympy("IntTrueDiv(Integer(1), Integer(2))"), "no whole number");
+  std::string deep;
+  for (int i = 0; i < 5000; ++i) deep += "Add(";
+  expect_text(sympy(deep), "nested");
+}
+
+TEST(TorchSizes, FormulasAndRanges) {
+  ProgramWriter w;
+  const std::string even = "Mul(Integer(2), " + symbol("s0") + ")";
+  w.input("x", float32, {even});
+  w.ranges = {{"s0", {{"min_val", 2}, {"max_val", 8}}}};
+  w.node("aten.relu.default", "y", float32, {even}, {"self", tensor("x")});
+  w.output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const Attrs& attrs = imported->main()->attrs;
+  ASSERT_NE(attrs.find("tir_var_upper_bound"), nullptr);
+  EXPECT_EQ(*(*attrs.find("tir_var_upper_bound")->as_dict())[0].second.as_int(), 16);
+  EXPECT_EQ(attrs.find("tir_var_lower_bound"), nullptr);  // 2 is PyTorch's "any"
+  EXPECT_EQ(*(*attrs.find("tir_var_divisor")->as_dict())[0].second.as_int(), 2);
+}
+
+TEST(TorchSizes, DeclaredByName) {
+  ImportOptions options;
+  options.dims["s0"] = {4, 4};
+  EXPECT_EQ(result_type(relu(), options), "R.Tensor((4, 3), dtype=\"float32\")");
+  options.dims = {{"x_0", {5, 5}}};
+  EXPECT_EQ(result_type(relu(), options), "R.Tensor((5, 3), dtype=\"float32\")");
+}
+
+// A size that the data decides is the one of the value that has it first.
+TEST(TorchSizes, Unbacked) {
+  ProgramWriter w;
+  w.input("x", float32, {symbol("s0")});
+  w.node("aten.nonzero.default", "k", int64, {symbol("u0"), 1}, {"self", tensor("x")});
+  w.graph["sym_int_values"]["n"] = dimension(symbol("u0"));
+  w.node(
+      "aten.view.default", "y", int64, {symbol("u0")},
+      {"self", tensor("k"), "size", Json{{"as_sym_ints", Json::array({Json{{"as_name", "n"}}})}}});
+  w.output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const Array y = run(*imported, floats({4}, {0, 1, 0, 2}));
+  ASSERT_NE(y, nullptr);
+  EXPECT_EQ(y->shape, std::vector<int64_t>{2});
+  EXPECT_EQ(y->load(1).i, 3);
+}
+
+TEST(TorchSizes, OfATensorsElement) {
+  ProgramWriter w;
+  w.input("x", int64, Json::array());
+  w.graph["sym_int_values"]["item"] = dimension(symbol("u0"));
+  w.ranges = {{"u0", {{"min_val", 0}, {"max_val", 9}}}};
+  w.bare_node("aten.item.default", "item", Json::array({named("item")}), {"self", tensor("x")});
+  w.node("aten.arange.default", "y", int64, {symbol("u0")}, {"end", named("item")});
+  w.output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const Array y = run(*imported, scalar(3));
+  ASSERT_NE(y, nullptr);
+  EXPECT_EQ(y->shape, std::vector<int64_t>{3});
+  EXPECT_EQ(run(*imported, scalar(10)), nullptr);
+}
+
+// ---- Memory that names share
+
+TEST(TorchMemory, InPlaceOperatorsChangeTheirName) {
+  ProgramWriter w;
+  w.input("x", float32, {2});
+  w.node("aten.neg.default", "a", float32, {2}, {"self", tensor("x")});
+  w.node("aten.add_.Tensor", "b", float32, {2}, {"self", tensor("a"), "other", integer(1)});
+  w.node("aten.mul.Tensor", "y", float32, {2}, {"self", tensor("a"), "other", tensor("b")});
+  w.output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const Array y = run(*imported, floats({2}, {3, -4}));
+  ASSERT_NE(y, nullptr);
+  EXPECT_EQ(y->load(0).f, 4);
+  EXPECT_EQ(y->load(1).f, 25);
+}
+
+TEST(TorchMemory, ViewsOfWhatChangedAreRefused) {
+  ProgramWriter w;
+  w.input("x", float32, {2});
+  w.node("aten.neg.default", "a", float32, {2}, {"self", tensor("x")});
+  w.node("aten.view.default", "v", float32, {1, 2}, {"self", tensor("a")});
+  w.node("aten.add_.Tensor", "b", float32, {2}, {"self", tensor("a"), "other", integer(1)});
+  w.node("aten.neg.default", "y", float32, {1, 2}, {"self", tensor("v")});
+  w.output("y");
+  expect_text(errors(w), "`v` is used after its memory was changed");
+}
+
+TEST(TorchMemory, MutatedBuffersAreParametersAndResults) {
+  ProgramWriter w;
+  w.weight("b_cache", "cache", {2}, {0, 0}, "buffer");
+  w.input("x", float32, {2});
+  w.node("aten.add_.Tensor", "a", float32, {2}, {"self", tensor("b_cache"), "other", tensor("x")});
+  w.node("aten.neg.default", "y", float32, {2}, {"self", tensor("a")});
+  w.output("y");
+  auto imported = import(w);
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  const Attrs& attrs = imported->main()->attrs;
+  EXPECT_EQ(*attrs.find("input_names"), Attr(std::vector<std::string>{"x", "cache"}));
+  EXPECT_EQ(*attrs.find("output_names"), Attr(std::vector<std::string>{"y", "cache"}));
+  EXPECT_EQ((*attrs.find("donate")->as_dict())[0], (std::pair<Attr, Attr>(1, 1)));
+}
+
+// ---- Errors
+
+TEST(TorchErrors, UnsupportedOperatorsAreNamedTogether) {
+  ProgramWriter w = relu();
+  for (const char* name : {"aten.nope.default", "aten.nope.default", "my.other.Tensor"}) {
+    w.node(name, std::string("z") + std::to_string(w.graph["nodes"].size()), float32, {3},
+           {"self", tensor("y")});
+  }
+  const std::string text = errors(w);
+  expect_text(text, "operator `aten.nope.default` is not supported (2 nodes)");
+  expect_text(text, "operator `my.other.Tensor` is not supported");
+}
+
+TEST(TorchErrors, ValuesAndArguments) {
+  ProgramWriter w = relu();
+  w.output("nothing");
+  expect_text(errors(w), "value `nothing` comes from nothing");
+  w = relu();
+  w.graph["nodes"][0]["inputs"] = Json::array();
+  expect_text(errors(w), "argument `self` is missing");
+  w = relu();
+  w.graph["nodes"][0]["inputs"][0]["arg"] = integer(3);
+  expect_text(errors(w), "argument `self` is `int`, expected `Tensor`");
+  w = relu();
+  w.input("z", 10, {2});
+  expect_text(errors(w), "complex64");
+  w = relu();
+  w.input_specs.push_back({{"token", {{"arg", {{"name", "t"}}}}}});
+  expect_text(errors(w), "`token`");
+  w = relu();
+  w.input("x", float32, {2});
+  expect_text(errors(w), "is there twice");
+}
+
+// Every overload that is listed names an operator of PyTorch's form.
+TEST(TorchOperators, Names) {
+  for (std::string_view name : operator_names()) {
+    EXPECT_EQ(std::count(name.begin(), name.end(), '.'), 2) << name;
+  }
+}
+
+}  // namespace
+}  // namespace repose::torch::test

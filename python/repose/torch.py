@@ -64,6 +64,8 @@ def _program(graph_module: Any, weights: dict[str, Any]) -> Any:
 class _Compiled:
     """One graph: compiled when it is first called, as its weights are known then."""
 
+    _boxed_call = True  # takes its inputs as one list, as AOTAutograd asks
+
     def __init__(self, graph_module: Any, weights: Sequence[int]) -> None:
         self._graph_module = graph_module
         self._names = [n.name for n in graph_module.graph.nodes if n.op == "placeholder"]
@@ -123,20 +125,20 @@ def backend(graph_module: Any, example_inputs: Sequence[Any], **options: Any) ->
                                        for x in example_inputs):
         warnings.warn("repose: PyTorch runs a graph itself: gradients are wanted, and training is "
                       "not supported (`torch.no_grad()`)", Fallback)
-        return graph_module.forward
+        forward: Callable[..., Any] = graph_module.forward
+        return forward
 
     def compile_graph(graph: Any, _: Any) -> Any:
         metadata = torch._guards.TracingContext.get().fw_metadata
-        compiled = _Compiled(graph, metadata.static_input_indices if metadata else [])
-        compiled._boxed_call = True
-        return compiled
+        return _Compiled(graph, metadata.static_input_indices if metadata else [])
 
     table = torch.export.default_decompositions()
     for overload in list(table):
         if str(overload) in known_operators():
             del table[overload]
-    return aot_autograd(fw_compiler=compile_graph, decompositions=dict(table.items()))(
-        graph_module, example_inputs)
+    compiled: Callable[..., Any] = aot_autograd(
+        fw_compiler=compile_graph, decompositions=dict(table.items()))(graph_module, example_inputs)
+    return compiled
 
 
 def explain(model: Any, *inputs: Any) -> str:

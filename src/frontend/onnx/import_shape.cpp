@@ -309,14 +309,16 @@ Result<Values> split(NodeContext& c) {
   return c.call_tuple("split", {x}, {{"indices_or_sections", parts}, {"axis", axis}});
 }
 
+// A bound that data gives, so that sums with dimensions stay within int64.
+Expr tamed(const Expr& e, int64_t most) {
+  return min(max(e, make_int(-most)), make_int(most));
+}
+
 // Elements of one axis by a step whose sign only the data tells.
 Result<Operand> slice_either_way(NodeContext& c, const Operand& x, int64_t given, const Expr& start,
                                  const Expr& end, const Expr& given_step) {
   REPOSE_TRY(dims, c.shape(x));
   REPOSE_TRY(axis, c.axis(given, static_cast<int64_t>(dims.size())));
-  auto tamed = [](const Expr& e, int64_t most) {
-    return min(max(e, make_int(-most)), make_int(most));
-  };
   const Expr step = tamed(given_step, int64_t{1} << 40);  // beyond any dimension
   auto nonzero =
       c.require(ne(step, make_int(0)), "the step along axis {0} is {1}", {make_int(axis), step});
@@ -346,8 +348,9 @@ Expr clamped_start(const Expr& start, const Expr& dim, const Expr& step, const F
   const bool is_constant = as_const_int(start, &value);
   if (is_constant && value >= -1) return start;  // -1 of nothing is nothing either way
   if (prove(lt(zero, step), facts) == Truth::yes) return start;
-  const Expr from_end = simplify(max(start + dim, zero), facts);
-  return is_constant ? from_end : simplify(make_select(lt(start, zero), from_end, start), facts);
+  const Expr tame = tamed(start, int64_t{1} << 62);
+  const Expr from_end = simplify(max(tame + dim, zero), facts);
+  return is_constant ? from_end : simplify(make_select(lt(tame, zero), from_end, tame), facts);
 }
 
 Result<Operand> slice_along(NodeContext& c, Operand x, std::vector<Expr> starts,

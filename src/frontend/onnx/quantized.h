@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "frontend/common/composite.h"
+#include "frontend/onnx/node_context.h"
 
 namespace repose::onnx {
 

@@ -52,7 +52,7 @@ entries that are compressed.
 def operators():
     names = []
     for path in sorted(FOLDER.glob("import_*.cpp")):
-        names += re.findall(r'^\s+\{"([\w.]+)", ', path.read_text(), re.MULTILINE)
+        names += re.findall(r'^\s+\{"(\w+\.[\w.]+)", ', path.read_text(), re.MULTILINE)
     return sorted(names)
 
 

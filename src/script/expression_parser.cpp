@@ -215,6 +215,7 @@ Node* ExpressionParser::parse_postfix() {
       outer = make(NodeKind::call, node->at);
       add(outer, node);
       if (!parse_arguments(outer)) return nullptr;
+      if (Node* special = special_float(*outer)) outer = special;
     } else if (token_.is("[")) {
       outer = make(NodeKind::subscript, node->at);
       add(outer, node);
@@ -228,12 +229,26 @@ Node* ExpressionParser::parse_postfix() {
   return nullptr;
 }
 
+// `float("inf")`, `float("-inf")` and `float("nan")` as the literals that they are; else null.
+Node* ExpressionParser::special_float(const Node& call) {
+  const bool is_float = call.kids[0]->kind == NodeKind::name && call.kids[0]->text == "float";
+  if (!is_float || call.kids.size() != 2 || call.kids[1]->kind != NodeKind::string) return nullptr;
+  const std::string& text = call.kids[1]->text;
+  const bool is_negative = text == "-inf";
+  if (!is_negative && text != "inf" && text != "nan") return nullptr;
+  Node* name = make(NodeKind::name, call.at, text == "nan" ? "nan" : "inf");
+  if (!is_negative) return name;
+  Node* node = make(NodeKind::unary, call.at, "-");
+  add(node, name);
+  return node;
+}
+
 bool ExpressionParser::parse_arguments(Node* call) {
   advance();
   std::set<std::string> names;
   while (!token_.is(")")) {
     const bool is_bare = token_.kind == TokenKind::name;
-    Node* value = parse_test();
+    Node* value = token_.is("*") ? parse_starred() : parse_test();
     if (!value) return false;
     if (is_bare && value->kind == NodeKind::name && accept("=")) {
       if (!parse_keyword(call, *value, names)) return false;
@@ -243,6 +258,16 @@ bool ExpressionParser::parse_arguments(Node* call) {
     if (!accept(",")) break;
   }
   return expect(")", "or `,` after an argument");
+}
+
+// `*shape` among arguments: its members, one by one.
+Node* ExpressionParser::parse_starred() {
+  Node* node = make(NodeKind::starred, token_.at);
+  advance();
+  Node* list = parse_test();
+  if (!list) return nullptr;
+  add(node, list);
+  return too_deep(node->height, node->at) ? nullptr : node;
 }
 
 // The value of the argument `name=`. `names`: those before it.

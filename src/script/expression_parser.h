@@ -55,6 +55,8 @@ class ExpressionParser {
   Node* parse_prefix();
   Node* parse_postfix();
   bool parse_arguments(Node* call);
+  Node* parse_starred();
+  Node* special_float(const Node& call);
   bool parse_keyword(Node* call, const Node& name, std::set<std::string>& names);
   bool add_positional(Node* call, Node* value);
   bool parse_subscripts(Node* outer);

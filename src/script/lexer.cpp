@@ -46,6 +46,8 @@ void append_utf8(std::string* out, uint32_t c) {
 }
 
 constexpr std::array two_chars = {"->", "**", "//", "<<", ">>", "<=", ">=", "==", "!=", ":="};
+constexpr std::array assignments = {
+    "**=", "//=", "<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "@="};
 constexpr std::array keywords = {
     "False", "None",     "True",  "and",    "as",   "assert", "async",  "await",    "break",
     "class", "continue", "def",   "del",    "elif", "else",   "except", "finally",  "for",
@@ -56,6 +58,11 @@ constexpr std::array keywords = {
 
 bool is_keyword(std::string_view name) {
   return std::find(keywords.begin(), keywords.end(), name) != keywords.end();
+}
+
+bool Token::is_assignment() const {
+  return kind == TokenKind::symbol &&
+         std::find(assignments.begin(), assignments.end(), text) != assignments.end();
 }
 
 bool is_identifier(std::string_view name) {
@@ -200,11 +207,14 @@ Token Lexer::next() {
   }
   if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return lex_number();
   if (c == '"' || c == '\'') return lex_string();
-  for (const char* symbol : two_chars) {
-    if (text_.substr(pos_, 2) == symbol) {
-      pos_ += 2;
-      return make(TokenKind::symbol, begin, at);
-    }
+  auto starts_with = [&](std::string_view symbol) {
+    if (text_.substr(pos_, symbol.size()) != symbol) return false;
+    pos_ += symbol.size();
+    return true;
+  };
+  if (std::any_of(assignments.begin(), assignments.end(), starts_with) ||
+      std::any_of(two_chars.begin(), two_chars.end(), starts_with)) {
+    return make(TokenKind::symbol, begin, at);
   }
   ++pos_;
   if (c == '(' || c == '[' || c == '{') ++brackets_;

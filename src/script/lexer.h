@@ -25,6 +25,7 @@ struct Token {
 
   bool is(std::string_view symbol) const { return kind == TokenKind::symbol && text == symbol; }
   bool is_name(std::string_view name) const { return kind == TokenKind::name && text == name; }
+  bool is_assignment() const;  // with an operator: `+=`, `//=`, …
 };
 
 // Gives one token after another. Inside brackets line ends don't count. Tokens refer to the text.

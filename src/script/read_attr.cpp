@@ -54,6 +54,9 @@ std::optional<Attr> read_attr(ReadContext& context, ExprReader& reader, const No
       if (!dtype) return std::nullopt;
       return Attr(*dtype);
     }
+    if (callee == "R.prim_value" && node.kids.size() == 2) {
+      return read_attr(context, reader, *node.kids[1]);
+    }
     if (callee == "R.str" && node.kids.size() == 2 && node.kids[1]->kind == NodeKind::string) {
       return Attr(node.kids[1]->text);
     }

@@ -1,4 +1,7 @@
 // Blocks of tensor programs: axes, regions, the predicate, and the body.
+#include <algorithm>
+#include <unordered_set>
+
 #include "script/read_attr.h"
 #include "script/suggest.h"
 #include "script/tensor_reader.h"
@@ -142,6 +145,55 @@ bool TensorReader::read_block_line(const Statement& s, BlockHead& head, StmtSequ
   return read_statement(s, body);
 }
 
+namespace {
+
+// Loop variables that a statement mentions, and those that it binds itself.
+void collect_loops(const tir::Stmt& stmt, std::vector<Var>& used,
+                   std::unordered_set<const VarNode*>& bound) {
+  if (!stmt) return;
+  tir::visit_stmts(stmt, [&](const tir::Stmt& part) {
+    if (const auto* loop = tir::as<tir::ForNode>(part)) bound.insert(loop->var.get());
+    return true;
+  });
+  tir::visit_all_exprs(stmt, [&](const Expr& e) {
+    for (const Var& v : free_vars(e)) {
+      if (v->role == VarRole::loop && std::find(used.begin(), used.end(), v) == used.end()) {
+        used.push_back(v);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+// A block sees loops through its axes. TVM's opaque blocks have none and mention the loops: such a
+// block gets an axis for each. One that has axes and mentions a loop is refused (T2).
+void TensorReader::bind_outer_loops(tir::BlockNode::Fields& f) {
+  if (!f.iters.empty()) return;
+  std::vector<Var> used;
+  std::unordered_set<const VarNode*> bound;
+  collect_loops(f.body, used, bound);
+  collect_loops(f.init, used, bound);
+  VarMap axes;
+  for (const Var& v : used) {
+    auto loop = loops_.find(v.get());
+    if (bound.contains(v.get()) || loop == loops_.end()) continue;
+    Var axis = make_var("v_" + v->name, dtypes::index, VarRole::loop);
+    f.iters.push_back({axis, loop->second.min, loop->second.extent, tir::IterKind::opaque, v});
+    axes.emplace(v.get(), axis);
+  }
+  if (axes.empty()) return;
+  f.body = tir::substitute(f.body, axes, {});
+  if (f.init) f.init = tir::substitute(f.init, axes, {});
+  for (std::vector<tir::Region>* list : {&f.reads, &f.writes}) {
+    for (tir::Region& region : *list) {
+      for (tir::Range& r : region.ranges) {
+        r = {substitute(r.min, axes), substitute(r.extent, axes)};
+      }
+    }
+  }
+}
+
 bool TensorReader::read_block(const Statement& s, const Node& call, StmtSequence& out) {
   BlockHead head;
   tir::BlockNode::Fields& f = head.fields;
@@ -171,6 +223,7 @@ bool TensorReader::read_block(const Statement& s, const Node& call, StmtSequence
   scopes_.pop();
   if (!ok) return false;
   f.body = body.finish();
+  bind_outer_loops(f);
   if (head.reads.empty() || head.writes.empty()) {
     Accesses accesses = infer_accesses(f);
     if (head.reads.empty()) f.reads = std::move(accesses.reads);

@@ -304,7 +304,23 @@ Expr ExprReader::read_unary(const Node& node, DType expected) {
   return std::move(zero) - std::move(e);
 }
 
+// `A.shape[0]`; null, without an error, where it is something else.
+Expr ExprReader::read_extent(const Node& node) {
+  const Node& base = *node.kids[0];
+  if (base.kind != NodeKind::attribute || base.text != "shape" || node.kids.size() != 2 ||
+      base.kids[0]->kind != NodeKind::name) {
+    return nullptr;
+  }
+  const Buffer buffer = names_.find_buffer(base.kids[0]->text);
+  const auto axis = constant_integer(*node.kids[1]);
+  if (!buffer || !axis) return nullptr;
+  const auto rank = static_cast<int64_t>(buffer->shape.size());
+  const int64_t i = *axis < 0 ? *axis + rank : *axis;
+  return i >= 0 && i < rank ? buffer->shape[static_cast<size_t>(i)] : nullptr;
+}
+
 Expr ExprReader::read_load(const Node& node) {
+  if (Expr extent = read_extent(node)) return extent;
   const Node& base = *node.kids[0];
   Buffer buffer = base.kind == NodeKind::name ? names_.find_buffer(base.text) : nullptr;
   if (!buffer) {

@@ -54,6 +54,7 @@ class ExprReader {
   Expr read_binary(const Node& node, DType expected);
   Expr combine(const Node& node, Expr a, Expr b);
   Expr read_unary(const Node& node, DType expected);
+  Expr read_extent(const Node& node);
   Expr read_load(const Node& node);
   Expr read_call(const Node& node, DType expected);
   Expr read_function(const Node& node, const std::string& name, DType expected);

@@ -56,6 +56,7 @@ Expr ExprReader::read_call(const Node& node, DType expected) {
     return make_call(Intrinsic::call_program, dtypes::int32, std::move(args),
                      name.substr(name.find('.') + 1));
   }
+  if (name == "R.prim_value" && node.kids.size() == 2) return read(*node.kids[1], expected);
   if ((name == "min" || name == "max") && node.kids.size() == 3) {
     return read_function(node, name, expected);
   }

@@ -23,6 +23,17 @@ bool TensorReader::read_loop_options(const Node& iter, Attrs* annotations, std::
   return true;
 }
 
+// `*A.shape` of a buffer, or of a list.
+std::optional<std::vector<Expr>> TensorReader::read_starred(const Node& node) {
+  const Node& list = *node.kids[0];
+  const bool is_shape = list.kind == NodeKind::attribute && list.text == "shape" &&
+                        list.kids[0]->kind == NodeKind::name;
+  if (Buffer b = is_shape ? find_buffer(list.kids[0]->text) : nullptr) return b->shape;
+  if (is_list(list)) return exprs_.read_shape(list);
+  fail(node.at, DiagnosticKind::syntax, "expected `*` and the shape of a buffer, or a list");
+  return std::nullopt;
+}
+
 // From the first `count` arguments: extents of `T.grid`, or the one range of (extent) or
 // (begin, end).
 bool TensorReader::read_loop_ranges(const Node& iter, size_t count,
@@ -35,6 +46,12 @@ bool TensorReader::read_loop_ranges(const Node& iter, size_t count,
     return range.has_value();
   }
   for (size_t i = 1; i <= count; ++i) {
+    if (iter.kids[i]->kind == NodeKind::starred) {
+      auto extents = read_starred(*iter.kids[i]);
+      if (!extents) return false;
+      for (Expr& e : *extents) ranges->push_back({make_int(0), std::move(e)});
+      continue;
+    }
     Expr extent = exprs_.read_index(*iter.kids[i]);
     if (!extent) return false;
     ranges->push_back({make_int(0), extent});

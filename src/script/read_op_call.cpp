@@ -22,6 +22,26 @@ bool takes_extern(const OpDef& op) {
   return op.name.starts_with("call_") && op.name.ends_with("packed");
 }
 
+// TVM gives the axes of a strided_slice before its bounds; we, by name.
+bool takes_axes_first(const Node& call, const OpDef& op) {
+  return op.name == "strided_slice" && !keyword_argument(call, "axes") &&
+         (call.kids.size() > 4 || keyword_argument(call, "begin") || keyword_argument(call, "end"));
+}
+
+// The operand that TVM calls `name`.
+std::optional<size_t> their_place(std::string_view name, const OpDef& op) {
+  static constexpr std::pair<std::string_view, size_t> names[] = {
+      {"data", 0},   {"x", 0},       {"input", 0},     {"x1", 0},        {"lhs", 0},
+      {"expr", 0},   {"tensors", 0}, {"condition", 0}, {"x2", 1},        {"rhs", 1},
+      {"weight", 1}, {"indices", 1}, {"shape", 1},     {"fill_value", 1}};
+  const bool is_operand = name == "x1" || name == "x2";
+  const size_t behind = is_operand && op.name == "where" ? 1 : 0;  // the condition
+  for (const auto& [theirs, place] : names) {
+    if (name == theirs && place + behind < op.args.size()) return place + behind;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 // ---- Arguments
@@ -136,8 +156,14 @@ bool ValueReader::read_type_args(const Node& node, OpCall& call) {
 
 bool ValueReader::sort_positional(OpCall& call) {
   size_t next_attr = 0;
-  for (size_t place = 0; place + 1 < call.node.kids.size(); ++place) {
-    const Node& n = *call.node.kids[place + 1];
+  std::vector<Node*> given(call.node.kids.begin() + 1, call.node.kids.end());
+  if (takes_axes_first(call.node, call.op) && given.size() > 1) {
+    call.attrs[0] = given[1];
+    given.erase(given.begin() + 1);
+    ++next_attr;
+  }
+  for (size_t place = 0; place < given.size(); ++place) {
+    const Node& n = *given[place];
     std::string callee = callee_name(&n);
     bool is_type = takes_result_type(call.op) && place >= call.operands.size() &&
                    (callee == "R.Tensor" || callee == "R.Tuple" || n.kind == NodeKind::list);
@@ -174,6 +200,7 @@ bool ValueReader::sort_keywords(OpCall& call) {
       continue;
     }
     auto place = static_cast<size_t>(std::find(names.begin(), names.end(), k.name) - names.begin());
+    if (place == names.size()) place = their_place(k.name, call.op).value_or(place);
     if (place == names.size()) {
       context_.fail(DiagnosticKind::bad_argument, k.at, "`R.{}` has no argument `{}`{}",
                     call.op.name, k.name, suggest(k.name, names));

@@ -155,6 +155,22 @@ Type TypeReader::read(const Node& a) {
                                       "R.Object", "R.Any"}));
 }
 
+bool TypeReader::read_device(const Node& v, std::string* device) {
+  if (v.kind == NodeKind::none) return true;
+  if (v.kind == NodeKind::string) {
+    *device = v.text;
+    return true;
+  }
+  if (v.kind == NodeKind::call && dotted_name(*v.kids[0]) == "I.vdevice" && v.kids.size() > 1 &&
+      v.kids[1]->kind == NodeKind::string) {
+    auto index = v.kids.size() > 2 ? constant_integer(*v.kids[2]) : std::optional<int64_t>(0);
+    *device = v.kids[1]->text + ":" + std::to_string(index.value_or(0));
+    return true;
+  }
+  context_.fail(DiagnosticKind::bad_argument, v.at, "expected a device such as \"llvm:0\"");
+  return false;
+}
+
 Type TypeReader::read_tensor(const Node& a) {
   if (a.kind != NodeKind::call) return tensor_type_of_rank(-1, {});
   const Node* shape = keyword_argument(a, "shape");
@@ -171,11 +187,12 @@ Type TypeReader::read_tensor(const Node& a) {
   }
   if (const Node* second = positional(a, next)) {
     if (!dtype_node) dtype_node = second;
-    if (positional(a, next + 1)) {
-      return context_.fail(DiagnosticKind::wrong_arity, positional(a, next + 1)->at,
+    if (positional(a, next + 2)) {
+      return context_.fail(DiagnosticKind::wrong_arity, positional(a, next + 2)->at,
                            "too many arguments of `R.Tensor`");
     }
   }
+  const Node* third = positional(a, next + 1);
   if (shape && shape->kind == NodeKind::none) shape = nullptr;
   DType dtype;
   if (dtype_node && dtype_node->kind != NodeKind::none) {
@@ -185,19 +202,10 @@ Type TypeReader::read_tensor(const Node& a) {
   }
   std::string device;
   int64_t rank = -1;
+  if (third && !read_device(*third, &device)) return nullptr;
   for (const Keyword& k : a.keywords) {
     if (k.name == "vdevice") {
-      const Node& v = *k.value;
-      if (v.kind == NodeKind::string) {
-        device = v.text;
-      } else if (v.kind == NodeKind::call && dotted_name(*v.kids[0]) == "I.vdevice" &&
-                 v.kids.size() > 1 && v.kids[1]->kind == NodeKind::string) {
-        auto index = v.kids.size() > 2 ? constant_integer(*v.kids[2]) : std::optional<int64_t>(0);
-        device = v.kids[1]->text + ":" + std::to_string(index.value_or(0));
-      } else if (v.kind != NodeKind::none) {
-        return context_.fail(DiagnosticKind::bad_argument, v.at,
-                             "expected a device such as \"llvm:0\"");
-      }
+      if (!read_device(*k.value, &device)) return nullptr;
     } else if (k.name == "ndim") {
       auto value = constant_integer(*k.value);
       if (!value || *value < -1 || *value > 1024) {

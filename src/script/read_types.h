@@ -33,6 +33,7 @@ class TypeReader {
   ExprReader& exprs_;
 
   Type read_tensor(const Node& call);
+  bool read_device(const Node& v, std::string* device);
   Type read_shape(const Node& call);
   Type read_prim(const Node& call);
   Type read_callable(const Node& call);

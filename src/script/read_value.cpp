@@ -87,6 +87,8 @@ Value ValueReader::read(const Node& node) {
       return read_item(node);
     case NodeKind::call:
       return read_call(node);
+    case NodeKind::starred:
+      return fail(node, DiagnosticKind::syntax, "`*` stands before extents of `T.grid` only");
     default:
       break;
   }

@@ -248,6 +248,22 @@ class StatementParser : public ExpressionParser {
     return s;
   }
 
+  // `a += b` as `a = a + b`.
+  Statement* parse_augmented(Statement* s) {
+    Node* sum = make(NodeKind::binary, token_.at,
+                     std::string(token_.text.substr(0, token_.text.size() - 1)));
+    advance();
+    Node* more = parse_tests();
+    if (!more) return nullptr;
+    s->kind = SyntaxKind::assign;
+    s->target = s->value;
+    add(sum, s->value);
+    add(sum, more);
+    s->value = sum;
+    if (too_deep(sum->height, sum->at)) return nullptr;
+    return end_of_statement() ? s : nullptr;
+  }
+
   Statement* parse_simple() {
     Statement* s = nullptr;
     if (token_.is_name("return")) {
@@ -277,6 +293,7 @@ class StatementParser : public ExpressionParser {
       Node* first = parse_tests();
       if (!first) return nullptr;
       s->value = first;
+      if (token_.is_assignment()) return parse_augmented(s);
       if (accept(":")) {
         s->kind = SyntaxKind::assign;
         s->target = first;
@@ -320,7 +337,14 @@ std::string written_name(const Node& node) {
 
 std::string dotted_name(const Node& node) {
   std::string name = written_name(node);
-  if (name.starts_with("tirx.")) name = "T." + name.substr(5);
+  static constexpr std::pair<std::string_view, std::string_view> modules[] = {
+      {"tirx.", "T."},           {"tvm.script.relax.", "R."}, {"tvm.script.tirx.", "T."},
+      {"tvm.script.tir.", "T."}, {"tvm.script.ir.", "I."},    {"tvm.script.", "I."}};
+  for (const auto& [theirs, ours] : modules) {
+    if (!name.starts_with(theirs)) continue;
+    name = std::string(ours) + name.substr(theirs.size());
+    break;
+  }
   static constexpr std::pair<std::string_view, std::string_view> others[] = {
       {"T.sblock", "T.block"},
       {"T.sblock_alloc_buffer", "T.alloc_buffer"},

@@ -34,6 +34,7 @@ enum class NodeKind {
   tuple,
   list,
   dict,         // keys and values in turn
+  starred,      // *kids[0], an argument
   unary,        // text: "-", "+", "~", "not"
   binary,       // text: the operator
   conditional,  // kids[0] if kids[1] else kids[2]

@@ -135,6 +135,8 @@ class TensorReader : public NameScope {
   // read_loop.cpp: loops, and what stands behind `with`.
   bool read_for(const Statement& s, StmtSequence& out);
   bool read_loop_options(const Node& iter, Attrs* annotations, std::string* thread);
+  void bind_outer_loops(tir::BlockNode::Fields& f);
+  std::optional<std::vector<Expr>> read_starred(const Node& node);
   bool read_loop_ranges(const Node& iter, size_t count, std::vector<tir::Range>* ranges);
   bool read_with(const Statement& s, StmtSequence& out);
   Wrap read_with_item(const Statement& s, const WithItem& item);

@@ -11,6 +11,7 @@
 #include "frontend/onnx/importer.h"
 #include "frontend/onnx/node_order.h"
 #include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/sequences.h"
 #include "frontend/onnx/tensor_data.h"
 #include "ir/function_facts.h"
 
@@ -221,6 +222,10 @@ Result<Module> Importer::close_function() {
   for (const Value* input : inputs_) input_names.push_back(printable_name(input->name));
   for (const Value& output : model_.graph.outputs) {
     REPOSE_TRY(value, find_value(output.name, main_));
+    if (is_sequence(value)) {
+      return error(DiagnosticKind::unsupported_feature, model_.span(), "output `{}` is a sequence",
+                   printable(output.name));
+    }
     output_names.push_back(printable_name(output.name));
     const auto* variable = graph::as<graph::VariableNode>(value);
     if (variable && variable->is_dataflow) {
@@ -388,6 +393,14 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
   }
   Values inputs;
   if (!find_inputs(node, scope, inputs)) return fail_outputs();
+  const bool is_loop = node.op_type == "Loop" && find_control(node);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!is_sequence(inputs[i]) || function || takes_sequences(node) || (is_loop && i >= 2))
+      continue;
+    report({error(DiagnosticKind::unsupported_feature, span,
+                  "`{}`: operand {} is a sequence, expected a tensor", operator_name(node), i)});
+    return fail_outputs();
+  }
   const ImportControl control = function ? nullptr : find_control(node);
   auto results = function  ? import_call(node, *function, span, std::move(inputs), around)
                  : control ? (this->*control)({node, span, inputs, scope, around})
@@ -513,7 +526,9 @@ void Importer::check_hint(const Value& value, const Operand& found) {
 void Importer::check_hints(const std::vector<Value>& values, const Scope& scope) {
   for (const Value& v : values) {
     auto it = scope.values.find(v.name);
-    if (it == scope.values.end() || !it->second || v.type.kind != Type::Kind::tensor) continue;
+    if (it == scope.values.end() || !it->second || is_sequence(it->second) ||
+        v.type.kind != Type::Kind::tensor)
+      continue;
     check_hint(v, it->second);
   }
 }

@@ -4,6 +4,7 @@
 
 #include "base/message_text.h"
 #include "frontend/onnx/importer.h"
+#include "frontend/onnx/sequences.h"
 
 namespace repose::onnx {
 
@@ -64,6 +65,11 @@ Result<Values> Importer::import_graph(const Graph& graph, Scope& inner, const Su
                    printable(output.name));
     }
     REPOSE_TRY(value, find_value(output.name, inner));
+    if (is_sequence(value)) {
+      return error(DiagnosticKind::unsupported_feature, span,
+                   "output `{}` of a branch or a loop's body is a sequence",
+                   printable(output.name));
+    }
     results.push_back(value);
   }
   return results;
@@ -570,6 +576,7 @@ Result<Expr> Importer::truth_of(const NodeContext& c, const Operand& v) {
 
 // Without a condition the loop goes on as long as the body's says so, as ONNX Runtime has it.
 Result<Values> Importer::import_loop(const Control& c) {
+  if (std::any_of(c.inputs.begin(), c.inputs.end(), is_sequence)) return import_building_loop(c);
   NodeContext context = context_of(c);
   REPOSE_TRY(body, body_of(context, "body"));
   const size_t num_carried = c.node.inputs.size() < 2 ? 0 : c.node.inputs.size() - 2;

@@ -157,6 +157,8 @@ class Importer {
   Result<LoopResults> import_loop_body(const Control& c, const LoopNode& loop);
   Result<Values> import_if(const Control& c);
   Result<Values> import_loop(const Control& c);
+  // A loop that carries sequences: building_loops.cpp.
+  Result<Values> import_building_loop(const Control& c);
   Result<Values> import_scan(const Control& c);
   using ImportControl = Result<Values> (Importer::*)(const Control&);
   // Of the operators with graphs; null: another operator.
@@ -172,6 +174,7 @@ class Importer {
   Identifiers identifiers_;
   InputSymbols symbols_;
   std::vector<const Value*> inputs_;
+  std::deque<Node> own_nodes_;       // in place of nodes of the model
   std::deque<Value> shaped_inputs_;  // those whose shape is declared
   Scope main_;
   int64_t num_nodes_ = 0;

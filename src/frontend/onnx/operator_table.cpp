@@ -27,7 +27,7 @@ const Table& table() {
           resize_operators(),      sort_operators(),       quantize_operators(),
           einsum_operators(),      attention_operators(),  loss_operators(),
           signal_operators(),      image_operators(),      random_operators(),
-          recurrent_operators(),   text_operators()}) {
+          recurrent_operators(),   text_operators(),       sequence_operators()}) {
       add(t[""], family);
     }
     add(t["com.microsoft"], microsoft_operators());

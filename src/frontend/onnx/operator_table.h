@@ -35,6 +35,7 @@ std::span<const OperatorRow> signal_operators();
 std::span<const OperatorRow> image_operators();
 std::span<const OperatorRow> random_operators();
 std::span<const OperatorRow> text_operators();
+std::span<const OperatorRow> sequence_operators();
 // Other domains.
 std::span<const OperatorRow> microsoft_operators();           // com.microsoft
 std::span<const OperatorRow> ml_operators();                  // ai.onnx.ml

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "support/slow_build.h"
+
 namespace {
 
 std::atomic<bool> counting{false};
@@ -24,7 +26,7 @@ thread_local bool refusing = false;
 
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if REPOSE_IS_INSTRUMENTED
 constexpr bool interposed = false;
 #else
 constexpr bool interposed = true;

@@ -272,7 +272,7 @@ Result<Operand> flip(NodeContext& c) {
   Operand x = given;
   for (int64_t a : axes) {
     REPOSE_TRY(axis, c.axis(a, static_cast<int64_t>(dims.size())));
-    const Expr extent = dims[static_cast<size_t>(axis)];
+    const Expr& extent = dims[static_cast<size_t>(axis)];
     Composite m(c);
     const Operand places = m.arange(extent, dtypes::int64);
     const Operand last = m.number(canonical(extent - 1), dtypes::int64);

@@ -125,3 +125,8 @@ def in_class(function: Callable[..., Any]) -> bool:
     """Whether a function is being defined in the body of a class."""
     outer = function.__qualname__.rpartition(".")[0]
     return bool(outer) and not outer.endswith("<locals>")
+
+
+def scripted(f: Any, frame: Any) -> Any:
+    """What the source of a function is, read where it stands; in a class, when that is read."""
+    return Deferred(f) if in_class(f) else read(f, scope_of(frame, f))[f.__name__]

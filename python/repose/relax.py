@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 from repose import _repose, op
 from repose._repose import Expr, GraphFunction, Module, PrimFunc, Type, Value
-from repose._scope import Annotation, Deferred, Symbol, in_class, scope_of
-from repose._scope import read as _read
+from repose._scope import Annotation, Symbol, scripted
 
 Function = GraphFunction
 DataflowVar = Value
@@ -20,14 +19,8 @@ def function(f: Any = None, *, private: bool = False, pure: bool = True) -> Any:
     """The graph function that the source of a Python function is; in a class of `@I.ir_module`, a part
     of that. Errors stand at the lines of the source, from which `private` and `pure` are read too."""
     if f is None:
-        return lambda g: _function(g, sys._getframe(1))
-    return _function(f, sys._getframe(1))
-
-
-def _function(f: Any, frame: Any) -> Any:
-    if in_class(f):
-        return Deferred(f)
-    return _read(f, scope_of(frame, f))[f.__name__]
+        return lambda g: scripted(g, sys._getframe(1))
+    return scripted(f, sys._getframe(1))
 
 
 # ---- Types -------------------------------------------------------------------------------------

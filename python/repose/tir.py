@@ -7,8 +7,7 @@ from typing import Any
 
 from repose import _repose
 from repose._repose import Block, Expr, Loop, Module, PrimFunc
-from repose._scope import Annotation, Deferred, in_class, scope_of
-from repose._scope import read as _read
+from repose._scope import Annotation, scripted
 from repose._show import show as _show
 
 
@@ -16,14 +15,8 @@ def prim_func(f: Any = None, *, private: bool = False) -> Any:
     """The tensor program that the source of a Python function is; in a class of `@I.ir_module`, a
     part of that. Errors stand at the lines of the source."""
     if f is None:
-        return lambda g: _prim_func(g, sys._getframe(1))
-    return _prim_func(f, sys._getframe(1))
-
-
-def _prim_func(f: Any, frame: Any) -> Any:
-    if in_class(f):
-        return Deferred(f)
-    return _read(f, scope_of(frame, f))[f.__name__]
+        return lambda g: scripted(g, sys._getframe(1))
+    return scripted(f, sys._getframe(1))
 
 
 # ---- Scalars -----------------------------------------------------------------------------------

@@ -1,13 +1,12 @@
 // Fuzzes the ONNX importer: bytes that are a model give a well-formed module, or errors.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <span>
+#include <string>
 
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/reader.h"
-#include "ir/verifier.h"
 #include "ops/ops.h"
+#include "outcome.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace repose;
@@ -16,18 +15,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Diagnostics warnings;
   auto module = import_onnx(*model, standard_ops(), {}, &warnings);
   const std::string texts = to_string(warnings);
-  if (module) {
-    Diagnostics problems = verify(*module, standard_ops());
-    if (problems.empty()) return 0;
-    std::fputs(to_string(problems).c_str(), stderr);
-    std::abort();  // a module that is not well formed
-  }
-  if (to_string(module.errors()).empty()) std::abort();  // a failure without a message
-  for (const Diagnostic& d : module.errors()) {
-    if (kind_failure(d.kind) == Failure::internal) {
-      std::fputs(d.to_string().c_str(), stderr);
-      std::abort();
-    }
-  }
+  expect_module_or_errors(module);
   return 0;
 }

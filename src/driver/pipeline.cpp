@@ -23,6 +23,7 @@
 #include "passes/tensor/fuse_programs.h"
 #include "passes/tensor/generalize_programs.h"
 #include "passes/tensor/lower_blocks.h"
+#include "passes/tensor/move_scales.h"
 #include "passes/tensor/share_programs.h"
 #include "passes/tensor/vectorize_loops.h"
 
@@ -82,6 +83,10 @@ const Pass passes[] = {
     {{"fuse_programs", "makes one program of calls that share their loops", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(fuse_programs(m, ops));
+     }},
+    {{"move_scales", "scales queries and sums of attention, not scores and weights", false},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return move_scales(m);
      }},
     {{"expose_symbols", "passes every symbol of a program as a scalar", true},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {

@@ -1,4 +1,5 @@
-// softmax: exp(x - m) / sum of exp(x - m) along `axis`, where m is the largest element there.
+// softmax: exp(x - m) / sum of exp(x - m) along `axis`, where m is the largest element there (as a
+// product with the reciprocal of the sum).
 // log_softmax: its logarithm, x - m - log(sum of exp(x - m)).
 //   C1: the operand is a float; `axis` is one of its axes.
 //   C2: the result has the operand's shape and dtype. float16 and bfloat16 compute in float32.
@@ -36,22 +37,32 @@ struct Softmax {
   Expr shifted(const te::Tensor& x, const te::Indices& i) const {
     return make_cast(wide, x(i)) - largest(rows.kept(i));
   }
+  // exp(x - m), where that would be subnormal 0: the largest is 1, so it changes no sum, and
+  // arithmetic with subnormal numbers takes a hundred times as long.
+  Expr power(const te::Tensor& x, const te::Indices& i) const {
+    const Expr zero = make_float(0, wide), t = shifted(x, i);
+    const Expr vanishes = lt(t, make_float(wide.bits == 64 ? -708.0 : -87.0, wide));
+    return make_select(vanishes, zero, make_call(Intrinsic::exp, make_select(vanishes, zero, t)));
+  }
 };
 
 std::vector<te::Tensor> softmax_rule(const graph::CallNode& call,
                                      const std::vector<te::Tensor>& in) {
   const Softmax s(call, in[0]);
   te::Tensor powers = te::compute(
-      in[0].shape(),
-      [&](const te::Indices& i) { return make_call(Intrinsic::exp, s.shifted(in[0], i)); },
-      "softmax_exp");
+      in[0].shape(), [&](const te::Indices& i) { return s.power(in[0], i); }, "softmax_exp");
   te::Tensor total = reduce_rows(
       s.rows, te::Reducer::sum, [&](const te::Indices& i) { return powers(i); }, "softmax_sum");
+  // One division for a row: as many as there are elements would cost as much as the exponentials.
+  te::Tensor scale = te::compute(
+      total.shape(),
+      [&](const te::Indices& i) {
+        return make_binary(ExprKind::div, make_float(1, s.wide), total(i));
+      },
+      "softmax_scale");
   return {te::compute(
       in[0].shape(),
-      [&](const te::Indices& i) {
-        return make_cast(s.dtype, make_binary(ExprKind::div, powers(i), total(s.rows.kept(i))));
-      },
+      [&](const te::Indices& i) { return make_cast(s.dtype, powers(i) * scale(s.rows.kept(i))); },
       "softmax")};
 }
 
@@ -59,8 +70,7 @@ std::vector<te::Tensor> log_softmax_rule(const graph::CallNode& call,
                                          const std::vector<te::Tensor>& in) {
   const Softmax s(call, in[0]);
   te::Tensor total = reduce_rows(
-      s.rows, te::Reducer::sum,
-      [&](const te::Indices& i) { return make_call(Intrinsic::exp, s.shifted(in[0], i)); },
+      s.rows, te::Reducer::sum, [&](const te::Indices& i) { return s.power(in[0], i); },
       "softmax_sum");
   te::Tensor logarithm = te::compute(
       total.shape(), [&](const te::Indices& i) { return make_call(Intrinsic::log, total(i)); },

@@ -19,6 +19,7 @@
 
 #include "schedule/primitives.h"
 #include "schedule/region.h"
+#include "schedule/register_tile.h"
 #include "schedule/rule_parts.h"
 #include "schedule/rules.h"
 #include "schedule/strides.h"
@@ -27,48 +28,32 @@ namespace repose::schedule {
 
 namespace {
 
-constexpr int usual_vectors = 2;              // of a panel
 constexpr int most_tiles = 16;                // of a block of rows
 constexpr int64_t steps_ahead = 32;           // of a panel, while memory answers
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
-struct Tile {
-  int lanes = 1;  // of a vector
-  int panel = 1;  // columns
-  int rows = 1;   // of a full tile
+struct Tile : RegisterTile {
   int group = 1;  // panels of a task
 };
 
-// Rows of a tile whose panels have some vectors: accumulators, the panel's vectors of one step, and
-// the broadcast element of A share the registers.
-int rows_of_tile(int vectors, const Target& target) {
-  const int rows = std::max(1, (target.vector_registers - vectors - 1) / vectors);
-  // Eight sums hide how long an addition takes; more would only be more code.
-  if (vectors == 1) return std::min(rows, 8);
-  return rows - (rows > 1 ? rows % 2 : 0);
-}
-
 // Panels of two vectors, but for few columns that one or three waste less of.
 Tile choose_tile(DType dtype, const Target& target, const Expr& columns) {
-  Tile t;
-  t.lanes = std::max(1, target.lanes(dtype));
-  int vectors = usual_vectors;
+  RegisterTile best = register_tile(dtype, target);
   int64_t n = 0;
   if (as_const_int(columns, &n) && n > 0) {
     // Columns with those that are padded; and loads, where there are more than products.
-    auto cost = [&](int v) {
-      const int rows = rows_of_tile(v, target);
-      const double loads = static_cast<double>(v + rows) / (v * rows);
-      const int64_t padded = (n + v * t.lanes - 1) / (v * t.lanes) * v;
+    auto cost = [&](const RegisterTile& t) {
+      const int v = t.panel / t.lanes;
+      const double loads = static_cast<double>(v + t.rows) / (v * t.rows);
+      const int64_t padded = (n + t.panel - 1) / t.panel * v;
       return static_cast<double>(padded) * std::max(1., loads);
     };
-    for (int v : {3, 1}) {
-      if (cost(v) < cost(vectors)) vectors = v;
+    for (int vectors : {3, 1}) {
+      const RegisterTile other = register_tile(dtype, target, vectors);
+      if (cost(other) < cost(best)) best = other;
     }
   }
-  t.panel = vectors * t.lanes;
-  t.rows = rows_of_tile(vectors, target);
-  return t;
+  return {best};
 }
 
 // Leaves the last run of neighbouring positions; the axes before it are looped over outside.
@@ -486,33 +471,13 @@ class ContractionRule {
   }
 
   Result<void> make_tile(Loop tile, const Block& block) {
-    std::vector<Loop> loops = loops_of(s_, block, tile);
-    const size_t steps = nest_.k.size() - parts_;
     if (nest_.panel) {
-      std::swap(loops[0], loops[1]);
-      REPOSE_RUN(reorder(s_, {loops[0], loops[1]}));
-      tile = loops[0];
-      loops.erase(loops.begin());
+      const std::vector<Loop> loops = loops_of(s_, block, tile);
+      REPOSE_RUN(reorder(s_, {loops[1], loops[0]}));
+      tile = loops[1];
     }
-    REPOSE_TRY(save, cache_write(s_, block, tile, Scope::local));
-    std::rotate(loops.begin(), loops.end() - static_cast<int64_t>(steps), loops.end());
-    REPOSE_RUN(reorder(s_, loops));
-    Block begin;
-    if (parts_ > 0) {
-      begin = {blocks_in(find_loop(s_, tile)->body)[0]->name};
-    } else {
-      REPOSE_TRY(init, decompose_reduction(s_, block, loops[0]));
-      begin = init;
-    }
-    if (main_.target->dtype.is_float()) REPOSE_RUN(contract_multiply_add(s_, block));
-    for (const Block& b : {begin, block, save}) {
-      std::vector<Loop> own = loops_of(s_, b, tile);
-      if (b.name == block.name) own.erase(own.begin(), own.begin() + static_cast<int64_t>(steps));
-      REPOSE_TRY(columns, split(s_, own.back(), make_int(tile_.lanes), Tail::proven));
-      own.back() = columns[0];
-      for (const Loop& loop : own) REPOSE_RUN(unroll(s_, loop));
-      REPOSE_RUN(vectorize(s_, columns[1]));
-    }
+    const size_t steps = nest_.k.size() - parts_;
+    REPOSE_RUN(sum_in_registers(s_, tile, block, tile_.lanes, steps, parts_ == 0));
     return prefetch_panel(loops_of(s_, block, tile));
   }
 

@@ -25,4 +25,8 @@ Result<Scheduled> rows(const tir::PrimFunc& f, const StagedProgram& p, const Tar
 Result<Scheduled> contraction(const tir::PrimFunc& f, const StagedProgram& p, const Target& target,
                               const std::vector<bool>& is_constant);
 
+// Attention (classify.h). A task takes a panel of rows through all stages; rows are the lanes of
+// vectors, what stages hand over is kept in the task's workspace, rows last.
+Result<Scheduled> attention(const tir::PrimFunc& f, const StagedProgram& p, const Target& target);
+
 }  // namespace repose::schedule

@@ -26,8 +26,9 @@ Result<ScheduledProgram> finished(schedule::Scheduled s) {
 
 }  // namespace
 
-ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
+ScheduledProgram schedule_program(const tir::PrimFunc& given, const Target& target,
                                   const std::vector<bool>& is_constant) {
+  const tir::PrimFunc f = schedule::with_distinct_params(given);  // rules name buffers of `f`
   auto staged = to_stages(f);
   ScheduledProgram result;
   // Whether a rule fits; its schedule is the result then.
@@ -42,7 +43,12 @@ ScheduledProgram schedule_program(const tir::PrimFunc& f, const Target& target,
     return done.ok();
   };
   if (staged && !staged->stages.empty()) {
-    if (classify(*staged) == ProgramKind::contraction && is_single_nest(*staged) &&
+    const ProgramKind kind = classify(*staged);
+    if (kind == ProgramKind::attention &&
+        fits("attention", schedule::attention(f, *staged, target))) {
+      return result;
+    }
+    if (kind == ProgramKind::contraction && is_single_nest(*staged) &&
         fits("contraction", schedule::contraction(f, *staged, target, is_constant))) {
       return result;
     }

@@ -210,7 +210,27 @@ class Renaming : public tir::StmtRewriter {
 
 }  // namespace
 
-Scheduled begin_schedule(const tir::PrimFunc& f) {
+tir::PrimFunc with_distinct_params(const tir::PrimFunc& f) {
+  Scheduled names;
+  std::vector<tir::Param> params;
+  tir::BufferMap renamed;
+  for (const tir::Param& p : f->params) {
+    const std::string name = p.buffer ? p.buffer->name : p.var->name;
+    const std::string own = names.fresh(name);
+    params.push_back(p);
+    if (!p.buffer || own == name) continue;
+    const BufferNode& b = *p.buffer;
+    params.back().buffer =
+        make_buffer(own, b.shape, b.dtype, b.scope, b.strides, b.offset_elems, b.align_bytes);
+    renamed.emplace(p.buffer.get(), params.back().buffer);
+  }
+  if (renamed.empty()) return f;
+  return tir::make_prim_func(std::move(params), tir::substitute(f->body, {}, renamed),
+                             f->is_private, f->attrs, f->span);
+}
+
+Scheduled begin_schedule(const tir::PrimFunc& given) {
+  const tir::PrimFunc f = with_distinct_params(given);
   Scheduled s;
   Facts facts;
   for (const tir::Param& p : f->params) {
@@ -220,19 +240,7 @@ Scheduled begin_schedule(const tir::PrimFunc& f) {
     }
   }
   s.known = std::make_shared<KnownFacts>(std::move(facts));
-  // Names of parameters stay, but where two have one.
-  std::vector<tir::Param> params;
-  tir::BufferMap renamed;
-  for (const tir::Param& p : f->params) {
-    const std::string name = p.buffer ? p.buffer->name : p.var->name;
-    const std::string own = s.fresh(name);
-    params.push_back(p);
-    if (!p.buffer || own == name) continue;
-    const BufferNode& b = *p.buffer;
-    params.back().buffer =
-        make_buffer(own, b.shape, b.dtype, b.scope, b.strides, b.offset_elems, b.align_bytes);
-    renamed.emplace(p.buffer.get(), params.back().buffer);
-  }
+  for (const tir::Param& p : f->params) s.fresh(p.buffer ? p.buffer->name : p.var->name);
   const Memory memory(f);
   std::set<const BufferNode*> stored;
   tir::visit_stmts(f->body, [&](const Stmt& at) {
@@ -242,8 +250,7 @@ Scheduled begin_schedule(const tir::PrimFunc& f) {
   });
   const auto is_stored = [&](const Buffer& b) { return stored.count(memory.of(b).get()) > 0; };
   const Stmt body = Renaming(s, false, is_stored).rewrite(f->body);
-  s.func = tir::make_prim_func(std::move(params), tir::substitute(body, {}, renamed), f->is_private,
-                               f->attrs, f->span);
+  s.func = tir::make_prim_func(f->params, body, f->is_private, f->attrs, f->span);
   return s;
 }
 

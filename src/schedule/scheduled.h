@@ -66,9 +66,13 @@ struct Scheduled {
   std::string fresh(const std::string& base);
 };
 
-// Begins a schedule: loops, blocks and buffers of the program get names of their own, the buffers
-// of a root block become allocations (workspace) around what was in it. Every symbol has to be a
-// scalar parameter, or the dimension of one that is a buffer.
+// Parameters keep their names, but where two have one.
+tir::PrimFunc with_distinct_params(const tir::PrimFunc& f);
+
+// Begins a schedule: parameters, loops, blocks and buffers of the program get names of their own
+// (with_distinct_params leaves no parameter to rename), the buffers of a root block become
+// allocations (workspace) around what was in it. Every symbol has to be a scalar parameter, or the
+// dimension of one that is a buffer.
 Scheduled begin_schedule(const tir::PrimFunc& f);
 
 // ---- Looking -----------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ constexpr Departure departures[] = {
     {"legalize", nullptr, drops_dead_code},
     {"assign_layouts", nullptr, drops_dead_code},
     {"fuse_programs", nullptr, drops_dead_code},
+    {"move_scales", nullptr, nullptr, Closeness::rounding},
 };
 
 // Constants are evaluated by code for the baseline, which every machine runs.

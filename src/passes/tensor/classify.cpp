@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "passes/tensor/attention.h"
+
 namespace repose {
 
 namespace {
@@ -68,7 +70,9 @@ ProgramKind classify(const StagedProgram& p) {
     if (match_contraction(s)) ++contractions;
     reduces = reduces || s.is_reduction();
   }
-  if (contractions > 1) return ProgramKind::opaque;
+  if (contractions > 1) {
+    return match_attention(p) ? ProgramKind::attention : ProgramKind::opaque;
+  }
   if (contractions == 1) return ProgramKind::contraction;
   return reduces ? ProgramKind::reduction : ProgramKind::injective;
 }
@@ -103,6 +107,7 @@ bool is_single_nest(const StagedProgram& p, const Facts& facts) {
   if (p.stages.size() == 1) return true;
   const ProgramKind kind = classify(p);
   if (kind == ProgramKind::opaque) return false;
+  if (kind == ProgramKind::attention) return true;
   if (kind == ProgramKind::contraction) {
     // The contraction first, then elementwise stages at the same points.
     const Stage& main = p.stages[0];

@@ -22,6 +22,7 @@ enum class ProgramKind : uint8_t {
                 // broadcast, transpose, gather
   reduction,    // some stage reduces, none contracts
   contraction,  // exactly one stage contracts
+  attention,    // scores of rows become weights of a sum (attention.h)
   opaque,       // not in stage form, or several contractions
 };
 ProgramKind classify(const StagedProgram& p);
@@ -31,8 +32,8 @@ ProgramKind classify(const StagedProgram& p);
 int shared_prefix(const StagedProgram& p, const Facts& facts = {});
 
 // Can the program run as one nest of loops without a barrier inside: either one stage; or a
-// contraction followed by elementwise stages over its result (an epilogue); or stages which, for
-// each point of their shared prefix, only exchange rows.
+// contraction followed by elementwise stages over its result (an epilogue); or attention; or stages
+// which, for each point of their shared prefix, only exchange rows.
 bool is_single_nest(const StagedProgram& p, const Facts& facts = {});
 
 // The stage is only moving data: loads, casts between equal dtypes and selections, no arithmetic on

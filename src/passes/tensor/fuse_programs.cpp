@@ -6,6 +6,7 @@
 
 #include "base/message_text.h"
 #include "base/work.h"
+#include "passes/tensor/attention.h"
 #include "passes/tensor/classify.h"
 #include "passes/tensor/find_sharing.h"
 
@@ -418,12 +419,40 @@ class Fuser {
         auto it = groups.find(v.get());
         if (it == groups.end() || uses_[v.get()] != group.readers[v.get()]) continue;
         std::optional<Group> merged = merge(it->second, group, i);
-        if (!merged) continue;
+        if (!merged) {
+          again = absorb_attention(it->second, group, i, groups, absorbed);
+          continue;
+        }
         absorbed.insert(v.get());
         group = std::move(*merged);
         again = true;
       }
     }
+  }
+
+  // Weights (`producer`) that only `group` reads, made of scores that only they read: the three
+  // together may be a nest where no two of them are.
+  bool absorb_attention(const Group& producer, Group& group, size_t input,
+                        const std::unordered_map<const graph::ValueNode*, Group>& groups,
+                        std::unordered_set<const graph::ValueNode*>& absorbed) {
+    if (!match_contraction(group.program.stages.back()) || producer.is_view) return false;
+    const Value weights = group.inputs[input].second;
+    for (size_t i = 0; i < producer.inputs.size(); ++i) {
+      const Value scores = producer.inputs[i].second;
+      auto it = groups.find(scores.get());
+      if (it == groups.end() || uses_[scores.get()] != producer.readers.at(scores.get()) ||
+          !match_contraction(it->second.program.stages.front()) ||
+          !may_move(it->second, producer) || !may_move(producer, group)) {
+        continue;
+      }
+      Group all = joined(joined(it->second, producer, i), group, input);
+      if (!is_small(all) || !match_attention(all.program)) continue;
+      absorbed.insert(scores.get());
+      absorbed.insert(weights.get());
+      group = std::move(all);
+      return true;
+    }
+    return false;
   }
 
   // The producer's operands have to be there, and as they were, where the consumer stands.
@@ -436,10 +465,8 @@ class Fuser {
            });
   }
 
-  std::optional<Group> merge(const Group& producer, const Group& consumer, size_t input) {
-    if (consumer.is_view || !may_move(producer, consumer)) return std::nullopt;
-    if (producer.cost > 0 && producer.cost + consumer.cost > options_.max_cost) return std::nullopt;
-    if (producer.nodes + consumer.nodes > options_.max_nodes) return std::nullopt;
+  // One program of both, whose `input` the producer makes.
+  Group joined(const Group& producer, const Group& consumer, size_t input) const {
     Group merged;
     merged.barrier = consumer.barrier;
     merged.block = consumer.block;
@@ -475,19 +502,30 @@ class Fuser {
       p.stages.push_back(std::move(s));
     }
     inline_stages(p, options_);
-    if (static_cast<int>(p.stages.size()) > options_.max_stages || !is_single_nest(p)) {
-      return std::nullopt;
-    }
+    merged.cost = cost_of(p);
+    merged.nodes = nodes_of(p, options_.max_nodes);
+    merged.name = producer.is_view ? consumer.name : producer.name + "_" + consumer.name;
+    return merged;
+  }
+
+  bool is_small(const Group& group) const {
+    return static_cast<int>(group.program.stages.size()) <= options_.max_stages &&
+           group.nodes <= options_.max_nodes;
+  }
+
+  std::optional<Group> merge(const Group& producer, const Group& consumer, size_t input) const {
+    if (consumer.is_view || !may_move(producer, consumer)) return std::nullopt;
+    if (producer.cost > 0 && producer.cost + consumer.cost > options_.max_cost) return std::nullopt;
+    if (producer.nodes + consumer.nodes > options_.max_nodes) return std::nullopt;
+    Group merged = joined(producer, consumer, input);
+    const StagedProgram& p = merged.program;
+    if (!is_small(merged) || !is_single_nest(p)) return std::nullopt;
     // A view alone is free: it is worth a kernel's subscripts only next to other moved data, or in
     // a contraction.
     if (producer.is_view && classify(p) != ProgramKind::contraction &&
         !std::all_of(p.stages.begin(), p.stages.end(), is_data_movement)) {
       return std::nullopt;
     }
-    merged.cost = cost_of(p);
-    merged.nodes = nodes_of(p, options_.max_nodes);
-    if (merged.nodes > options_.max_nodes) return std::nullopt;
-    merged.name = producer.is_view ? consumer.name : producer.name + "_" + consumer.name;
     return merged;
   }
 

@@ -4,7 +4,8 @@
 //          t = call_tir(permute_dims, (r,))
 // after:   z = call_tir(matmul_add, (x, w, b)); t = call_tir(permute_dims_1, (z,))
 // requires: normal form, calls legalized. Programs that are not in stage form stay as they are.
-// ensures: the same results bit for bit; a value that several groups need is computed once; a fused
+// ensures: the same results bit for bit, but for attention, whose scales move (attention.h); a
+// value that several groups need is computed once; a fused
 //          program runs as one nest of loops (classify.h, is_single_nest); a use never moves before
 //          the match_cast or check that it stands after, nor behind a call that overwrites it
 //

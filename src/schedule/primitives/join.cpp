@@ -49,6 +49,14 @@ Result<void> check_order(const Scheduled& s, const ForNode& first, const Stmt& s
   return {};
 }
 
+// `second` behind `first`, within what that allocates: a loop behind the last one of `first` then
+// stands directly behind it.
+Stmt in_sequence(const Stmt& first, const Stmt& second) {
+  const auto* allocate = tir::as<tir::AllocateNode>(first);
+  if (!allocate) return tir::make_seq({first, second});
+  return tir::make<tir::AllocateNode>(allocate->buffer, in_sequence(allocate->body, second));
+}
+
 }  // namespace
 
 Result<Loop> join(Scheduled& s, const Loop& first, const Loop& second) {
@@ -75,7 +83,7 @@ Result<Loop> join(Scheduled& s, const Loop& first, const Loop& second) {
   std::vector<Stmt> parts;
   for (const Stmt& part : sequence->stmts) {
     if (part.get() == a) {
-      parts.push_back(with_body(*a, tir::make_seq({a->body, body})));
+      parts.push_back(with_body(*a, in_sequence(a->body, body)));
     } else if (part.get() != b) {
       parts.push_back(part);
     }

@@ -8,9 +8,9 @@
 //              T[i] = A[i] * 2
 //              B[i] = T[i] + 1
 //
-// Not legal where something stands between the two, where their extents are not equal for certain,
-// or where an iteration of the second needs, or overwrites, what later iterations of the first
-// touch.
+// What an iteration of the first allocates lives on for the second. Not legal where something
+// stands between the two, where their extents are not equal for certain, or where an iteration of
+// the second needs, or overwrites, what later iterations of the first touch.
 #pragma once
 
 #include "schedule/scheduled.h"

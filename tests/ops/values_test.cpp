@@ -379,7 +379,7 @@ TEST(values, triangles) {
 
 TEST(structure, stages) {
   Value x = floats({2, 3}, count_up(6));
-  EXPECT_EQ(count_stages(op_nn_softmax(), {x}), 4);
+  EXPECT_EQ(count_stages(op_nn_softmax(), {x}), 5);
   EXPECT_EQ(count_stages(op_permute_dims(), {x}), 1);
   EXPECT_EQ(count_stages(op_concat(), {graph::make_tuple({x, x, x})}), 1);
   EXPECT_EQ(count_stages(op_matmul(), {x, floats({3, 2}, count_up(6))}), 1);

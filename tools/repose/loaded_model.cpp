@@ -222,7 +222,8 @@ Result<double> PreparedCall::time() {
   const auto done = call();
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
   if (!done.ok()) return done.errors();
-  for (DLManagedTensorVersioned* r : results_) r->deleter(r);
+  kept_.clear();
+  for (DLManagedTensorVersioned* r : results_) kept_.emplace_back(r);
   return passed.count();
 }
 

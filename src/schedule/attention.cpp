@@ -17,6 +17,7 @@
 #include "passes/tensor/attention.h"
 #include "schedule/primitives.h"
 #include "schedule/register_tile.h"
+#include "schedule/row_stages.h"
 #include "schedule/rule_parts.h"
 #include "schedule/rules.h"
 #include "schedule/strides.h"
@@ -28,6 +29,7 @@ namespace {
 constexpr int64_t max_local_bytes = 16 << 10;  // of a buffer on the stack
 constexpr int64_t work_per_piece = 1 << 17;    // multiply-adds that are worth a thread's wake-up
 constexpr int tiles_of_block = 4;              // of keys, whose scores stay in the first cache
+constexpr int lanes_of_row = 4;                // that a row is worth at least
 constexpr int parts_of_reduction = 4;          // that go on side by side; divides tiles_of_block
 
 class AttentionRule {
@@ -44,8 +46,13 @@ class AttentionRule {
     if (blocks_.size() != p_.stages.size()) return illegal("blocks are missing");
     REPOSE_RUN(turn_buffers());
     REPOSE_TRY(outermost, join_batches());
-    // Panels of one vector where those of two would have more lanes without a row.
     const DType dtype = scores().target->dtype;
+    // Few rows would leave most lanes empty: each on its own then.
+    const Expr few = make_int(std::max(1, target_.lanes(dtype) / lanes_of_row));
+    REPOSE_TRY(single, specialize(s_, outermost, le(scores().extents[rows_], few)));
+    if (!single.empty()) REPOSE_RUN(schedule_rows(single[0]));
+    if (!single.empty() && single[0].var == outermost.var) return std::move(s_);
+    // Panels of one vector where those of two would have more lanes without a row.
     const RegisterTile narrow = register_tile(dtype, target_, 1),
                        wide = register_tile(dtype, target_);
     REPOSE_TRY(variant, specialize(s_, outermost, costs_less(narrow, wide)));
@@ -127,14 +134,30 @@ class AttentionRule {
     return lt(time(narrow, 9), time(wide, 8));
   }
 
-  // Of the blocks in a loop over batches.
-  Result<void> schedule_variant(const Loop& outermost, const RegisterTile& tile) {
-    tile_ = tile;
+  // Those in a loop over batches, which has all.
+  void take_blocks(const Loop& outermost) {
     const std::vector<const tir::BlockNode*> inside = blocks_in(find_loop(s_, outermost)->body);
     REPOSE_CHECK(inside.size() == p_.stages.size() + 2, "a variant has all blocks");
     fill_ = {inside.front()->name};
     out_ = {inside.back()->name};
     for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i] = {inside[i + 1]->name};
+  }
+
+  // A row after another, elements as lanes.
+  Result<void> schedule_rows(const Loop& outermost) {
+    tile_ = {};
+    take_blocks(outermost);
+    REPOSE_RUN(join_rows());
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      REPOSE_RUN(run_in_row(s_, target_, p_.stages[i], blocks_[i], task()));
+    }
+    return run_in_parallel();
+  }
+
+  // Of the blocks in a loop over batches.
+  Result<void> schedule_variant(const Loop& outermost, const RegisterTile& tile) {
+    tile_ = tile;
+    take_blocks(outermost);
     REPOSE_RUN(make_tasks());
     REPOSE_RUN(fill_panel());
     for (size_t i = 0; i < blocks_.size();) {
@@ -158,20 +181,7 @@ class AttentionRule {
       REPOSE_TRY(cut, split(s_, loops[rows_], make_int(tile_.panel), Tail::masked));
       if (has_own_axis(block)) REPOSE_RUN(reorder(s_, {cut[0], loops[rows_ + 1], cut[1]}));
     }
-    prefix_ = loops_of(s_, blocks_[0]);
-    prefix_.resize(rows_ + 1);
-    REPOSE_RUN(compute_at(s_, fill_, task()));
-    REPOSE_RUN(set_scope(s_, target_of(s_, fill_), Scope::workspace, task()));
-    for (size_t d = 1; d <= rows_; ++d) {
-      for (size_t i = 1; i < all.size(); ++i) {
-        REPOSE_TRY(joined, join(s_, prefix_[d], loops_of(s_, all[i])[d]));
-        prefix_[d] = joined;
-      }
-    }
-    for (size_t i = 0; i < blocks_.size(); ++i) {
-      REPOSE_RUN(keep_in_task(p_.stages[i], blocks_[i]));
-    }
-    for (const Loop& loop : prefix_) REPOSE_RUN(parallel(s_, loop, make_int(1)));
+    REPOSE_RUN(join_rows());
     if (!has_rest()) return {};
     REPOSE_RUN(pad(s_, fill_));
     for (const Block& block : blocks_) REPOSE_RUN(pad(s_, block));
@@ -193,6 +203,27 @@ class AttentionRule {
     if (full.empty()) return {};
     const tir::BlockNode* block = blocks_in(find_loop(s_, full[0])->body)[0];
     return vectorized(loops_of(s_, {block->name}).back());
+  }
+
+  // One loop over each axis that all share, which stand in each other and hold everything.
+  Result<void> join_rows() {
+    prefix_ = loops_of(s_, blocks_[0]);
+    prefix_.resize(rows_ + 1);
+    REPOSE_RUN(compute_at(s_, fill_, task()));
+    REPOSE_RUN(set_scope(s_, target_of(s_, fill_), Scope::workspace, task()));
+    std::vector<Block> others(blocks_.begin() + 1, blocks_.end());
+    others.push_back(out_);
+    for (size_t d = 1; d <= rows_; ++d) {
+      for (const Block& block : others) {
+        REPOSE_TRY(joined, join(s_, prefix_[d], loops_of(s_, block)[d]));
+        prefix_[d] = joined;
+      }
+    }
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      REPOSE_RUN(keep_in_task(p_.stages[i], blocks_[i]));
+    }
+    for (const Loop& loop : prefix_) REPOSE_RUN(parallel(s_, loop, make_int(1)));
+    return {};
   }
 
   bool has_own_axis(const Block& block) const {
@@ -260,6 +291,11 @@ class AttentionRule {
       }
     }
     for (size_t i = begin; i < end; ++i) {
+      for (const Buffer& mask : columns_in(p_.stages[i])) {
+        REPOSE_RUN(turn_block(blocks_[i], mask, blocks));
+      }
+    }
+    for (size_t i = begin; i < end; ++i) {
       const Loop& keys = inside[i - begin];
       if (i == 0) {
         REPOSE_RUN(tile_rows(p_.stages[i], keys, true));
@@ -272,6 +308,29 @@ class AttentionRule {
       }
     }
     return {};
+  }
+
+  // What an elementwise stage loads that no stage has made and that differs from row to row: rows
+  // are columns of it.
+  std::vector<Buffer> columns_in(const Stage& stage) const {
+    std::vector<Buffer> found;
+    visit(stage.value, [&](const Expr& e) {
+      const auto* load = as<LoadNode>(e);
+      if (!load || stage.is_reduction() || !uses_var(e, stage.axes[rows_])) return true;
+      const bool made = std::any_of(p_.stages.begin(), p_.stages.end(),
+                                    [&](const Stage& s) { return s.target == load->buffer; });
+      const bool known = std::count(found.begin(), found.end(), load->buffer) > 0;
+      if (!made && !known) found.push_back(load->buffer);
+      return true;
+    });
+    return found;
+  }
+
+  // A block of a mask, rows last.
+  Result<void> turn_block(const Block& block, const Buffer& mask, const Loop& blocks) {
+    REPOSE_TRY(read, cache_read(s_, block, mask, blocks, Scope::local));
+    if (target_of(s_, read)->shape.size() != 2) return {};
+    return rows_last(target_of(s_, read), 0);
   }
 
   // Elements for each key that no stage outside of [begin, end) uses.

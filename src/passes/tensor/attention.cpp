@@ -28,20 +28,12 @@ std::optional<Contraction> match_product_of_rows(const Stage& s, size_t rows) {
 
 using Buffers = std::unordered_set<const BufferNode*>;
 
-// Elementwise, or a reduction of a row, over what is in `made`; what else is loaded is the same for
-// all rows.
-bool handles_rows(const Stage& s, size_t rows, const Buffers& made) {
+// Elementwise, or a reduction of a row.
+bool handles_rows(const Stage& s, size_t rows) {
   if (!stores_identity(s) || s.axes.size() > rows + 2 || s.reduce_axes.size() > 1) return false;
   const bool own_axis = s.axes.size() == rows + 2 && !is_const_int(s.extents.back(), 1);
   if (s.is_reduction() && (own_axis || match_contraction(s))) return false;
-  bool ok = true;
-  visit(s.value, [&](const Expr& e) {
-    const auto* load = as<LoadNode>(e);
-    if (!load || made.count(load->buffer.get())) return true;
-    for (const Expr& i : load->args) ok = ok && !uses_var(i, s.axes[rows]);
-    return true;
-  });
-  return ok;
+  return true;
 }
 
 // Whether keys and values are one buffer each, and a task can take its queries on their own.
@@ -74,7 +66,7 @@ std::optional<Attention> match_attention(const StagedProgram& p, const Facts& fa
     if (s.target->dtype != dtype || made.count(s.target.get())) return std::nullopt;
     if (reduces && !sum && (sum = match_product_of_rows(s, result.rows))) {
       result.sum = i;
-    } else if (!handles_rows(s, result.rows, made) || (sum && s.is_reduction())) {
+    } else if (!handles_rows(s, result.rows) || (sum && s.is_reduction())) {
       return std::nullopt;
     }
     reduces = reduces || s.is_reduction();

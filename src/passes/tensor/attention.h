@@ -8,8 +8,7 @@ namespace repose {
 // Stages share `rows` + 1 leading axes, the last of which is that of rows (queries); each has at
 // most one axis of its own (keys; elements of values). The first stage is a batch of products of
 // what it loads, the stage at `sum` sums with the weights that those before it made of them. The
-// others are elementwise stages and reductions (at least one, before the sum) of a row each, whose
-// other operands are the same for all rows.
+// others are elementwise stages and reductions (at least one, before the sum) of a row each.
 struct Attention {
   size_t rows = 0;  // an axis, the same in all stages
   size_t sum = 0;   // a stage

@@ -165,46 +165,11 @@ class Walker {
   std::unordered_map<const ExprNode*, Interval> shared_;
 };
 
-// The interval of each atom, computed once.
-class AtomIntervals {
- public:
-  explicit AtomIntervals(const Facts& facts) : walker_(facts) {}
-
-  Interval& of(const Expr& atom) {
-    for (auto& [e, interval] : known_) {
-      if (e == atom || structural_equal(e, atom)) return interval;
-    }
-    known_.emplace_back(atom, walker_.of(atom));
-    return known_.back().second;
-  }
-
- private:
-  Walker walker_;
-  std::vector<std::pair<Expr, Interval>> known_;
-};
-
 Interval power(const Interval& a, int exponent) {
   Interval result = a;
   for (int i = 1; i < exponent; ++i) result = result * a;
   if (exponent % 2 == 0) result.lower = std::max<int64_t>(result.lower, 0);
   return tightened(result);
-}
-
-Interval term_interval(const Term& t, AtomIntervals& atoms) {
-  Interval product = interval_point(t.coefficient);
-  for (size_t i = 0; i < t.factors.size();) {
-    size_t end = i + 1;
-    while (end < t.factors.size() && t.factors[end] == t.factors[i]) ++end;
-    product = product * power(atoms.of(t.factors[i]), static_cast<int>(end - i));
-    i = end;
-  }
-  return product;
-}
-
-Interval sum_of_terms(const Polynomial& p, AtomIntervals& atoms) {
-  Interval sum = interval_point(p.constant);
-  for (const Term& t : p.terms) sum = sum + term_interval(t, atoms);
-  return sum;
 }
 
 // Replaces `atom` by atom * scale + offset.
@@ -223,20 +188,50 @@ Polynomial moved(const Polynomial& p, const Expr& atom, int64_t scale, int64_t o
   return out;
 }
 
+}  // namespace
+
+Interval Intervals::of_atom(const Expr& atom) {
+  if (auto it = atoms_.find(atom); it != atoms_.end()) return it->second;
+  return atoms_.emplace(atom, Walker(facts_).of(atom)).first->second;
+}
+
+// `others`: the ranges of atoms that aren't theirs here.
+Interval Intervals::of_term(const Term& t, const Ranges& others) {
+  auto range_of = [&](const Expr& atom) {
+    for (const auto& [e, range] : others) {
+      if (structural_equal(e, atom)) return range;
+    }
+    return of_atom(atom);
+  };
+  Interval product = interval_point(t.coefficient);
+  for (size_t i = 0; i < t.factors.size();) {
+    size_t end = i + 1;
+    while (end < t.factors.size() && t.factors[end] == t.factors[i]) ++end;
+    product = product * power(range_of(t.factors[i]), static_cast<int>(end - i));
+    i = end;
+  }
+  return product;
+}
+
+Interval Intervals::of_sum(const Polynomial& p, const Ranges& others) {
+  Interval sum = interval_point(p.constant);
+  for (const Term& t : p.terms) sum = sum + of_term(t, others);
+  return sum;
+}
+
 // Bounds of m * n - m: with n = 1 + n', n' >= 0, that is m * n'. Atoms of products move to begin
 // (or, where they have no lower limit, end) at zero.
-Interval bounds_from_limits(Polynomial p, AtomIntervals& atoms) {
-  std::vector<Expr> seen;
-  Polynomial original = p;
+Interval Intervals::from_limits(Polynomial p) {
+  Ranges ranges;
+  const Polynomial original = p;
   for (const Term& t : original.terms) {
     if (t.factors.size() < 2) continue;
     for (const Expr& f : t.factors) {
-      if (std::any_of(seen.begin(), seen.end(),
-                      [&](const Expr& s) { return structural_equal(s, f); })) {
+      if (std::any_of(ranges.begin(), ranges.end(),
+                      [&](const auto& known) { return structural_equal(known.first, f); })) {
         continue;
       }
-      seen.push_back(f);
-      Interval& range = atoms.of(f);
+      Interval& range = ranges.emplace_back(f, of_atom(f)).second;
       if (range.lower != Interval::minus_infinity) {
         int64_t offset = range.lower;
         if (offset == 0) continue;
@@ -250,17 +245,18 @@ Interval bounds_from_limits(Polynomial p, AtomIntervals& atoms) {
       if (p.failed) return {};
     }
   }
-  return sum_of_terms(p, atoms);
+  return of_sum(p, ranges);
 }
 
-}  // namespace
+Interval Intervals::of(const Polynomial& p) {
+  if (p.terms.empty()) return interval_point(p.constant);
+  const Interval direct = of_sum(p, {});
+  if (p.terms.size() < 2 || p.is_linear()) return direct;
+  return intersection(direct, from_limits(p));
+}
 
 Interval bounds_of(const Polynomial& p, const Facts& facts) {
-  if (p.terms.empty()) return interval_point(p.constant);
-  AtomIntervals atoms(facts);
-  Interval direct = sum_of_terms(p, atoms);
-  if (p.terms.size() < 2 || p.is_linear()) return direct;
-  return intersection(direct, bounds_from_limits(p, atoms));
+  return Intervals(facts).of(p);
 }
 
 Interval bounds_of(const Expr& e, const Facts& facts) {

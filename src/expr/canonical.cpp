@@ -17,37 +17,6 @@ constexpr uint64_t simplify_steps = 100'000;
 
 }  // namespace
 
-bool is_at_most_zero(const Polynomial& p, const Facts& facts, int depth) {
-  if (p.failed) return false;
-  if (bounds_of(p, facts).upper <= 0) return true;
-  if (depth == 0) return false;
-  if (!spend_steps()) return false;
-  for (const KnownConditions::Entry& known : facts.known().entries()) {
-    if (!known || !known->hypothesis) continue;
-    const Hypothesis& h = *known->hypothesis;
-    if (h.kind == Hypothesis::Kind::not_zero) continue;
-    Polynomial rest = p - h.difference;
-    if (!rest.failed && bounds_of(rest, facts).upper <= 0) return true;
-    if (h.kind != Hypothesis::Kind::zero) continue;
-    rest = p + h.difference;
-    if (!rest.failed && bounds_of(rest, facts).upper <= 0) return true;
-  }
-  for (const Term& t : p.terms) {
-    if (t.factors.size() != 1) continue;
-    const Expr& f = t.factors[0];
-    bool above = f->kind == ExprKind::max && t.coefficient < 0;
-    bool below = f->kind == ExprKind::min && t.coefficient > 0;
-    if (!above && !below) continue;
-    for (const Expr& side : f->args) {
-      Polynomial q = p;
-      q.add_term(-t.coefficient, t.factors);
-      q.add(polynomial_of(side), t.coefficient);
-      if (is_at_most_zero(q, facts, depth - 1)) return true;
-    }
-  }
-  return false;
-}
-
 // ---- Choices ----------------------------------------------------------------------------------
 
 namespace {
@@ -104,6 +73,39 @@ Polynomial take_common(std::vector<Polynomial>& choices) {
 
 }  // namespace
 
+// Not above 0: by ranges, by what is known, or because a minimum or maximum in it can be replaced
+// by one of its sides.
+bool Simplifier::is_at_most_zero(const Polynomial& p, int depth) {
+  if (p.failed) return false;
+  if (intervals_.of(p).upper <= 0) return true;
+  if (depth == 0) return false;
+  if (!spend_steps()) return false;
+  for (const KnownConditions::Entry& known : facts_.known().entries()) {
+    if (!known || !known->hypothesis) continue;
+    const Hypothesis& h = *known->hypothesis;
+    if (h.kind == Hypothesis::Kind::not_zero) continue;
+    Polynomial rest = p - h.difference;
+    if (!rest.failed && intervals_.of(rest).upper <= 0) return true;
+    if (h.kind != Hypothesis::Kind::zero) continue;
+    rest = p + h.difference;
+    if (!rest.failed && intervals_.of(rest).upper <= 0) return true;
+  }
+  for (const Term& t : p.terms) {
+    if (t.factors.size() != 1) continue;
+    const Expr& f = t.factors[0];
+    bool above = f->kind == ExprKind::max && t.coefficient < 0;
+    bool below = f->kind == ExprKind::min && t.coefficient > 0;
+    if (!above && !below) continue;
+    for (const Expr& side : f->args) {
+      Polynomial q = p;
+      q.add_term(-t.coefficient, t.factors);
+      q.add(polynomial_of(side), t.coefficient);
+      if (is_at_most_zero(q, depth - 1)) return true;
+    }
+  }
+  return false;
+}
+
 Polynomial Simplifier::extremum(ExprKind kind, std::vector<Polynomial> choices) {
   flatten_choices(kind, choices);
   for (Polynomial& c : choices) recombine(c);
@@ -113,7 +115,7 @@ Polynomial Simplifier::extremum(ExprKind kind, std::vector<Polynomial> choices) 
     for (size_t j = 0; j < choices.size(); ++j) {
       if (i == j) continue;
       Polynomial d = choices[i] - choices[j];
-      if (!is_at_most_zero(is_min ? d : negated(d), facts_)) continue;
+      if (!is_at_most_zero(is_min ? d : negated(d))) continue;
       choices.erase(choices.begin() + static_cast<std::ptrdiff_t>(j));
       if (j < i) --i;
       j = static_cast<size_t>(-1);
@@ -186,7 +188,7 @@ Polynomial Simplifier::choice(ExprKind kind, const Expr& condition, const Polyno
         change.is_constant() && change.constant == (c->kind == ExprKind::eq ? -1 : 1);
     if (is_step && !d.failed && (c->kind == ExprKind::eq || c->kind == ExprKind::le)) {
       const Polynomial z = c->kind == ExprKind::eq ? d : Polynomial(1) - d;
-      if (bounds_of(z, facts_).lower >= 0) {
+      if (intervals_.of(z).lower >= 0) {
         return (c->kind == ExprKind::eq ? yes : no) + extremum(ExprKind::min, {z, Polynomial(1)});
       }
     }
@@ -294,7 +296,7 @@ Polynomial Simplifier::expand_node(const Expr& e) {
     case ExprKind::call:
       if (as<CallNode>(e)->intrinsic == Intrinsic::abs) {
         Polynomial x = polynomial(e->args[0]);
-        Interval range = bounds_of(x, facts_);
+        Interval range = intervals_.of(x);
         if (range.lower >= 0) return x;
         if (range.upper <= 0 && !has_extreme_number(x)) return negated(x);
       }
@@ -362,7 +364,7 @@ Expr Simplifier::simplify_node(const Expr& e) {
 // turns the sign; for an equality, either).
 Polynomial Simplifier::without_known_factors(Polynomial d) {
   for (const Expr& f : common_factors(d, d)) {
-    Interval range = bounds_of(f, facts_);
+    Interval range = intervals_.of_atom(f);
     if (range.contains(0) || is_empty(range)) continue;
     const bool negative = range.upper < 0;
     if (!negative && range.lower <= 0) continue;  // its stride alone excludes 0
@@ -371,6 +373,32 @@ Polynomial Simplifier::without_known_factors(Polynomial d) {
   }
   return d;
 }
+
+namespace {
+
+// x // c + k <= 0 says x + k * c <= c - 1, and k - x // c <= 0 says k * c <= x: without the
+// quotient; nothing where `d` is neither.
+std::optional<Polynomial> without_quotient(const Polynomial& d) {
+  if (d.terms.size() != 1 || d.terms[0].factors.size() != 1) return std::nullopt;
+  const Expr& quotient = d.terms[0].factors[0];
+  int64_t c = 0;
+  if (std::abs(d.terms[0].coefficient) != 1 || quotient->kind != ExprKind::floor_div ||
+      !as_const_int(quotient->args[1], &c) || c <= 0) {
+    return std::nullopt;
+  }
+  Polynomial limit(d.constant), x = polynomial_of(quotient->args[0]);
+  limit.scale(c);
+  if (d.terms[0].coefficient < 0) {
+    limit.add(x, -1);
+  } else {
+    limit.add(x);
+    limit.add_constant(1 - c);
+  }
+  if (limit.failed || has_extreme_number(limit)) return std::nullopt;
+  return limit;
+}
+
+}  // namespace
 
 Expr Simplifier::at_most_zero(Polynomial d) {
   if (d.is_constant()) return make_bool(d.constant <= 0);
@@ -384,7 +412,8 @@ Expr Simplifier::at_most_zero(Polynomial d) {
     d.divide_exactly(g);
     d.constant = k;
   }
-  Interval range = bounds_of(d, facts_);
+  if (const auto limit = without_quotient(d)) return at_most_zero(*limit);
+  Interval range = intervals_.of(d);
   if (range.upper <= 0) return make_bool(true);
   if (range.lower > 0) return make_bool(false);
   Sides sides = split_by_sign(d);
@@ -400,7 +429,7 @@ Expr Simplifier::equals_zero(Polynomial d) {
   if (d.constant % g != 0) return make_bool(false);
   d.divide_exactly(g);
   if (leads_negative(d)) d.scale(-1);
-  Interval range = bounds_of(d, facts_);
+  Interval range = intervals_.of(d);
   if (!range.contains(0)) return make_bool(false);
   if (range.is_point()) return make_bool(true);
   Sides sides = split_by_sign(d);

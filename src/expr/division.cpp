@@ -155,7 +155,7 @@ Polynomial Simplifier::floor_div_const(const Polynomial& p, int64_t c) {
   if (inner.terms.size() == 1 && inner.terms[0].factors.size() == 1) {
     // (a * z + k) // c of a z that is 0 or 1 is k // c, or (a + k) // c.
     const Term& t = inner.terms[0];
-    const Interval range = bounds_of(Polynomial::atom(t.factors[0]), facts_);
+    const Interval range = intervals_.of_atom(t.factors[0]);
     int64_t both;
     if (range.lower >= 0 && range.upper <= 1 &&
         !__builtin_add_overflow(t.coefficient, rest.constant, &both)) {
@@ -205,10 +205,10 @@ bool is_progress(const Division& d, const Polynomial& p) {
 }  // namespace
 
 bool Simplifier::lies_below(const Polynomial& p, const Polynomial& q) {
-  if (bounds_of(p, facts_).lower < 0) return false;
+  if (intervals_.of(p).lower < 0) return false;
   Polynomial above = p - q;
   above.add_constant(1);
-  return is_at_most_zero(above, facts_);
+  return is_at_most_zero(above);
 }
 
 Polynomial Simplifier::floor_div_symbolic(Polynomial p, Polynomial q) {
@@ -225,9 +225,9 @@ Polynomial Simplifier::floor_div_symbolic(Polynomial p, Polynomial q) {
   if (g > 1 || !common.empty()) {
     return floor_div_of(divided_by(p, common, g), divided_by(q, common, g));
   }
-  Interval range = interval_floor_div(bounds_of(p, facts_), bounds_of(q, facts_));
+  Interval range = interval_floor_div(intervals_.of(p), intervals_.of(q));
   if (range.is_point()) return Polynomial(range.lower);
-  bool is_positive = bounds_of(q, facts_).lower > 0;
+  bool is_positive = intervals_.of(q).lower > 0;
   if (is_positive && lies_below(p, q)) return Polynomial(0);
   const Expr* atom = single_atom(p);
   if (is_positive && atom && (*atom)->kind == ExprKind::floor_div) {
@@ -319,7 +319,7 @@ Polynomial Simplifier::floor_mod_const(const Polynomial& given, int64_t c) {
       return result;
     }
   }
-  if (known_residue(bounds_of(p, facts_), c, &residue)) return Polynomial(residue);
+  if (known_residue(intervals_.of(p), c, &residue)) return Polynomial(residue);
   for (const Polynomial* form : forms) {
     if (auto carry = split_small_rest(*form, c, facts_)) {
       Polynomial result = floor_mod_const(carry->multiple, c / carry->g);
@@ -370,15 +370,15 @@ Polynomial Simplifier::floor_mod_symbolic(Polynomial p, Polynomial q) {
     for (const Expr& f : common) factor = factor * Polynomial::atom(f);
     return inner * factor;
   }
-  Interval range = interval_floor_mod(bounds_of(p, facts_), bounds_of(q, facts_));
+  Interval range = interval_floor_mod(intervals_.of(p), intervals_.of(q));
   if (range.is_point()) return Polynomial(range.lower);
-  if (bounds_of(q, facts_).lower > 0 && lies_below(p, q)) return p;
+  if (intervals_.of(q).lower > 0 && lies_below(p, q)) return p;
   return quotient_atom(ExprKind::floor_mod, p, q);
 }
 
 Polynomial Simplifier::truncating(ExprKind kind, const Polynomial& p, const Polynomial& q) {
   bool is_div = kind == ExprKind::div;
-  if (bounds_of(p, facts_).lower >= 0 && bounds_of(q, facts_).lower >= 0) {
+  if (intervals_.of(p).lower >= 0 && intervals_.of(q).lower >= 0) {
     return is_div ? floor_div_of(p, q) : floor_mod_of(p, q);
   }
   if (q.is_constant() && q.constant == 1) return is_div ? p : Polynomial(0);
@@ -635,7 +635,7 @@ bool Simplifier::recombine_once(Polynomial& p) {
       int64_t c = q.constant, residue;
       if (c <= 0 || div.coefficient == int64_min || div.coefficient % c != 0) continue;
       int64_t k = div.coefficient / c;
-      if (known_residue(bounds_of(x, facts_), c, &residue)) {  // x // c * c = x - residue
+      if (known_residue(intervals_.of(x), c, &residue)) {  // x // c * c = x - residue
         x.add_constant(-residue);
         Polynomial joined = p - div.term() + monomial(k, div.rest) * x;
         if (joined.failed) continue;

@@ -198,7 +198,11 @@ void Facts::assume(const Expr& condition) {
   Expr c = simplify(condition, *this);
   if (is_const_int(c, 1)) return;
   learn(c, 0);
-  resolve_disjunctions(c);
+  // Possibilities that are all left open refute none of others.
+  const auto& entries = known().entries();
+  const bool is_open = c->kind == ExprKind::logical_or && !entries.empty() && entries.back() &&
+                       structural_equal(entries.back()->condition, c);
+  if (!is_open) resolve_disjunctions(c);
 }
 
 void Facts::define(const Var& name, const Expr& value) {
@@ -290,7 +294,7 @@ void Facts::learn(const Expr& condition, int depth) {
       break;
   }
   if (compares_index(c)) {
-    if (depth <= max_case_depth && known().size() > 0 && prove_directly(c, about(c)) == Truth::no) {
+    if (depth <= max_case_depth && known().size() > 0 && is_refuted_directly(c, about(c))) {
       return contradict();
     }
     if (c->kind == ExprKind::le) return learn_at_most_zero(c, depth);
@@ -302,8 +306,9 @@ void Facts::learn(const Expr& condition, int depth) {
 
 // What is refuted drops out; a single possibility that remains holds.
 void Facts::learn_disjunction(const Expr& condition, int depth) {
+  const Facts near = depth <= max_case_depth ? about(condition) : Facts();
   for (int side = 0; side < 2 && depth <= max_case_depth; ++side) {
-    Facts without = about(condition);
+    Facts without = near;
     without.learn(condition->args[static_cast<size_t>(side)], depth + 1);
     if (without.is_contradiction())
       return learn(condition->args[static_cast<size_t>(1 - side)], depth + 1);

@@ -58,7 +58,9 @@ class KnownConditions {
   void compact();
 };
 
-// prove() without distinguishing cases: what learning may ask.
+// prove() without distinguishing cases, and whether a comparison is never true: what learning may
+// ask.
 Truth prove_directly(const Expr& condition, const Facts& facts);
+bool is_refuted_directly(const Expr& comparison, const Facts& facts);
 
 }  // namespace repose

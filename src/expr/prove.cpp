@@ -29,17 +29,10 @@ Truth truth(bool value) {
   return value ? Truth::yes : Truth::no;
 }
 
-bool is_nonnegative(const Factors& factors, const Facts& facts) {
-  if (factors.empty()) return true;
-  Polynomial p;
-  p.terms.push_back({1, factors});
-  return bounds_of(p, facts).lower >= 0;
-}
-
 // Looks for a chain of upper bounds that ends at or below zero.
 class Search {
  public:
-  Search(const Facts& facts, int budget) : facts_(facts), full_budget_(budget) {}
+  Search(const Facts& facts, int budget) : facts_(facts), intervals_(facts), full_budget_(budget) {}
 
   bool at_most_zero(const Polynomial& p) {
     budget_ = full_budget_;
@@ -49,7 +42,7 @@ class Search {
  private:
   bool run(const Polynomial& p, int depth) {
     if (p.failed || --budget_ < 0 || !spend_steps()) return false;
-    if (bounds_of(p, facts_).upper <= 0) return true;
+    if (intervals_.of(p).upper <= 0) return true;
     if (depth == 0) return false;
     return by_hypotheses(p, depth) || by_atoms(p, depth) || by_quotients(p, depth);
   }
@@ -81,7 +74,7 @@ class Search {
     switch (atom->kind) {
       case ExprKind::min:
       case ExprKind::max: {
-        if (!is_nonnegative(rest, facts_)) return false;
+        if (!is_nonnegative(rest)) return false;
         // One side bounds the atom from the side that counts, or both sides must do.
         bool one_suffices = (atom->kind == ExprKind::min) == (t.coefficient > 0);
         bool a = run(replaced(p, t, rest, polynomial_of(atom->args[0])), depth - 1);
@@ -105,7 +98,7 @@ class Search {
   bool by_floor_div(const Polynomial& p, const Term& t, const Expr& atom, const Factors& rest,
                     int depth) {
     Polynomial x = polynomial_of(atom->args[0]), q = polynomial_of(atom->args[1]);
-    if (!is_nonnegative(rest, facts_)) return false;
+    if (!is_nonnegative(rest)) return false;
     if (t.coefficient < 0) x = x - q + Polynomial(1);
     if (q.is_constant()) {
       int64_t c = q.constant;
@@ -117,11 +110,12 @@ class Search {
       }
       // c * p is an upper bound's multiple; p <= 0 where c * p <= c - 1.
       scaled.scale(c);
+      if (scaled.failed) return t.coefficient > 0 && by_dividend(p, t, rest, x, c, depth);
       scaled = scaled + monomial(t.coefficient, rest) * x;
       scaled.add_constant(-(c - 1));
       return run(scaled, depth - 1);
     }
-    if (bounds_of(q, facts_).lower <= 0) return false;
+    if (intervals_.of(q).lower <= 0) return false;
     if (q.terms.size() == 1 && q.constant == 0 && t.coefficient % q.terms[0].coefficient == 0) {
       if (auto less = divide_factors(rest, q.terms[0].factors)) {
         Polynomial r = p;
@@ -131,18 +125,26 @@ class Search {
       }
     }
     // x // q <= x where 0 <= x and 1 <= q
-    if (t.coefficient < 0 || bounds_of(x, facts_).lower < 0) return false;
+    if (t.coefficient < 0 || intervals_.of(x).lower < 0) return false;
+    return run(replaced(p, t, rest, x), depth - 1);
+  }
+
+  // (y + k) // c <= y where 0 <= y and 0 <= k < c: what is left where numbers are too large.
+  bool by_dividend(const Polynomial& p, const Term& t, const Factors& rest, Polynomial x, int64_t c,
+                   int depth) {
+    x.add_constant(-std::clamp<int64_t>(x.constant, 0, c - 1));
+    if (x.failed || intervals_.of(x).lower < 0) return false;
     return run(replaced(p, t, rest, x), depth - 1);
   }
 
   // x % q lies below q, and not above an x that isn't negative.
   bool by_floor_mod(const Polynomial& p, const Term& t, const Expr& atom, const Factors& rest,
                     int depth) {
-    if (t.coefficient < 0 || !is_nonnegative(rest, facts_)) return false;
+    if (t.coefficient < 0 || !is_nonnegative(rest)) return false;
     Polynomial x = polynomial_of(atom->args[0]), q = polynomial_of(atom->args[1]);
-    if (bounds_of(q, facts_).lower <= 0) return false;
+    if (intervals_.of(q).lower <= 0) return false;
     if (!q.is_constant() && run(replaced(p, t, rest, q - Polynomial(1)), depth - 1)) return true;
-    if (bounds_of(x, facts_).lower < 0) return false;
+    if (intervals_.of(x).lower < 0) return false;
     return run(replaced(p, t, rest, x), depth - 1);
   }
 
@@ -156,7 +158,7 @@ class Search {
         if (t.coefficient >= 0 || t.factors.size() != 1) continue;
         const Expr& g = t.factors[0];
         if (g->kind != ExprKind::floor_div || !structural_equal(f->args[1], g->args[1])) continue;
-        if (bounds_of(g->args[1], facts_).lower <= 0) continue;
+        if (intervals_.of(polynomial_of(g->args[1])).lower <= 0) continue;
         if (!run(polynomial_of(f->args[0]) - polynomial_of(g->args[0]), depth - 1)) continue;
         int64_t k = std::min(s.coefficient, -t.coefficient);
         Polynomial r = p;
@@ -192,7 +194,7 @@ class Search {
                   int depth) {
     auto rest = divide_factors(s.factors, t.factors);
     if (!rest) return false;
-    if (h.kind != Hypothesis::Kind::zero && !is_nonnegative(*rest, facts_)) return false;
+    if (h.kind != Hypothesis::Kind::zero && !is_nonnegative(*rest)) return false;
     int64_t g = std::gcd(s.coefficient, t.coefficient);
     int64_t m = std::abs(t.coefficient) / g, k = s.coefficient / g;
     if (t.coefficient < 0) k = -k;
@@ -202,7 +204,15 @@ class Search {
     return run(q, depth - 2);
   }
 
+  bool is_nonnegative(const Factors& factors) {
+    if (factors.empty()) return true;
+    Polynomial p;
+    p.terms.push_back({1, factors});
+    return intervals_.of(p).lower >= 0;
+  }
+
   const Facts& facts_;
+  Intervals intervals_;
   const int full_budget_;
   int budget_ = 0;
 };
@@ -214,6 +224,17 @@ class Prover {
   Truth prove(const Expr& e, const Facts& facts) {
     if (facts.is_contradiction()) return Truth::yes;
     return decide(Simplifier(facts).run(e), facts);
+  }
+
+  // Whether a simplified comparison is never true: half of what it takes to decide it.
+  bool refutes(const Expr& c, const Facts& facts) {
+    const bool is_index = is_compare(c->kind) && c->args[0]->dtype == dtypes::index;
+    if (!is_index || c->kind == ExprKind::ne) return decide(c, facts) == Truth::no;
+    const Polynomial d = polynomial_of(c->args[0]) - polynomial_of(c->args[1]);
+    if (d.failed) return false;
+    const Polynomial above = Polynomial(1) - d;
+    if (c->kind == ExprKind::eq) return is_nonzero(d, above, facts);
+    return c->kind == ExprKind::le && search_in(facts).at_most_zero(above);
   }
 
   // Of a simplified condition.
@@ -247,7 +268,7 @@ class Prover {
     Polynomial d = polynomial_of(c->args[0]) - polynomial_of(c->args[1]);
     if (d.failed) return Truth::unknown;
     Polynomial above = Polynomial(1) - d;  // at most 0 where d > 0
-    Search search(facts, cases_ < max_cases ? case_budget : search_budget);
+    Search search = search_in(facts);
     switch (c->kind) {
       case ExprKind::le:
         if (search.at_most_zero(d)) return Truth::yes;
@@ -261,9 +282,13 @@ class Prover {
     }
   }
 
-  Truth is_zero(const Polynomial& d, const Polynomial& above, const Facts& facts) {
-    Interval range = bounds_of(d, facts);
-    if (!range.contains(0)) return Truth::no;
+  Search search_in(const Facts& facts) const {
+    return Search(facts, cases_ < max_cases ? case_budget : search_budget);
+  }
+
+  // Whether `d` is 0, by what is known of it as it stands.
+  static Truth is_known_zero(const Polynomial& d, const Facts& facts) {
+    if (!bounds_of(d, facts).contains(0)) return Truth::no;
     for (const KnownConditions::Entry& known : facts.known().entries()) {
       if (!known || !known->hypothesis) continue;
       const Hypothesis& h = *known->hypothesis;
@@ -271,13 +296,29 @@ class Prover {
       bool same = h.difference == d || repose::negated(h.difference) == d;
       if (same) return truth(h.kind == Hypothesis::Kind::zero);
     }
-    Search search(facts, cases_ < max_cases ? case_budget : search_budget);
-    Polynomial opposite = repose::negated(d);
+    return Truth::unknown;
+  }
+
+  static bool is_apart_from_zero(const Polynomial& d, const Polynomial& above, Search& search) {
     Polynomial below = d;
     below.add_constant(1);
-    if (search.at_most_zero(above) || search.at_most_zero(below)) return Truth::no;
-    if (search.at_most_zero(d) && search.at_most_zero(opposite)) return Truth::yes;
+    return search.at_most_zero(above) || search.at_most_zero(below);
+  }
+
+  Truth is_zero(const Polynomial& d, const Polynomial& above, const Facts& facts) {
+    const Truth known = is_known_zero(d, facts);
+    if (known != Truth::unknown) return known;
+    Search search = search_in(facts);
+    if (is_apart_from_zero(d, above, search)) return Truth::no;
+    if (search.at_most_zero(d) && search.at_most_zero(repose::negated(d))) return Truth::yes;
     return is_product_nonzero(d, facts) ? Truth::no : Truth::unknown;
+  }
+
+  bool is_nonzero(const Polynomial& d, const Polynomial& above, const Facts& facts) {
+    const Truth known = is_known_zero(d, facts);
+    if (known != Truth::unknown) return known == Truth::no;
+    Search search = search_in(facts);
+    return is_apart_from_zero(d, above, search) || is_product_nonzero(d, facts);
   }
 
   // A product of numbers that aren't 0.
@@ -285,8 +326,8 @@ class Prover {
     if (d.constant != 0 || d.terms.size() != 1) return false;
     const Factors& factors = d.terms[0].factors;
     return factors.size() > 1 && std::all_of(factors.begin(), factors.end(), [&](const Expr& f) {
-             Polynomial p = Polynomial::atom(f);
-             return is_zero(p, Polynomial(1) - p, facts) == Truth::no;
+             const Polynomial p = Polynomial::atom(f);
+             return is_nonzero(p, Polynomial(1) - p, facts);
            });
   }
 
@@ -415,6 +456,11 @@ Truth prove(const Expr& condition, const Facts& all) {
 
 Truth prove_directly(const Expr& condition, const Facts& facts) {
   return Prover(0).prove(condition, facts);
+}
+
+bool is_refuted_directly(const Expr& comparison, const Facts& facts) {
+  if (facts.is_contradiction()) return false;
+  return Prover(0).refutes(Simplifier(facts).run(comparison), facts);
 }
 
 Truth prove_nonzero(const Expr& a, const Facts& facts) {

@@ -6,12 +6,13 @@
 
 #include "expr/facts.h"
 #include "expr/polynomial.h"
+#include "expr/polynomial_bounds.h"
 
 namespace repose {
 
 class Simplifier {
  public:
-  explicit Simplifier(const Facts& facts) : facts_(facts) {}
+  explicit Simplifier(const Facts& facts) : facts_(facts), intervals_(facts) {}
 
   Expr run(const Expr& e);
   // Of a scalar index expression.
@@ -54,14 +55,13 @@ class Simplifier {
   Expr negation(const Expr& e);
   bool is_known(const Expr& condition, bool* value);
 
+  bool is_at_most_zero(const Polynomial& p, int depth = 3);
+
   const Facts& facts_;
+  Intervals intervals_;
   std::unordered_map<const ExprNode*, std::pair<Expr, Polynomial>> polynomials_;
   std::unordered_map<const ExprNode*, std::pair<Expr, Expr>> expressions_;
 };
-
-// Not above 0: by ranges, by what is known, or because a minimum or maximum in it can be replaced
-// by one of its sides.
-bool is_at_most_zero(const Polynomial& p, const Facts& facts, int depth = 3);
 
 // The opposite of a simplified condition.
 Expr negated_condition(const Expr& condition);

@@ -270,9 +270,9 @@ class SizeLimits::Query {
     for (size_t i : own->second) {
       const Relation& r = limits_.relations_[i];
       if (!holds(r)) continue;
-      const Expr above = canonical(r.right - r.left + v), below = canonical(r.left - r.right + v);
-      for (const Expr& other :
-           {side == Side::upper ? above : below, side == Side::upper ? below : above}) {
+      // What is above v, or equal to it; below.
+      for (const bool is_above : {side == Side::upper, side != Side::upper}) {
+        const Expr other = canonical(is_above ? r.right - r.left + v : r.left - r.right + v);
         if (!uses_var(other, v)) {
           if (auto found = bound(other, side)) {
             use(r);

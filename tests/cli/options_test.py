@@ -375,6 +375,10 @@ def main(x: R.Tensor(("n", "m"), "float32")):
                  ["n: 1..4, 29..32, 61..64, … (every 32)"]),
                 (["n == 5 or n == 9"], ["n: 5, 9"]),
                 (["n == T.min(n, m)"], ["n <= m"]),
+                (["n == m or n == 1 or m == 1"], ["n and m are equal, or one of them is 1"]),
+                (["m == 1 or n + 2 == m"], ["m is n + 2 or 1"]),
+                (["n == m or m == 1"], ["m is n or 1"]),
+                (["n == m or n == 2 or m == 1"], ["n == m or n == 2 or m == 1"]),
                 (["n % 2 == 0", "m <= n", "1 <= m"], ["n: a multiple of 2", "m >= 1", "m <= n"])):
             with self.subTest(conditions):
                 checks = "\n    ".join(f'R.check(R.prim_value({c}), message="no")' for c in conditions)

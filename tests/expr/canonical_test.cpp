@@ -91,6 +91,9 @@ TEST_F(Canonical, Comparisons) {
   becomes(eq(Expr(n) * 2, Expr(m) * 2 + 4), "m + 2 == n");
   becomes(eq(Expr(n) * 2, Expr(m) * 2 + 1), "T.bool(False)");
   becomes(le(Expr(n) * 2, c(5)), "n <= 2");
+  becomes(le(c(1), floor_div(Expr(n) + 3, c(4))), "1 <= n");
+  becomes(le(c(7), floor_div(floor_div(Expr(n) + 1, c(2)) + 3, c(4)) * 3), "17 <= n");
+  becomes(lt(floor_div(Expr(n) + 3, c(4)), c(6)), "n <= 20");
   becomes(le(c(0), n), "T.bool(True)");
   becomes(make_not(lt(n, m)), "m <= n");
   becomes(make_not(eq(n, m)), "m != n");

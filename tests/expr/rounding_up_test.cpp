@@ -63,6 +63,14 @@ TEST_F(RoundingUpTest, AStackOfSamePaddings) {
   }
 }
 
+// Where the product of the divisors leaves int64, too.
+TEST_F(RoundingUpTest, MoreRoundingGivesNoMore) {
+  const int64_t large = int64_t{1} << 62;
+  EXPECT_EQ(prove_le(up(up(d, large), 8), up(d, 2)), Truth::yes);
+  EXPECT_EQ(prove_le(up(up(d, large), 8), up(d, large)), Truth::yes);
+  EXPECT_EQ(prove_le(up(d, 2), up(up(d, large), 8)), Truth::unknown);
+}
+
 TEST_F(RoundingUpTest, RemaindersThatDivide) {
   EXPECT_EQ(text(floor_div(d - floor_mod(d, c(2)), c(2))), "d // 2");
   EXPECT_EQ(text(floor_div(d, c(4)) - floor_div(d, c(8))), "(d + 4) // 8");

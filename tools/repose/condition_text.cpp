@@ -36,6 +36,37 @@ Expr simpler(const Expr& condition) {
   });
 }
 
+void add_possibilities(const Expr& condition, std::vector<Expr>& parts) {
+  if (condition->kind != ExprKind::logical_or) return parts.push_back(condition);
+  for (const Expr& side : condition->args) add_possibilities(side, parts);
+}
+
+// What a broadcast asks for: a == b or a == 1 or b == 1, in any order, or without one of the last.
+std::optional<std::string> broadcast_text(const Expr& condition) {
+  std::vector<Expr> parts, ones;
+  add_possibilities(condition, parts);
+  Expr equal;
+  for (const Expr& part : parts) {
+    if (part->kind != ExprKind::eq) return std::nullopt;
+    const Expr &a = part->args[0], &b = part->args[1];
+    if (is_const_int(a, 1) || is_const_int(b, 1)) {
+      ones.push_back(is_const_int(a, 1) ? b : a);
+    } else if (equal) {
+      return std::nullopt;
+    } else {
+      equal = part;
+    }
+  }
+  if (!equal || ones.empty() || ones.size() > 2) return std::nullopt;
+  const bool is_first = structural_equal(ones[0], equal->args[0]);
+  const Expr &one = equal->args[is_first ? 0 : 1], &other = equal->args[is_first ? 1 : 0];
+  if (!structural_equal(ones[0], one)) return std::nullopt;
+  if (ones.size() == 1) return fmt::format("{} is {} or 1", to_string(one), to_string(other));
+  if (!structural_equal(ones[1], other)) return std::nullopt;
+  return fmt::format("{} and {} are equal, or one of them is 1", to_string(equal->args[0]),
+                     to_string(equal->args[1]));
+}
+
 struct Run {
   int64_t first, last;
 };
@@ -146,7 +177,7 @@ std::vector<std::string> condition_lines(const std::vector<std::string>& conditi
     }
     const std::vector<Var> mentioned = free_vars(*parsed);
     if (mentioned.size() != 1) {
-      lines.push_back(to_string(simpler(*parsed)));
+      lines.push_back(broadcast_text(*parsed).value_or(to_string(simpler(*parsed))));
       continue;
     }
     OfOne& own = alone[mentioned[0]->name];

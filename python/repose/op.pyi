@@ -330,8 +330,8 @@ def tensor_to_shape(t: Any) -> Value:
 def tile(x: Any, repeats: Any) -> Value:
     """x repeated along each dimension"""
 
-def topk(x: Any, k: Any, axis: Any = ..., largest: Any = ...) -> Value:
-    """the k largest or smallest elements along `axis`, in order, and their indices"""
+def topk(x: Any, k: Any, axis: Any = ..., ret_type: Any = ..., largest: Any = ..., dtype: Any = ...) -> Value:
+    """the k largest or smallest elements along `axis`, in order, and their indices (int64 unless `dtype` is given); `ret_type` asks for one of them"""
 
 def tree_ensemble(x: Any, roots: Any, features: Any, thresholds: Any, modes: Any, missing: Any, yes: Any, no: Any, targets: Any, weights: Any, num_targets: Any = ..., aggregate: Any = ...) -> Value:
     """the sum of what the leaves of decision trees give"""
@@ -399,27 +399,27 @@ class nn:
 
     @staticmethod
     def conv1d(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """convolution over 1 spatial dimensions, channels first"""
+        """convolution over 1 spatial dimensions"""
 
     @staticmethod
     def conv1d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """transposed convolution over 1 spatial dimensions, channels first"""
+        """transposed convolution over 1 spatial dimensions"""
 
     @staticmethod
     def conv2d(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """convolution over 2 spatial dimensions, channels first"""
+        """convolution over 2 spatial dimensions"""
 
     @staticmethod
     def conv2d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """transposed convolution over 2 spatial dimensions, channels first"""
+        """transposed convolution over 2 spatial dimensions"""
 
     @staticmethod
     def conv3d(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """convolution over 3 spatial dimensions, channels first"""
+        """convolution over 3 spatial dimensions"""
 
     @staticmethod
     def conv3d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """transposed convolution over 3 spatial dimensions, channels first"""
+        """transposed convolution over 3 spatial dimensions"""
 
     @staticmethod
     def elu(x: Any, alpha: Any = ...) -> Value:
@@ -522,8 +522,8 @@ class nn:
         """exponentials along `axis`, scaled to the sum 1"""
 
     @staticmethod
-    def softplus(x: Any, beta: Any = ...) -> Value:
-        """log(1 + exp(beta * x)) / beta"""
+    def softplus(x: Any, beta: Any = ..., threshold: Any = ...) -> Value:
+        """log(1 + exp(beta * x)) / beta, x where beta * x is above the threshold"""
 
     @staticmethod
     def softsign(x: Any) -> Value:

@@ -39,6 +39,9 @@ def astype(x: Any, dtype: Any) -> Value:
 def atan(x: Any) -> Value:
     """arc tangent"""
 
+def atan2(a: Any, b: Any) -> Value:
+    """angle of the point (b, a), in [-pi, pi]"""
+
 def atanh(x: Any) -> Value:
     """inverse hyperbolic tangent"""
 
@@ -84,6 +87,12 @@ def check(condition: Any, *further: Any, message: Any, guaranteed: Any = ...) ->
 def clip(x: Any, min: Any = ..., max: Any = ...) -> Value:
     """values below min become min, then values above max become max"""
 
+def collapse_sum_like(x: Any, collapse_target: Any) -> Value:
+    """sums of x over the dimensions along which a tensor of the target's shape would be broadcast to x's"""
+
+def collapse_sum_to(x: Any, shape: Any) -> Value:
+    """sums of x over the dimensions along which the shape would be broadcast to x's"""
+
 def concat(tensors: Any, axis: Any = ...) -> Value:
     """the tensors one after the other along `axis`"""
 
@@ -111,6 +120,9 @@ def equal(a: Any, b: Any) -> Value:
 def erf(x: Any) -> Value:
     """error function"""
 
+def ewise_fma(a: Any, b: Any, c: Any) -> Value:
+    """a * b + c of three tensors of one shape"""
+
 def exp(x: Any) -> Value:
     """exponential"""
 
@@ -120,8 +132,17 @@ def expand(x: Any, shape: Any) -> Value:
 def expand_dims(x: Any, axis: Any) -> Value:
     """new dimensions of extent 1 at `axis`, counted in the result"""
 
+def eye(n: Any, m: Any = ..., k: Any = ..., dtype: Any = ...) -> Value:
+    """an n by m matrix with ones on diagonal k, counted upwards, and zeros elsewhere"""
+
+def eye_like(x: Any, k: Any = ..., dtype: Any = ...) -> Value:
+    """a matrix of x's shape with ones on diagonal k, zeros elsewhere"""
+
 def flatten(x: Any) -> Value:
     """the elements in row-major order as a tensor of rank 1"""
+
+def flip(x: Any, axis: Any) -> Value:
+    """x with its elements along `axis` in reverse order"""
 
 def floor(x: Any) -> Value:
     """the largest integer not above"""
@@ -134,6 +155,9 @@ def floor_mod(a: Any, b: Any) -> Value:
 
 def full(shape: Any, fill_value: Any, dtype: Any = ...) -> Value:
     """a tensor whose elements are all the fill value (a tensor of rank 0)"""
+
+def full_like(x: Any, fill_value: Any, dtype: Any = ...) -> Value:
+    """the fill value (a tensor of rank 0) in x's shape, and in its dtype unless one is given"""
 
 def gather_elements(x: Any, indices: Any, axis: Any = ...) -> Value:
     """for each index the element of x at it along `axis`"""
@@ -149,6 +173,9 @@ def greater_equal(a: Any, b: Any) -> Value:
 
 def grid_sample(x: Any, grid: Any, mode: Any = ..., padding: Any = ..., align_corners: Any = ..., normalized: Any = ...) -> Value:
     """x interpolated at the places that a grid names"""
+
+def hamming_window(window_size: Any, periodic: Any = ..., alpha: Any = ..., beta: Any = ..., dtype: Any = ...) -> Value:
+    """alpha - beta * cos(2 * pi * i / n), i below the window's size n (n - 1 unless it is periodic)"""
 
 def isfinite(x: Any) -> Value:
     """neither infinite nor NaN"""
@@ -174,6 +201,9 @@ def linear_attention(query: Any, key: Any, value: Any, state: Any, decay: Any = 
 def log(x: Any) -> Value:
     """natural logarithm"""
 
+def log_add_exp(a: Any, b: Any) -> Value:
+    """log(exp(a) + exp(b))"""
+
 def logical_and(a: Any, b: Any) -> Value:
     """a and b"""
 
@@ -197,6 +227,9 @@ def maximum(a: Any, b: Any) -> Value:
 
 def mean(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """mean; of integers, rounded to zero, over the dimensions `axis` (None: all)"""
+
+def meshgrid(tensors: Any, indexing: Any = ...) -> Value:
+    """a tuple: each vector along its dimension of a grid, repeated along the others; "xy" swaps the first two dimensions"""
 
 def min(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """the smallest element, NaN wins, over the dimensions `axis` (None: all)"""
@@ -231,6 +264,12 @@ def one_hot(indices: Any, on_value: Any, off_value: Any, depth: Any, axis: Any =
 def ones(shape: Any, dtype: Any = ...) -> Value:
     """a tensor of ones (float32, unless a dtype is given)"""
 
+def ones_like(x: Any, dtype: Any = ...) -> Value:
+    """ones of x's shape, and of its dtype unless one is given"""
+
+def outer(a: Any, b: Any) -> Value:
+    """the products of all elements of one vector with those of another"""
+
 def permute_dims(x: Any, axes: Any = ...) -> Value:
     """dimension d of the result is dimension axes[d] of the operand (None: reversed)"""
 
@@ -246,11 +285,17 @@ def prod(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
 def random(shape: Any, seed: Any = ..., distribution: Any = ..., dtype: Any = ...) -> Value:
     """random numbers: the same for the same seed and shape"""
 
+def repeat(x: Any, repeats: Any, axis: Any = ...) -> Value:
+    """each element `repeats` times in a row along `axis` (None: of x flattened)"""
+
 def reshape(x: Any, shape: Any) -> Value:
     """the same elements, in row-major order, under another shape with as many elements; a view"""
 
 def resize(x: Any, size: Any, numerator: Any, denominator: Any, axis: Any, method: Any = ..., coordinates: Any = ..., rounding: Any = ..., cubic_alpha: Any = ..., exclude_outside: Any = ..., antialias: Any = ..., crop: Any = ..., outside: Any = ...) -> Value:
     """x interpolated along one axis"""
+
+def reverse_sequence(x: Any, seq_lengths: Any, seq_axis: Any = ..., batch_axis: Any = ...) -> Value:
+    """the first elements along `seq_axis` in reverse order, as many as the lengths say for each index of `batch_axis`"""
 
 def right_shift(a: Any, b: Any) -> Value:
     """a >> (b modulo the width)"""
@@ -291,6 +336,9 @@ def sin(x: Any) -> Value:
 def sinh(x: Any) -> Value:
     """hyperbolic sine"""
 
+def slice_scatter(x: Any, src: Any, start: Any, end: Any, step: Any = ..., axis: Any = ...) -> Value:
+    """x with a slice along `axis` replaced by `src`; bounds count from the end where they are negative, and are clamped"""
+
 def split(x: Any, indices_or_sections: Any, axis: Any = ...) -> Value:
     """a tuple of parts along `axis`: a number of sections, or the positions where parts begin after the first"""
 
@@ -302,6 +350,9 @@ def square(x: Any) -> Value:
 
 def squeeze(x: Any, axis: Any = ...) -> Value:
     """drops the dimensions `axis`, which are 1 (None: every dimension that is 1)"""
+
+def stack(tensors: Any, axis: Any = ...) -> Value:
+    """tensors of one shape one after the other along a new dimension"""
 
 def std(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """square root of the variance over the dimensions `axis` (None: all)"""
@@ -342,6 +393,9 @@ def tril(x: Any, k: Any = ...) -> Value:
 def triu(x: Any, k: Any = ...) -> Value:
     """x from diagonal k of its last two dimensions on, 0 below"""
 
+def trunc(x: Any) -> Value:
+    """the nearest integer towards 0"""
+
 def unique(x: Any, axis: Any = ..., sorted: Any = ...) -> Value:
     """elements or slices along `axis` without repetitions; where each occurs first, where x's are among them, how often each occurs"""
 
@@ -359,6 +413,9 @@ def while_loop(cond: Any, body: Any, init: Any) -> Value:
 
 def zeros(shape: Any, dtype: Any = ...) -> Value:
     """a tensor of zeros (float32, unless a dtype is given)"""
+
+def zeros_like(x: Any, dtype: Any = ...) -> Value:
+    """zeros of x's shape, and of its dtype unless one is given"""
 
 class nn:
     @staticmethod
@@ -384,6 +441,10 @@ class nn:
     @staticmethod
     def avg_pool3d(x: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
         """the mean of each window"""
+
+    @staticmethod
+    def batch_flatten(x: Any) -> Value:
+        """all dimensions but the first as one; a view"""
 
     @staticmethod
     def batch_norm(x: Any, gamma: Any, beta: Any, moving_mean: Any, moving_var: Any, axis: Any = ..., epsilon: Any = ..., center: Any = ..., scale: Any = ..., momentum: Any = ..., training: Any = ...) -> Value:
@@ -420,6 +481,10 @@ class nn:
     @staticmethod
     def conv3d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
         """transposed convolution over 3 spatial dimensions"""
+
+    @staticmethod
+    def dropout(x: Any, rate: Any = ...) -> Value:
+        """in inference: a tuple of x and a mask of ones"""
 
     @staticmethod
     def elu(x: Any, alpha: Any = ...) -> Value:
@@ -492,6 +557,10 @@ class nn:
     @staticmethod
     def pad(x: Any, pad_width: Any, fill: Any = ..., pad_value: Any = ..., pad_mode: Any = ...) -> Value:
         """elements added before and after along each dimension"""
+
+    @staticmethod
+    def pixel_shuffle(x: Any, upscale_factor: Any) -> Value:
+        """channels as the pixels of an image that is `upscale_factor` times as high and as wide"""
 
     @staticmethod
     def prelu(x: Any, slope: Any, axis: Any = ...) -> Value:

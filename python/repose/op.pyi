@@ -24,6 +24,9 @@ def argmax(x: Any, axis: Any = ..., keepdims: Any = ..., select_last: Any = ...)
 def argmin(x: Any, axis: Any = ..., keepdims: Any = ..., select_last: Any = ...) -> Value:
     """position of the smallest element along `axis` (None: of all)"""
 
+def argsort(x: Any, axis: Any = ..., descending: Any = ..., dtype: Any = ...) -> Value:
+    """where the elements in order along `axis` are in x; equal ones keep their order"""
+
 def asin(x: Any) -> Value:
     """arc sine"""
 
@@ -62,6 +65,9 @@ def bitwise_xor(a: Any, b: Any) -> Value:
 
 def broadcast_to(x: Any, shape: Any) -> Value:
     """x repeated along dimensions where it is 1, to the shape"""
+
+def bucketize(x: Any, boundaries: Any, out_int32: Any = ..., right: Any = ...) -> Value:
+    """for each element the number of ascending boundaries below it (`right`: not above)"""
 
 def call_dps_packed(function: Any, args: Any) -> Value:
     """a library function that writes its result into a given buffer"""
@@ -108,11 +114,17 @@ def cumprod(x: Any, axis: Any = ..., dtype: Any = ..., exclusive: Any = ..., rev
 def cumsum(x: Any, axis: Any = ..., dtype: Any = ..., exclusive: Any = ..., reverse: Any = ...) -> Value:
     """running sum along `axis`"""
 
+def dequantize(x: Any, scale: Any, zero_point: Any, axis: Any = ..., out_dtype: Any = ...) -> Value:
+    """scale * (x - zero_point); parameters are scalars, or vectors along `axis`"""
+
 def determinant(x: Any) -> Value:
     """determinants of the matrices in the last two dimensions"""
 
 def divide(a: Any, b: Any) -> Value:
     """a / b; integers round to zero, x / 0 is 0"""
+
+def einsum(operands: Any, subscripts: Any) -> Value:
+    """sums of products of tensors in Einstein's notation: "ij,jk->ik", with "..." for dimensions that are broadcast; more than two operands are taken from the left"""
 
 def equal(a: Any, b: Any) -> Value:
     """a == b"""
@@ -177,6 +189,12 @@ def grid_sample(x: Any, grid: Any, mode: Any = ..., padding: Any = ..., align_co
 def hamming_window(window_size: Any, periodic: Any = ..., alpha: Any = ..., beta: Any = ..., dtype: Any = ...) -> Value:
     """alpha - beta * cos(2 * pi * i / n), i below the window's size n (n - 1 unless it is periodic)"""
 
+def index_put(x: Any, indices: Any, values: Any, accumulate: Any = ...) -> Value:
+    """x with elements, or slices, at a tuple of index tensors replaced by values (`accumulate`: increased by them)"""
+
+def index_tensor(x: Any, indices: Any) -> Value:
+    """elements, or slices, of x at a tuple of index tensors, one for each of its first dimensions"""
+
 def isfinite(x: Any) -> Value:
     """neither infinite nor NaN"""
 
@@ -227,6 +245,9 @@ def maximum(a: Any, b: Any) -> Value:
 
 def mean(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """mean; of integers, rounded to zero, over the dimensions `axis` (None: all)"""
+
+def median(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
+    """the middle element in order, the lower of two, over the dimensions `axis` (None: all); over one dimension a tuple of it and its position"""
 
 def meshgrid(tensors: Any, indexing: Any = ...) -> Value:
     """a tuple: each vector along its dimension of a grid, repeated along the others; "xy" swaps the first two dimensions"""
@@ -282,6 +303,9 @@ def print(*further: Any, format: Any = ...) -> Value:
 def prod(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """product over the dimensions `axis` (None: all)"""
 
+def quantize(x: Any, scale: Any, zero_point: Any, axis: Any = ..., out_dtype: Any = ...) -> Value:
+    """round(x / scale) + zero_point, clamped to the dtype's range; parameters are scalars, or vectors along `axis`"""
+
 def random(shape: Any, seed: Any = ..., distribution: Any = ..., dtype: Any = ...) -> Value:
     """random numbers: the same for the same seed and shape"""
 
@@ -336,8 +360,14 @@ def sin(x: Any) -> Value:
 def sinh(x: Any) -> Value:
     """hyperbolic sine"""
 
+def size(x: Any) -> Value:
+    """the number of elements as an int64 tensor of rank 0"""
+
 def slice_scatter(x: Any, src: Any, start: Any, end: Any, step: Any = ..., axis: Any = ...) -> Value:
     """x with a slice along `axis` replaced by `src`; bounds count from the end where they are negative, and are clamped"""
+
+def sort(x: Any, axis: Any = ..., descending: Any = ...) -> Value:
+    """x with its elements along `axis` in order; NaN is greater than everything else"""
 
 def split(x: Any, indices_or_sections: Any, axis: Any = ...) -> Value:
     """a tuple of parts along `axis`: a number of sections, or the positions where parts begin after the first"""
@@ -411,11 +441,19 @@ def where(condition: Any, a: Any, b: Any) -> Value:
 def while_loop(cond: Any, body: Any, init: Any) -> Value:
     """C1: cond and body take the carried values. C2: both are pure. C3: init and body's result fit their parameters. C4: cond gives a bool of rank 0. While cond(carried) holds, carried = body(carried)"""
 
+def wrap_param(param: Any, dtype: Any = ...) -> Value:
+    """a parameter of the model in another dtype"""
+
 def zeros(shape: Any, dtype: Any = ...) -> Value:
     """a tensor of zeros (float32, unless a dtype is given)"""
 
 def zeros_like(x: Any, dtype: Any = ...) -> Value:
     """zeros of x's shape, and of its dtype unless one is given"""
+
+class memory:
+    @staticmethod
+    def ensure_zero_offset(x: Any) -> Value:
+        """the operand, whose memory begins with its first element anyway"""
 
 class nn:
     @staticmethod
@@ -429,6 +467,14 @@ class nn:
     @staticmethod
     def adaptive_avg_pool3d(x: Any, output_size: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
         """the mean of each of output_size windows that cover the operand"""
+
+    @staticmethod
+    def attention(query: Any, key: Any, value: Any, bias: Any = ..., scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
+        """softmax(q k^T * scale + bias) v for each head; operands are (batch, length, heads, width); `causal_mask` is None, "TopLeft" or "BottomRight""""
+
+    @staticmethod
+    def attention_bias(query: Any, key: Any, value: Any, bias: Any, scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
+        """nn.attention with a bias, which broadcasts to (batch, heads, queries, keys)"""
 
     @staticmethod
     def avg_pool1d(x: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
@@ -481,6 +527,10 @@ class nn:
     @staticmethod
     def conv3d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
         """transposed convolution over 3 spatial dimensions"""
+
+    @staticmethod
+    def cross_entropy_with_logits(predictions: Any, labels: Any) -> Value:
+        """-sum(predictions * labels), divided by the batch where the rank is above 1"""
 
     @staticmethod
     def dropout(x: Any, rate: Any = ...) -> Value:
@@ -553,6 +603,10 @@ class nn:
     @staticmethod
     def mish(x: Any) -> Value:
         """x * tanh(softplus(x))"""
+
+    @staticmethod
+    def nll_loss(predictions: Any, targets: Any, weights: Any = ..., reduction: Any = ..., ignore_index: Any = ...) -> Value:
+        """negative log likelihood of targets, weighted; their mean, their sum or all ("none")"""
 
     @staticmethod
     def pad(x: Any, pad_width: Any, fill: Any = ..., pad_value: Any = ..., pad_mode: Any = ...) -> Value:

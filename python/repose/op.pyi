@@ -450,6 +450,23 @@ def zeros(shape: Any, dtype: Any = ...) -> Value:
 def zeros_like(x: Any, dtype: Any = ...) -> Value:
     """zeros of x's shape, and of its dtype unless one is given"""
 
+class image:
+    @staticmethod
+    def affine_grid(x: Any, size: Any) -> Value:
+        """the places of a grid from -1 to 1, transformed by a matrix (2, 3) for each image"""
+
+    @staticmethod
+    def grid_sample(x: Any, grid: Any, method: Any = ..., layout: Any = ..., padding_mode: Any = ..., align_corners: Any = ...) -> Value:
+        """grid_sample with a grid whose dimension 1 names the places"""
+
+    @staticmethod
+    def resize2d(x: Any, size: Any, roi: Any = ..., layout: Any = ..., method: Any = ..., coordinate_transformation_mode: Any = ..., rounding_method: Any = ..., cubic_alpha: Any = ..., cubic_exclude: Any = ..., extrapolation_value: Any = ..., out_dtype: Any = ...) -> Value:
+        """images whose 2 spatial dimensions are interpolated to a size"""
+
+    @staticmethod
+    def resize3d(x: Any, size: Any, roi: Any = ..., layout: Any = ..., method: Any = ..., coordinate_transformation_mode: Any = ..., rounding_method: Any = ..., cubic_alpha: Any = ..., cubic_exclude: Any = ..., extrapolation_value: Any = ..., out_dtype: Any = ...) -> Value:
+        """images whose 3 spatial dimensions are interpolated to a size"""
+
 class memory:
     @staticmethod
     def ensure_zero_offset(x: Any) -> Value:
@@ -655,3 +672,12 @@ class nn:
     @staticmethod
     def thresholded_relu(x: Any, alpha: Any = ...) -> Value:
         """x where it is above alpha, else 0"""
+
+class vision:
+    @staticmethod
+    def roi_align(x: Any, rois: Any, pooled_size: Any, spatial_scale: Any, sample_ratio: Any = ..., aligned: Any = ..., layout: Any = ..., mode: Any = ...) -> Value:
+        """roi_align with the number of the image in each region"""
+
+    @staticmethod
+    def roi_pool(x: Any, rois: Any, pooled_size: Any, spatial_scale: Any, layout: Any = ...) -> Value:
+        """the largest elements of the parts of regions of images"""

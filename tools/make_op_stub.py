@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Writes python/repose/op.pyi, the operators' signatures and documentation for type checkers and
-editors, from the operators of the built package (build/release/python).
+editors, and docs/operators.md (operators_page.py), from the operators of the built package
+(build/release/python).
 
-    make_op_stub.py            writes it
-    make_op_stub.py --check    says whether it is up to date
+    make_op_stub.py            writes them
+    make_op_stub.py --check    says whether they are up to date
 """
 import sys
 import textwrap
 from pathlib import Path
 
+import operators_page
+
 ROOT = Path(__file__).resolve().parents[1]
 STUB = ROOT / "python/repose/op.pyi"
+PAGE = ROOT / "docs/operators.md"
 HEAD = '''"""The operators of the graph: written by tools/make_op_stub.py."""
 from typing import Any
 
@@ -59,18 +63,20 @@ def stub(operators):
 def made():
     sys.path.insert(0, str(ROOT / "build/release/python"))
     from repose import _repose
-    return stub(_repose._operators())
+    operators = _repose._operators()
+    return {STUB: stub(operators), PAGE: operators_page.page(operators)}
 
 
 def main(arguments):
-    text = made()
-    if arguments == ["--check"]:
-        if STUB.exists() and STUB.read_text() == text:
-            return 0
-        print(f"{STUB.relative_to(ROOT)}: is not what tools/make_op_stub.py makes of the operators")
-        return 1
-    STUB.write_text(text)
-    return 0
+    texts = made()
+    if arguments != ["--check"]:
+        for path, text in texts.items():
+            path.write_text(text)
+        return 0
+    old = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    for path in old:
+        print(f"{path.relative_to(ROOT)}: is not what tools/make_op_stub.py makes of the operators")
+    return 1 if old else 0
 
 
 if __name__ == "__main__":

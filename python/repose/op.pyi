@@ -24,6 +24,9 @@ def argmax(x: Any, axis: Any = ..., keepdims: Any = ..., select_last: Any = ...)
 def argmin(x: Any, axis: Any = ..., keepdims: Any = ..., select_last: Any = ...) -> Value:
     """position of the smallest element along `axis` (None: of all)"""
 
+def argsort(x: Any, axis: Any = ..., descending: Any = ..., dtype: Any = ...) -> Value:
+    """where the elements in order along `axis` are in x; equal ones keep their order"""
+
 def asin(x: Any) -> Value:
     """arc sine"""
 
@@ -38,6 +41,9 @@ def astype(x: Any, dtype: Any) -> Value:
 
 def atan(x: Any) -> Value:
     """arc tangent"""
+
+def atan2(a: Any, b: Any) -> Value:
+    """angle of the point (b, a), in [-pi, pi]"""
 
 def atanh(x: Any) -> Value:
     """inverse hyperbolic tangent"""
@@ -59,6 +65,9 @@ def bitwise_xor(a: Any, b: Any) -> Value:
 
 def broadcast_to(x: Any, shape: Any) -> Value:
     """x repeated along dimensions where it is 1, to the shape"""
+
+def bucketize(x: Any, boundaries: Any, out_int32: Any = ..., right: Any = ...) -> Value:
+    """for each element the number of ascending boundaries below it (`right`: not above)"""
 
 def call_dps_packed(function: Any, args: Any) -> Value:
     """a library function that writes its result into a given buffer"""
@@ -84,6 +93,12 @@ def check(condition: Any, *further: Any, message: Any, guaranteed: Any = ...) ->
 def clip(x: Any, min: Any = ..., max: Any = ...) -> Value:
     """values below min become min, then values above max become max"""
 
+def collapse_sum_like(x: Any, collapse_target: Any) -> Value:
+    """sums of x over the dimensions along which a tensor of the target's shape would be broadcast to x's"""
+
+def collapse_sum_to(x: Any, shape: Any) -> Value:
+    """sums of x over the dimensions along which the shape would be broadcast to x's"""
+
 def concat(tensors: Any, axis: Any = ...) -> Value:
     """the tensors one after the other along `axis`"""
 
@@ -99,17 +114,26 @@ def cumprod(x: Any, axis: Any = ..., dtype: Any = ..., exclusive: Any = ..., rev
 def cumsum(x: Any, axis: Any = ..., dtype: Any = ..., exclusive: Any = ..., reverse: Any = ...) -> Value:
     """running sum along `axis`"""
 
+def dequantize(x: Any, scale: Any, zero_point: Any, axis: Any = ..., out_dtype: Any = ...) -> Value:
+    """scale * (x - zero_point); parameters are scalars, or vectors along `axis`"""
+
 def determinant(x: Any) -> Value:
     """determinants of the matrices in the last two dimensions"""
 
 def divide(a: Any, b: Any) -> Value:
     """a / b; integers round to zero, x / 0 is 0"""
 
+def einsum(operands: Any, subscripts: Any) -> Value:
+    """sums of products of tensors in Einstein's notation: "ij,jk->ik", with "..." for dimensions that are broadcast; more than two operands are taken from the left"""
+
 def equal(a: Any, b: Any) -> Value:
     """a == b"""
 
 def erf(x: Any) -> Value:
     """error function"""
+
+def ewise_fma(a: Any, b: Any, c: Any) -> Value:
+    """a * b + c of three tensors of one shape"""
 
 def exp(x: Any) -> Value:
     """exponential"""
@@ -120,8 +144,17 @@ def expand(x: Any, shape: Any) -> Value:
 def expand_dims(x: Any, axis: Any) -> Value:
     """new dimensions of extent 1 at `axis`, counted in the result"""
 
+def eye(n: Any, m: Any = ..., k: Any = ..., dtype: Any = ...) -> Value:
+    """an n by m matrix with ones on diagonal k, counted upwards, and zeros elsewhere"""
+
+def eye_like(x: Any, k: Any = ..., dtype: Any = ...) -> Value:
+    """a matrix of x's shape with ones on diagonal k, zeros elsewhere"""
+
 def flatten(x: Any) -> Value:
     """the elements in row-major order as a tensor of rank 1"""
+
+def flip(x: Any, axis: Any) -> Value:
+    """x with its elements along `axis` in reverse order"""
 
 def floor(x: Any) -> Value:
     """the largest integer not above"""
@@ -134,6 +167,9 @@ def floor_mod(a: Any, b: Any) -> Value:
 
 def full(shape: Any, fill_value: Any, dtype: Any = ...) -> Value:
     """a tensor whose elements are all the fill value (a tensor of rank 0)"""
+
+def full_like(x: Any, fill_value: Any, dtype: Any = ...) -> Value:
+    """the fill value (a tensor of rank 0) in x's shape, and in its dtype unless one is given"""
 
 def gather_elements(x: Any, indices: Any, axis: Any = ...) -> Value:
     """for each index the element of x at it along `axis`"""
@@ -149,6 +185,15 @@ def greater_equal(a: Any, b: Any) -> Value:
 
 def grid_sample(x: Any, grid: Any, mode: Any = ..., padding: Any = ..., align_corners: Any = ..., normalized: Any = ...) -> Value:
     """x interpolated at the places that a grid names"""
+
+def hamming_window(window_size: Any, periodic: Any = ..., alpha: Any = ..., beta: Any = ..., dtype: Any = ...) -> Value:
+    """alpha - beta * cos(2 * pi * i / n), i below the window's size n (n - 1 unless it is periodic)"""
+
+def index_put(x: Any, indices: Any, values: Any, accumulate: Any = ...) -> Value:
+    """x with elements, or slices, at a tuple of index tensors replaced by values (`accumulate`: increased by them)"""
+
+def index_tensor(x: Any, indices: Any) -> Value:
+    """elements, or slices, of x at a tuple of index tensors, one for each of its first dimensions"""
 
 def isfinite(x: Any) -> Value:
     """neither infinite nor NaN"""
@@ -174,6 +219,9 @@ def linear_attention(query: Any, key: Any, value: Any, state: Any, decay: Any = 
 def log(x: Any) -> Value:
     """natural logarithm"""
 
+def log_add_exp(a: Any, b: Any) -> Value:
+    """log(exp(a) + exp(b))"""
+
 def logical_and(a: Any, b: Any) -> Value:
     """a and b"""
 
@@ -197,6 +245,12 @@ def maximum(a: Any, b: Any) -> Value:
 
 def mean(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """mean; of integers, rounded to zero, over the dimensions `axis` (None: all)"""
+
+def median(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
+    """the middle element in order, the lower of two, over the dimensions `axis` (None: all); over one dimension a tuple of it and its position"""
+
+def meshgrid(tensors: Any, indexing: Any = ...) -> Value:
+    """a tuple: each vector along its dimension of a grid, repeated along the others; "xy" swaps the first two dimensions"""
 
 def min(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """the smallest element, NaN wins, over the dimensions `axis` (None: all)"""
@@ -231,6 +285,12 @@ def one_hot(indices: Any, on_value: Any, off_value: Any, depth: Any, axis: Any =
 def ones(shape: Any, dtype: Any = ...) -> Value:
     """a tensor of ones (float32, unless a dtype is given)"""
 
+def ones_like(x: Any, dtype: Any = ...) -> Value:
+    """ones of x's shape, and of its dtype unless one is given"""
+
+def outer(a: Any, b: Any) -> Value:
+    """the products of all elements of one vector with those of another"""
+
 def permute_dims(x: Any, axes: Any = ...) -> Value:
     """dimension d of the result is dimension axes[d] of the operand (None: reversed)"""
 
@@ -243,14 +303,23 @@ def print(*further: Any, format: Any = ...) -> Value:
 def prod(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """product over the dimensions `axis` (None: all)"""
 
+def quantize(x: Any, scale: Any, zero_point: Any, axis: Any = ..., out_dtype: Any = ...) -> Value:
+    """round(x / scale) + zero_point, clamped to the dtype's range; parameters are scalars, or vectors along `axis`"""
+
 def random(shape: Any, seed: Any = ..., distribution: Any = ..., dtype: Any = ...) -> Value:
     """random numbers: the same for the same seed and shape"""
+
+def repeat(x: Any, repeats: Any, axis: Any = ...) -> Value:
+    """each element `repeats` times in a row along `axis` (None: of x flattened)"""
 
 def reshape(x: Any, shape: Any) -> Value:
     """the same elements, in row-major order, under another shape with as many elements; a view"""
 
 def resize(x: Any, size: Any, numerator: Any, denominator: Any, axis: Any, method: Any = ..., coordinates: Any = ..., rounding: Any = ..., cubic_alpha: Any = ..., exclude_outside: Any = ..., antialias: Any = ..., crop: Any = ..., outside: Any = ...) -> Value:
     """x interpolated along one axis"""
+
+def reverse_sequence(x: Any, seq_lengths: Any, seq_axis: Any = ..., batch_axis: Any = ...) -> Value:
+    """the first elements along `seq_axis` in reverse order, as many as the lengths say for each index of `batch_axis`"""
 
 def right_shift(a: Any, b: Any) -> Value:
     """a >> (b modulo the width)"""
@@ -291,6 +360,15 @@ def sin(x: Any) -> Value:
 def sinh(x: Any) -> Value:
     """hyperbolic sine"""
 
+def size(x: Any) -> Value:
+    """the number of elements as an int64 tensor of rank 0"""
+
+def slice_scatter(x: Any, src: Any, start: Any, end: Any, step: Any = ..., axis: Any = ...) -> Value:
+    """x with a slice along `axis` replaced by `src`; bounds count from the end where they are negative, and are clamped"""
+
+def sort(x: Any, axis: Any = ..., descending: Any = ...) -> Value:
+    """x with its elements along `axis` in order; NaN is greater than everything else"""
+
 def split(x: Any, indices_or_sections: Any, axis: Any = ...) -> Value:
     """a tuple of parts along `axis`: a number of sections, or the positions where parts begin after the first"""
 
@@ -302,6 +380,9 @@ def square(x: Any) -> Value:
 
 def squeeze(x: Any, axis: Any = ...) -> Value:
     """drops the dimensions `axis`, which are 1 (None: every dimension that is 1)"""
+
+def stack(tensors: Any, axis: Any = ...) -> Value:
+    """tensors of one shape one after the other along a new dimension"""
 
 def std(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """square root of the variance over the dimensions `axis` (None: all)"""
@@ -330,8 +411,8 @@ def tensor_to_shape(t: Any) -> Value:
 def tile(x: Any, repeats: Any) -> Value:
     """x repeated along each dimension"""
 
-def topk(x: Any, k: Any, axis: Any = ..., largest: Any = ...) -> Value:
-    """the k largest or smallest elements along `axis`, in order, and their indices"""
+def topk(x: Any, k: Any, axis: Any = ..., ret_type: Any = ..., largest: Any = ..., dtype: Any = ...) -> Value:
+    """the k largest or smallest elements along `axis`, in order, and their indices (int64 unless `dtype` is given); `ret_type` asks for one of them"""
 
 def tree_ensemble(x: Any, roots: Any, features: Any, thresholds: Any, modes: Any, missing: Any, yes: Any, no: Any, targets: Any, weights: Any, num_targets: Any = ..., aggregate: Any = ...) -> Value:
     """the sum of what the leaves of decision trees give"""
@@ -341,6 +422,9 @@ def tril(x: Any, k: Any = ...) -> Value:
 
 def triu(x: Any, k: Any = ...) -> Value:
     """x from diagonal k of its last two dimensions on, 0 below"""
+
+def trunc(x: Any) -> Value:
+    """the nearest integer towards 0"""
 
 def unique(x: Any, axis: Any = ..., sorted: Any = ...) -> Value:
     """elements or slices along `axis` without repetitions; where each occurs first, where x's are among them, how often each occurs"""
@@ -357,8 +441,36 @@ def where(condition: Any, a: Any, b: Any) -> Value:
 def while_loop(cond: Any, body: Any, init: Any) -> Value:
     """C1: cond and body take the carried values. C2: both are pure. C3: init and body's result fit their parameters. C4: cond gives a bool of rank 0. While cond(carried) holds, carried = body(carried)"""
 
+def wrap_param(param: Any, dtype: Any = ...) -> Value:
+    """a parameter of the model in another dtype"""
+
 def zeros(shape: Any, dtype: Any = ...) -> Value:
     """a tensor of zeros (float32, unless a dtype is given)"""
+
+def zeros_like(x: Any, dtype: Any = ...) -> Value:
+    """zeros of x's shape, and of its dtype unless one is given"""
+
+class image:
+    @staticmethod
+    def affine_grid(x: Any, size: Any) -> Value:
+        """the places of a grid from -1 to 1, transformed by a matrix (2, 3) for each image"""
+
+    @staticmethod
+    def grid_sample(x: Any, grid: Any, method: Any = ..., layout: Any = ..., padding_mode: Any = ..., align_corners: Any = ...) -> Value:
+        """grid_sample with a grid whose dimension 1 names the places"""
+
+    @staticmethod
+    def resize2d(x: Any, size: Any, roi: Any = ..., layout: Any = ..., method: Any = ..., coordinate_transformation_mode: Any = ..., rounding_method: Any = ..., cubic_alpha: Any = ..., cubic_exclude: Any = ..., extrapolation_value: Any = ..., out_dtype: Any = ...) -> Value:
+        """images whose 2 spatial dimensions are interpolated to a size"""
+
+    @staticmethod
+    def resize3d(x: Any, size: Any, roi: Any = ..., layout: Any = ..., method: Any = ..., coordinate_transformation_mode: Any = ..., rounding_method: Any = ..., cubic_alpha: Any = ..., cubic_exclude: Any = ..., extrapolation_value: Any = ..., out_dtype: Any = ...) -> Value:
+        """images whose 3 spatial dimensions are interpolated to a size"""
+
+class memory:
+    @staticmethod
+    def ensure_zero_offset(x: Any) -> Value:
+        """the operand, whose memory begins with its first element anyway"""
 
 class nn:
     @staticmethod
@@ -374,6 +486,14 @@ class nn:
         """the mean of each of output_size windows that cover the operand"""
 
     @staticmethod
+    def attention(query: Any, key: Any, value: Any, bias: Any = ..., scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
+        """softmax(q k^T * scale + bias) v for each head; operands are (batch, length, heads, width); `causal_mask` is None, "TopLeft" or "BottomRight""""
+
+    @staticmethod
+    def attention_bias(query: Any, key: Any, value: Any, bias: Any, scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
+        """nn.attention with a bias, which broadcasts to (batch, heads, queries, keys)"""
+
+    @staticmethod
     def avg_pool1d(x: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
         """the mean of each window"""
 
@@ -384,6 +504,10 @@ class nn:
     @staticmethod
     def avg_pool3d(x: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
         """the mean of each window"""
+
+    @staticmethod
+    def batch_flatten(x: Any) -> Value:
+        """all dimensions but the first as one; a view"""
 
     @staticmethod
     def batch_norm(x: Any, gamma: Any, beta: Any, moving_mean: Any, moving_var: Any, axis: Any = ..., epsilon: Any = ..., center: Any = ..., scale: Any = ..., momentum: Any = ..., training: Any = ...) -> Value:
@@ -399,27 +523,35 @@ class nn:
 
     @staticmethod
     def conv1d(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """convolution over 1 spatial dimensions, channels first"""
+        """convolution over 1 spatial dimensions"""
 
     @staticmethod
     def conv1d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """transposed convolution over 1 spatial dimensions, channels first"""
+        """transposed convolution over 1 spatial dimensions"""
 
     @staticmethod
     def conv2d(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """convolution over 2 spatial dimensions, channels first"""
+        """convolution over 2 spatial dimensions"""
 
     @staticmethod
     def conv2d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """transposed convolution over 2 spatial dimensions, channels first"""
+        """transposed convolution over 2 spatial dimensions"""
 
     @staticmethod
     def conv3d(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """convolution over 3 spatial dimensions, channels first"""
+        """convolution over 3 spatial dimensions"""
 
     @staticmethod
     def conv3d_transpose(x: Any, weight: Any, strides: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., data_layout: Any = ..., kernel_layout: Any = ..., out_layout: Any = ..., out_dtype: Any = ...) -> Value:
-        """transposed convolution over 3 spatial dimensions, channels first"""
+        """transposed convolution over 3 spatial dimensions"""
+
+    @staticmethod
+    def cross_entropy_with_logits(predictions: Any, labels: Any) -> Value:
+        """-sum(predictions * labels), divided by the batch where the rank is above 1"""
+
+    @staticmethod
+    def dropout(x: Any, rate: Any = ...) -> Value:
+        """in inference: a tuple of x and a mask of ones"""
 
     @staticmethod
     def elu(x: Any, alpha: Any = ...) -> Value:
@@ -490,8 +622,16 @@ class nn:
         """x * tanh(softplus(x))"""
 
     @staticmethod
+    def nll_loss(predictions: Any, targets: Any, weights: Any = ..., reduction: Any = ..., ignore_index: Any = ...) -> Value:
+        """negative log likelihood of targets, weighted; their mean, their sum or all ("none")"""
+
+    @staticmethod
     def pad(x: Any, pad_width: Any, fill: Any = ..., pad_value: Any = ..., pad_mode: Any = ...) -> Value:
         """elements added before and after along each dimension"""
+
+    @staticmethod
+    def pixel_shuffle(x: Any, upscale_factor: Any) -> Value:
+        """channels as the pixels of an image that is `upscale_factor` times as high and as wide"""
 
     @staticmethod
     def prelu(x: Any, slope: Any, axis: Any = ...) -> Value:
@@ -522,8 +662,8 @@ class nn:
         """exponentials along `axis`, scaled to the sum 1"""
 
     @staticmethod
-    def softplus(x: Any, beta: Any = ...) -> Value:
-        """log(1 + exp(beta * x)) / beta"""
+    def softplus(x: Any, beta: Any = ..., threshold: Any = ...) -> Value:
+        """log(1 + exp(beta * x)) / beta, x where beta * x is above the threshold"""
 
     @staticmethod
     def softsign(x: Any) -> Value:
@@ -532,3 +672,12 @@ class nn:
     @staticmethod
     def thresholded_relu(x: Any, alpha: Any = ...) -> Value:
         """x where it is above alpha, else 0"""
+
+class vision:
+    @staticmethod
+    def roi_align(x: Any, rois: Any, pooled_size: Any, spatial_scale: Any, sample_ratio: Any = ..., aligned: Any = ..., layout: Any = ..., mode: Any = ...) -> Value:
+        """roi_align with the number of the image in each region"""
+
+    @staticmethod
+    def roi_pool(x: Any, rois: Any, pooled_size: Any, spatial_scale: Any, layout: Any = ...) -> Value:
+        """the largest elements of the parts of regions of images"""

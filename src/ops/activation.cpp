@@ -4,6 +4,9 @@
 //         once.
 //   nn.prelu: y = x < 0 ? slope * x : x.
 //     C3: the slope has x's dtype and the extent of dimension `axis` of x, or 1.
+#include <cmath>
+#include <limits>
+
 #include "ops/ops.h"
 #include "ops/type_rules.h"
 
@@ -103,9 +106,11 @@ Expr log_one_plus_exp(const Expr& x) {
   return max(x, number(x, 0)) + log1p_of(exp_of(number(x, 0) - make_call(Intrinsic::abs, x)));
 }
 Expr softplus(const Expr& x, const Attrs& a) {
-  const double beta = a.get_float("beta");
-  if (beta == 1) return log_one_plus_exp(x);
-  return quotient(log_one_plus_exp(x * number(x, beta)), number(x, beta));
+  const double beta = a.get_float("beta"), threshold = a.get_float("threshold");
+  const Expr scaled = beta == 1 ? x : x * number(x, beta);
+  Expr y = log_one_plus_exp(scaled);
+  if (beta != 1) y = quotient(y, number(x, beta));
+  return std::isinf(threshold) ? y : make_select(lt(number(x, threshold), scaled), x, y);
 }
 Expr softsign(const Expr& x, const Attrs&) {
   return quotient(x, number(x, 1) + make_call(Intrinsic::abs, x));
@@ -190,7 +195,9 @@ ACTIVATION(selu, is_float_dtype,
 ACTIVATION(gelu, is_float_dtype, {}, "x / 2 * (1 + erf(x / sqrt(2)))")
 ACTIVATION(gelu_tanh, is_float_dtype, {}, "gelu, with its approximation by tanh")
 ACTIVATION(silu, is_float_dtype, {}, "x * sigmoid(x)")
-ACTIVATION(softplus, is_float_dtype, one("beta", 1.0), "log(1 + exp(beta * x)) / beta")
+ACTIVATION(softplus, is_float_dtype,
+           two("beta", 1.0, "threshold", std::numeric_limits<double>::infinity()),
+           "log(1 + exp(beta * x)) / beta, x where beta * x is above the threshold")
 ACTIVATION(softsign, is_float_dtype, {}, "x / (1 + |x|)")
 ACTIVATION(hard_sigmoid, is_float_dtype, two("alpha", 0.2, "beta", 0.5),
            "alpha * x + beta, clipped to [0, 1]")

@@ -3,6 +3,7 @@
 //     C1: the result has the operand's shape and the dtype that is asked for. Floats become
 //         integers by rounding to zero, saturating, NaN gives 0; integers wrap; to bool: is it
 //         other than 0 (NaN is)?
+//   wrap_param: the same of a parameter of the model, under TVM's name; float32 unless it is given.
 //   bitcast: y[i] = the bits of x[i] as another dtype.
 //     C1: both dtypes are as many bits wide, and neither is bool.
 //   clip: y[i] = min(max(x[i], min), max); NaN stays.
@@ -98,6 +99,17 @@ const OpDef& op_astype() {
                          .lower = te::lower<astype_rule>,
                          .elements = te::elements<astype_rule>,
                          .doc = "the same values in another dtype"};
+  return def;
+}
+
+const OpDef& op_wrap_param() {
+  static const OpDef def{.name = "wrap_param",
+                         .args = {{"param"}},
+                         .attrs = {{"dtype", AttrKind::dtype, Attr(dtypes::float32)}},
+                         .infer = infer_astype,
+                         .lower = te::lower<astype_rule>,
+                         .elements = te::elements<astype_rule>,
+                         .doc = "a parameter of the model in another dtype"};
   return def;
 }
 

@@ -16,7 +16,8 @@ bool is_any(DType) {
 template <bool (*accept)(DType), bool to_bool>
 Result<Type> infer_binary(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(dtype, common_dtype(context, call, 0, 1));  // C1
-  const char* expected = accept == is_number_dtype    ? "a number"
+  const char* expected = accept == is_float_dtype     ? "a float"
+                         : accept == is_number_dtype  ? "a number"
                          : accept == is_integer_dtype ? "an integer"
                                                       : "bool";
   auto accepted = dtype_arg(context, call, 0, accept, expected);
@@ -63,6 +64,19 @@ Expr modulo_down(const Expr& a, const Expr& b) {
   Expr opposite = ne(lt(r, zero), lt(b, zero));
   return make_select(logical_and(ne(r, zero), opposite), r + b, r);
 }
+Expr arc_tangent(const Expr& a, const Expr& b) {
+  return make_call(Intrinsic::atan2, a, b);
+}
+// The larger + log1p(exp(-|a - b|)), in float32 at least; equal infinities stay themselves.
+Expr log_of_sum(const Expr& a, const Expr& b) {
+  const DType dtype = a->dtype, wide = accumulator_dtype(dtype);
+  const Expr x = make_cast(wide, a), y = make_cast(wide, b);
+  const Expr distance = make_call(Intrinsic::abs, x - y);
+  const Expr less = make_call(Intrinsic::exp, make_float(0, wide) - distance);
+  const Expr same = make_float(0.69314718055994530942, wide);
+  return make_cast(dtype,
+                   max(x, y) + make_select(eq(x, y), same, make_call(Intrinsic::log1p, less)));
+}
 Expr exclusive_or(const Expr& a, const Expr& b) {
   return ne(a, b);
 }
@@ -89,6 +103,8 @@ BINARY(floor_divide, is_number_dtype, false, divide_down, "a / b rounded down")
 BINARY(mod, is_number_dtype, false, apply<ExprKind::mod>, "remainder with the sign of a (fmod)")
 BINARY(floor_mod, is_number_dtype, false, modulo_down, "remainder with the sign of b")
 BINARY(power, is_number_dtype, false, power, "a to the power of b")
+BINARY(atan2, is_float_dtype, false, arc_tangent, "angle of the point (b, a), in [-pi, pi]")
+BINARY(log_add_exp, is_float_dtype, false, log_of_sum, "log(exp(a) + exp(b))")
 BINARY(maximum, is_number_dtype, false, apply<ExprKind::max>, "the larger; NaN wins")
 BINARY(minimum, is_number_dtype, false, apply<ExprKind::min>, "the smaller; NaN wins")
 BINARY(equal, is_any, true, apply<ExprKind::eq>, "a == b")

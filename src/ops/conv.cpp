@@ -3,7 +3,7 @@
 //       + c, p * stride + k * dilation - pad…] * w[o, c, k…], C input channels per group, g the
 //       group of output channel o; x is 0 outside.
 //     C1: x and w have the rank that the operator says, and one dtype, a number (with `out_dtype`
-//         they may differ); layouts are channels first.
+//         they may differ). Layouts are those of channels first, or their letters in any order.
 //     C2: strides and dilations are at least 1, paddings at least 0, one value or one per
 //         dimension (padding: also begins, then ends).
 //     C3: the input channels are groups * w's dimension 1; groups divides the output channels.
@@ -16,7 +16,7 @@
 //     C6: as C1, C2; the input channels are w's dimension 0, which groups divides.
 //     C7: the output extent is (d - 1) * stride + dilation * (kernel - 1) + 1 + output_padding -
 //         pads, at least 0.
-#include "ops/ops.h"
+#include "ops/layouts.h"
 #include "ops/window.h"
 #include "ops/winograd.h"
 
@@ -24,19 +24,17 @@ namespace repose {
 
 namespace {
 
-struct Layouts {
-  const char *data, *kernel, *transposed_kernel;
-};
-constexpr Layouts layouts[] = {
-    {"NCW", "OIW", "IOW"}, {"NCHW", "OIHW", "IOHW"}, {"NCDHW", "OIDHW", "IODHW"}};
+// By the number of spatial dimensions, from one on.
+constexpr LayoutAttr conv_layouts[][2] = {{{"data_layout", "NCW"}, {"kernel_layout", "OIW"}},
+                                          {{"data_layout", "NCHW"}, {"kernel_layout", "OIHW"}},
+                                          {{"data_layout", "NCDHW"}, {"kernel_layout", "OIDHW"}}};
+constexpr LayoutAttr transposed_layouts[][2] = {
+    {{"data_layout", "NCW"}, {"kernel_layout", "IOW"}},
+    {{"data_layout", "NCHW"}, {"kernel_layout", "IOHW"}},
+    {{"data_layout", "NCDHW"}, {"kernel_layout", "IODHW"}}};
 
 // C1, C6
-Result<DType> check_operands(InferContext& context, const graph::CallNode& call, size_t spatial,
-                             bool transposed) {
-  const Layouts& layout = layouts[spatial - 1];
-  REPOSE_REQUIRE(require_layout(context, call, "data_layout", layout.data));
-  REPOSE_REQUIRE(require_layout(context, call, "kernel_layout",
-                                transposed ? layout.transposed_kernel : layout.kernel));
+Result<DType> check_operands(InferContext& context, const graph::CallNode& call, size_t spatial) {
   for (size_t i = 0; i < 2; ++i) {
     REPOSE_REQUIRE(require_rank(context, call, i, static_cast<int>(spatial) + 2));
     auto number = dtype_arg(context, call, i, is_number_dtype, "a number");
@@ -61,7 +59,9 @@ Result<void> require_divided(InferContext& context, std::string_view op, const E
 
 template <size_t spatial>
 Result<Type> infer_conv(InferContext& context, const graph::CallNode& call) {
-  REPOSE_TRY(dtype, check_operands(context, call, spatial, false));
+  const auto& layouts = conv_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return infer_in_layouts(context, call, layouts);
+  REPOSE_TRY(dtype, check_operands(context, call, spatial));
   REPOSE_TRY(window, check_window(context, call, spatial));  // C2
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   REPOSE_TRY(w, tensor_arg(context, call, 1));
@@ -115,6 +115,8 @@ std::vector<te::Tensor> conv_rule(const graph::CallNode& call, const std::vector
 // where that costs nothing, and windows that stay inside have no conditions.
 template <size_t spatial>
 Result<graph::Value> lower_conv(Builder& b, const graph::CallNode& call) {
+  const auto& layouts = conv_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return in_channels_first(call, layouts);
   const Window window = window_of(call, spatial);
   if constexpr (spatial == 2) {
     if (auto lowered = lower_winograd(b, call, window)) return std::move(*lowered);
@@ -136,7 +138,9 @@ Result<graph::Value> lower_conv(Builder& b, const graph::CallNode& call) {
 
 template <size_t spatial>
 Result<Type> infer_conv_transpose(InferContext& context, const graph::CallNode& call) {
-  REPOSE_TRY(dtype, check_operands(context, call, spatial, true));  // C6
+  const auto& layouts = transposed_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return infer_in_layouts(context, call, layouts);
+  REPOSE_TRY(dtype, check_operands(context, call, spatial));  // C6
   REPOSE_TRY(window, check_window(context, call, spatial));
   REPOSE_TRY(extra, ints_per_dim(context, call, "output_padding", spatial, 0));
   REPOSE_TRY(x, tensor_arg(context, call, 0));
@@ -206,6 +210,8 @@ std::vector<te::Tensor> conv_transpose_rule(const graph::CallNode& call,
 // the phases are put where they belong.
 template <size_t spatial>
 Result<graph::Value> lower_conv_transpose(Builder& b, const graph::CallNode& call) {
+  const auto& layouts = transposed_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return in_channels_first(call, layouts);
   const Window window = window_of(call, spatial);
   const TensorTypeNode &x = *graph::tensor_of(call.args[0]), &w = *graph::tensor_of(call.args[1]);
   bool plain = call.attrs.get_int("groups") == 1;
@@ -289,7 +295,7 @@ Result<graph::Value> lower_conv_transpose(Builder& b, const graph::CallNode& cal
 }
 
 std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
-  const Layouts& layout = layouts[spatial - 1];
+  const auto& layouts = (transposed ? transposed_layouts : conv_layouts)[spatial - 1];
   std::vector<AttrSpec> attrs{{"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
                               {"padding", AttrKind::integers, Attr(AttrList{Attr(0)})}};
   if (transposed) {
@@ -297,9 +303,9 @@ std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
   }
   attrs.push_back({"dilation", AttrKind::integers, Attr(AttrList{Attr(1)})});
   attrs.push_back({"groups", AttrKind::integer, Attr(1)});
-  attrs.push_back({"data_layout", AttrKind::string, Attr(layout.data)});
-  attrs.push_back({"kernel_layout", AttrKind::string,
-                   Attr(transposed ? layout.transposed_kernel : layout.kernel)});
+  for (const LayoutAttr& layout : layouts) {
+    attrs.push_back({layout.name, AttrKind::string, Attr(std::string(layout.channels_first))});
+  }
   attrs.push_back({"out_layout", AttrKind::any, Attr()});
   attrs.push_back({"out_dtype", AttrKind::dtype_or_none, Attr()});
   return attrs;
@@ -307,26 +313,24 @@ std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
 
 }  // namespace
 
-#define CONVOLUTION(spatial)                                                                   \
-  const OpDef& op_nn_conv##spatial##d() {                                                      \
-    static const OpDef def{                                                                    \
-        .name = "nn.conv" #spatial "d",                                                        \
-        .args = {{"x"}, {"weight"}},                                                           \
-        .attrs = conv_attrs(spatial, false),                                                   \
-        .infer = infer_conv<spatial>,                                                          \
-        .lower = lower_conv<spatial>,                                                          \
-        .doc = "convolution over " #spatial " spatial dimensions, channels first"};            \
-    return def;                                                                                \
-  }                                                                                            \
-  const OpDef& op_nn_conv##spatial##d_transpose() {                                            \
-    static const OpDef def{                                                                    \
-        .name = "nn.conv" #spatial "d_transpose",                                              \
-        .args = {{"x"}, {"weight"}},                                                           \
-        .attrs = conv_attrs(spatial, true),                                                    \
-        .infer = infer_conv_transpose<spatial>,                                                \
-        .lower = lower_conv_transpose<spatial>,                                                \
-        .doc = "transposed convolution over " #spatial " spatial dimensions, channels first"}; \
-    return def;                                                                                \
+#define CONVOLUTION(spatial)                                                                      \
+  const OpDef& op_nn_conv##spatial##d() {                                                         \
+    static const OpDef def{.name = "nn.conv" #spatial "d",                                        \
+                           .args = {{"x"}, {"weight"}},                                           \
+                           .attrs = conv_attrs(spatial, false),                                   \
+                           .infer = infer_conv<spatial>,                                          \
+                           .lower = lower_conv<spatial>,                                          \
+                           .doc = "convolution over " #spatial " spatial dimensions"};            \
+    return def;                                                                                   \
+  }                                                                                               \
+  const OpDef& op_nn_conv##spatial##d_transpose() {                                               \
+    static const OpDef def{.name = "nn.conv" #spatial "d_transpose",                              \
+                           .args = {{"x"}, {"weight"}},                                           \
+                           .attrs = conv_attrs(spatial, true),                                    \
+                           .infer = infer_conv_transpose<spatial>,                                \
+                           .lower = lower_conv_transpose<spatial>,                                \
+                           .doc = "transposed convolution over " #spatial " spatial dimensions"}; \
+    return def;                                                                                   \
   }
 
 CONVOLUTION(1)

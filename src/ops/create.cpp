@@ -2,11 +2,13 @@
 //   full: every element is the fill value; zeros, ones.
 //     C1: the fill value is a tensor of rank 0; the dtype is its, unless one is given.
 //     C2: no dimension is negative.
+//   zeros_like, ones_like, full_like: the same with the shape of an operand.
+//     C3: the dtype is the operand's, unless one is given.
 //   arange: start, start + step, … before end.
-//     C1: the operands are known prim values; `arange(n)` is 0, 1, … n - 1. Floats must be
+//     C4: the operands are known prim values; `arange(n)` is 0, 1, … n - 1. Floats must be
 //         constants.
-//     C2: the step is not 0, and its sign is known.
-//     C3: the extent is max(0, ceil((end - start) / step)); the dtype, unless one is given, is
+//     C5: the step is not 0, and its sign is known.
+//     C6: the extent is max(0, ceil((end - start) / step)); the dtype, unless one is given, is
 //         int64, or float32 where an operand is a float.
 #include <cmath>
 
@@ -48,6 +50,34 @@ std::vector<te::Tensor> constant_rule(const graph::CallNode& call, const std::ve
       std::string(call.op->name))};
 }
 
+Result<Type> infer_like(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  if (call.args.size() > 1) REPOSE_REQUIRE(require_rank(context, call, 1, 0));  // C1
+  const DType dtype = call.attrs.get_dtype("dtype", x->dtype);                  // C3
+  return x->shape ? tensor_like(*x, *x->shape, dtype) : ranked_like(*x, x->rank, dtype);
+}
+
+// By the operator that takes a shape: nothing reads the operand.
+Result<graph::Value> lower_like(const OpDef& op, const graph::CallNode& call) {
+  std::vector<graph::Value> args{graph::make_shape(result_shape(call))};
+  args.insert(args.end(), call.args.begin() + 1, call.args.end());
+  return graph::make_op_call(op, std::move(args), Attrs{{"dtype", Attr(result_dtype(call))}});
+}
+Result<graph::Value> lower_zeros_like(Builder&, const graph::CallNode& call) {
+  return lower_like(op_zeros(), call);
+}
+Result<graph::Value> lower_ones_like(Builder&, const graph::CallNode& call) {
+  return lower_like(op_ones(), call);
+}
+Result<graph::Value> lower_full_like(Builder&, const graph::CallNode& call) {
+  return lower_like(op_full(), call);
+}
+
+std::vector<te::Tensor> full_like_rule(const graph::CallNode& call,
+                                       const std::vector<te::Tensor>& in) {
+  return full_rule(call, {in[1]});
+}
+
 // The operands of arange in full; a null start: one of them is not known.
 struct Progression {
   Expr start, end, step;
@@ -78,7 +108,7 @@ Progression progression(const graph::CallNode& call) {
 
 Result<Type> infer_arange(InferContext& context, const graph::CallNode& call) {
   const Progression p = progression(call);
-  if (!p.start) {  // C1
+  if (!p.start) {  // C4
     return error(DiagnosticKind::unsupported_feature, context.span(),
                  "`arange`: the value of an operand is not known");
   }
@@ -91,7 +121,7 @@ Result<Type> infer_arange(InferContext& context, const graph::CallNode& call) {
                    "`arange`: operands that are floats must be constants");
     }
     const double extent = std::ceil((end->value - start->value) / step->value);
-    if (step->value == 0 || !(std::abs(extent) < 1e15)) {  // C2
+    if (step->value == 0 || !(std::abs(extent) < 1e15)) {  // C5
       return error(DiagnosticKind::bad_argument, context.span(), "`arange` from {} to {} by {}",
                    start->value, end->value, step->value);
     }
@@ -104,7 +134,7 @@ Result<Type> infer_arange(InferContext& context, const graph::CallNode& call) {
                       p.step);
   }
   const Expr extent =
-      up ? ceil_div(p.end - p.start, p.step) : ceil_div(p.start - p.end, zero - p.step);  // C3
+      up ? ceil_div(p.end - p.start, p.step) : ceil_div(p.start - p.end, zero - p.step);  // C6
   return tensor_type(
       {simplify(at_least(canonical(extent), zero, context.facts()), context.facts())}, dtype);
 }
@@ -156,6 +186,42 @@ const OpDef& op_ones() {
                          .lower = te::lower<constant_rule<1>>,
                          .elements = te::elements<constant_rule<1>>,
                          .doc = "a tensor of ones (float32, unless a dtype is given)"};
+  return def;
+}
+
+const OpDef& op_zeros_like() {
+  static const OpDef def{.name = "zeros_like",
+                         .args = {{"x"}},
+                         .attrs = {{"dtype", AttrKind::dtype_or_none, Attr()}},
+                         .infer = infer_like,
+                         .lower = lower_zeros_like,
+                         .elements = te::elements<constant_rule<0>>,
+                         .doc = "zeros of x's shape, and of its dtype unless one is given"};
+  return def;
+}
+
+const OpDef& op_ones_like() {
+  static const OpDef def{.name = "ones_like",
+                         .args = {{"x"}},
+                         .attrs = {{"dtype", AttrKind::dtype_or_none, Attr()}},
+                         .infer = infer_like,
+                         .lower = lower_ones_like,
+                         .elements = te::elements<constant_rule<1>>,
+                         .doc = "ones of x's shape, and of its dtype unless one is given"};
+  return def;
+}
+
+const OpDef& op_full_like() {
+  static const OpDef def{
+      .name = "full_like",
+      .args = {{"x"}, {"fill_value"}},
+      .attrs = {{"dtype", AttrKind::dtype_or_none, Attr()}},
+      .infer = infer_like,
+      .lower = lower_full_like,
+      .elements = te::elements<full_like_rule>,
+      .doc =
+          "the fill value (a tensor of rank 0) in x's shape, and in its dtype unless one is "
+          "given"};
   return def;
 }
 

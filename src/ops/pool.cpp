@@ -1,9 +1,10 @@
-// Pooling over one, two or three spatial dimensions, channels first.
+// Pooling over one, two or three spatial dimensions.
 //   nn.max_pool*: the largest element of each window; NaN wins. Padding never wins.
 //   nn.avg_pool*: the mean of each window: of the taps inside the input, or, with
 //       `count_include_pad`, of those inside the padded input, padding counting as 0.
 //     C1: the operand has the rank that the operator says, and is a number (a float for
-//         averages).
+//         averages). The layout is channels first, or its letters in any order (of
+//         nn.max_pool_indices*: channels first).
 //     C2: the window's extents, strides and dilations are at least 1, paddings at least 0.
 //     C3: the window is not larger than the padded input; the output extent is floor((d + pads -
 //         dilation * (pool - 1) - 1) / stride) + 1; with `ceil_mode` rounded up, without windows
@@ -15,19 +16,30 @@
 //       equal ones the first in the window. A place is the row-major index into the operand; with
 //       `column_major` its last part, within an image, is the column-major one.
 //     C5: each window has an element inside of the input, or its place is the largest int64.
-#include "ops/ops.h"
+#include "ops/layouts.h"
 #include "ops/window.h"
 
 namespace repose {
 
 namespace {
 
-constexpr const char* data_layouts[] = {"NCW", "NCHW", "NCDHW"};
+// By the number of spatial dimensions, from one on.
+constexpr LayoutAttr pool_layouts[][1] = {
+    {{"layout", "NCW"}}, {{"layout", "NCHW"}}, {{"layout", "NCDHW"}}};
+
+// The rule of a call channels first, or of one between permutations.
+template <size_t spatial, te::Rule rule>
+Result<graph::Value> lower_pool(Builder& b, const graph::CallNode& call) {
+  const auto& layouts = pool_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return in_channels_first(call, layouts);
+  return te::lower<rule>(b, call);
+}
 
 template <size_t spatial, bool is_max>
 Result<Type> infer_pool(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
-  REPOSE_REQUIRE(require_layout(context, call, "layout", data_layouts[spatial - 1]));
+  const auto& layouts = pool_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return infer_in_layouts(context, call, layouts);
   REPOSE_REQUIRE(require_rank(context, call, 0, static_cast<int>(spatial) + 2));  // C1
   REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_max ? is_number_dtype : is_float_dtype,
                               is_max ? "a number" : "a float"));
@@ -106,6 +118,8 @@ std::vector<te::Tensor> pool_rule(const graph::CallNode& call, const std::vector
 
 template <size_t spatial>
 Result<Type> infer_max_pool_indices(InferContext& context, const graph::CallNode& call) {
+  const LayoutAttr& layout = pool_layouts[spatial - 1][0];
+  REPOSE_REQUIRE(require_layout(context, call, layout.name, layout.channels_first));
   REPOSE_TRY(values, infer_pool<spatial, true>(context, call));
   const auto* v = as<TensorTypeNode>(values);
   const Type places = v->shape ? tensor_like(*v, *v->shape, dtypes::int64)
@@ -183,7 +197,8 @@ std::vector<te::Tensor> max_pool_indices_rule(const graph::CallNode& call,
 template <size_t spatial>
 Result<Type> infer_adaptive_pool(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
-  REPOSE_REQUIRE(require_layout(context, call, "layout", data_layouts[spatial - 1]));
+  const auto& layouts = pool_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return infer_in_layouts(context, call, layouts);
   REPOSE_REQUIRE(require_rank(context, call, 0, static_cast<int>(spatial) + 2));
   REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_float_dtype, "a float"));
   if (!x->shape) return ranked_like(*x, spatial + 2, dtype);
@@ -249,14 +264,15 @@ std::vector<te::Tensor> adaptive_pool_rule(const graph::CallNode& call,
 }
 
 std::vector<AttrSpec> pool_attrs(size_t spatial) {
-  return {{"pool_size", AttrKind::integers, Attr(AttrList{Attr(1)})},
-          {"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
-          {"padding", AttrKind::integers, Attr(AttrList{Attr(0)})},
-          {"dilation", AttrKind::integers, Attr(AttrList{Attr(1)})},
-          {"ceil_mode", AttrKind::boolean, Attr(false)},
-          {"count_include_pad", AttrKind::boolean, Attr(false)},
-          {"layout", AttrKind::string, Attr(data_layouts[spatial - 1])},
-          {"out_layout", AttrKind::any, Attr()}};
+  return {
+      {"pool_size", AttrKind::integers, Attr(AttrList{Attr(1)})},
+      {"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
+      {"padding", AttrKind::integers, Attr(AttrList{Attr(0)})},
+      {"dilation", AttrKind::integers, Attr(AttrList{Attr(1)})},
+      {"ceil_mode", AttrKind::boolean, Attr(false)},
+      {"count_include_pad", AttrKind::boolean, Attr(false)},
+      {"layout", AttrKind::string, Attr(std::string(pool_layouts[spatial - 1][0].channels_first))},
+      {"out_layout", AttrKind::any, Attr()}};
 }
 
 std::vector<AttrSpec> max_pool_indices_attrs(size_t spatial) {
@@ -282,36 +298,37 @@ MAX_POOL_INDICES(1)
 MAX_POOL_INDICES(2)
 MAX_POOL_INDICES(3)
 
-#define POOLS(spatial)                                                            \
-  const OpDef& op_nn_max_pool##spatial##d() {                                     \
-    static const OpDef def{.name = "nn.max_pool" #spatial "d",                    \
-                           .args = {{"x"}},                                       \
-                           .attrs = pool_attrs(spatial),                          \
-                           .infer = infer_pool<spatial, true>,                    \
-                           .lower = te::lower<pool_rule<spatial, true>>,          \
-                           .doc = "the largest element of each window"};          \
-    return def;                                                                   \
-  }                                                                               \
-  const OpDef& op_nn_avg_pool##spatial##d() {                                     \
-    static const OpDef def{.name = "nn.avg_pool" #spatial "d",                    \
-                           .args = {{"x"}},                                       \
-                           .attrs = pool_attrs(spatial),                          \
-                           .infer = infer_pool<spatial, false>,                   \
-                           .lower = te::lower<pool_rule<spatial, false>>,         \
-                           .doc = "the mean of each window"};                     \
-    return def;                                                                   \
-  }                                                                               \
-  const OpDef& op_nn_adaptive_avg_pool##spatial##d() {                            \
-    static const OpDef def{                                                       \
-        .name = "nn.adaptive_avg_pool" #spatial "d",                              \
-        .args = {{"x"}},                                                          \
-        .attrs = {{"output_size", AttrKind::optional_integers, Attr()},           \
-                  {"layout", AttrKind::string, Attr(data_layouts[spatial - 1])},  \
-                  {"out_layout", AttrKind::any, Attr()}},                         \
-        .infer = infer_adaptive_pool<spatial>,                                    \
-        .lower = te::lower<adaptive_pool_rule<spatial>>,                          \
-        .doc = "the mean of each of output_size windows that cover the operand"}; \
-    return def;                                                                   \
+#define POOLS(spatial)                                                              \
+  const OpDef& op_nn_max_pool##spatial##d() {                                       \
+    static const OpDef def{.name = "nn.max_pool" #spatial "d",                      \
+                           .args = {{"x"}},                                         \
+                           .attrs = pool_attrs(spatial),                            \
+                           .infer = infer_pool<spatial, true>,                      \
+                           .lower = lower_pool<spatial, pool_rule<spatial, true>>,  \
+                           .doc = "the largest element of each window"};            \
+    return def;                                                                     \
+  }                                                                                 \
+  const OpDef& op_nn_avg_pool##spatial##d() {                                       \
+    static const OpDef def{.name = "nn.avg_pool" #spatial "d",                      \
+                           .args = {{"x"}},                                         \
+                           .attrs = pool_attrs(spatial),                            \
+                           .infer = infer_pool<spatial, false>,                     \
+                           .lower = lower_pool<spatial, pool_rule<spatial, false>>, \
+                           .doc = "the mean of each window"};                       \
+    return def;                                                                     \
+  }                                                                                 \
+  const OpDef& op_nn_adaptive_avg_pool##spatial##d() {                              \
+    static const OpDef def{                                                         \
+        .name = "nn.adaptive_avg_pool" #spatial "d",                                \
+        .args = {{"x"}},                                                            \
+        .attrs = {{"output_size", AttrKind::optional_integers, Attr()},             \
+                  {"layout", AttrKind::string,                                      \
+                   Attr(std::string(pool_layouts[spatial - 1][0].channels_first))}, \
+                  {"out_layout", AttrKind::any, Attr()}},                           \
+        .infer = infer_adaptive_pool<spatial>,                                      \
+        .lower = lower_pool<spatial, adaptive_pool_rule<spatial>>,                  \
+        .doc = "the mean of each of output_size windows that cover the operand"};   \
+    return def;                                                                     \
   }
 
 POOLS(1)

@@ -2,14 +2,15 @@
 //   shape_of: the shape of a tensor.
 //     C1: the result's type has the operand's dimensions (or its rank, where only that is known).
 //   shape_to_tensor: the members of a shape as an int64 tensor of rank 1.
+//   size: the number of elements as an int64 tensor of rank 0.
 //   tensor_to_shape: the elements of a tensor as a shape.
 //     C1: the operand is an integer tensor of rank 1 with a constant extent.
 //     C2: the result's members are the operand's elements, where those are known; otherwise a
 //         `match_cast` names them.
 #include <algorithm>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/composite.h"
+#include "ops/loops.h"
 
 namespace repose {
 
@@ -54,6 +55,24 @@ std::optional<std::vector<Expr>> shape_elements(const InferContext&, const graph
   return dims ? std::optional<std::vector<Expr>>(*dims) : std::nullopt;
 }
 
+Result<Type> infer_size(InferContext& context, const graph::CallNode& call) {
+  auto x = tensor_arg(context, call, 0);
+  if (!x.ok()) return x.errors();
+  return tensor_type({}, dtypes::int64);
+}
+
+graph::Value compose_size(const graph::CallNode& call) {
+  const Expr count = element_count(*graph::tensor_of(call.args[0])->shape);
+  return reshaped(graph::make_op_call(op_shape_to_tensor(), {graph::make_shape({count})}), {});
+}
+
+std::optional<std::vector<Expr>> size_elements(const InferContext&, const graph::CallNode& call,
+                                               const Type&) {
+  const TensorTypeNode* x = graph::tensor_of(call.args[0]);
+  if (!x->shape) return std::nullopt;
+  return std::vector<Expr>{element_count(*x->shape)};
+}
+
 Result<Type> infer_tensor_to_shape(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(t, tensor_arg(context, call, 0));
   auto integer = dtype_arg(context, call, 0, is_integer_dtype, "an integer");  // C1
@@ -85,6 +104,16 @@ const OpDef& op_shape_to_tensor() {
                          .lower = lower_shape_to_tensor,
                          .elements = shape_elements,
                          .doc = "the members of a shape as an int64 tensor of rank 1"};
+  return def;
+}
+
+const OpDef& op_size() {
+  static const OpDef def{.name = "size",
+                         .args = {{"x"}},
+                         .infer = infer_size,
+                         .lower = lower_composite<compose_size>,
+                         .elements = size_elements,
+                         .doc = "the number of elements as an int64 tensor of rank 0"};
   return def;
 }
 

@@ -1,8 +1,9 @@
 // topk(x, k): the k largest (or smallest) elements along `axis`, and where they are.
 //   C1: x is a number of a known rank, at least 1; `axis` is one of its axes.
 //   C2: 0 <= k <= the extent of that axis; k may be any expression.
-//   C3: the result is a tuple: the values, of x's dtype, and their int64 indices, both of x's
-//       shape with k along the axis.
+//   C3: the result is a tuple: the values, of x's dtype, and their indices, int64 unless `dtype`
+//       is another integer, both of x's shape with k along the axis; or, as `ret_type` says, one of
+//       them: "values" or "indices".
 //   C4: values come in order, the best first; of equal ones, the one with the lower index. NaN is
 //       greater than everything else.
 #include "ops/ops.h"
@@ -15,21 +16,35 @@ namespace {
 Result<Type> infer_topk(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   REPOSE_TRY(dtype, dtype_arg(context, call, 0, is_number_dtype, "a number"));  // C1
-  auto both = [](const Type& values, const Type& indices) { return tuple_type({values, indices}); };
+  const std::string wanted = call.attrs.get_string("ret_type");
+  const DType place = call.attrs.get_dtype("dtype");
+  if (wanted != "both" && wanted != "values" && wanted != "indices") {
+    return error(DiagnosticKind::bad_attribute, context.span(),
+                 "`topk`: ret_type is \"{}\", expected \"both\", \"values\" or \"indices\"",
+                 wanted);
+  }
+  if (!is_integer_dtype(place)) {
+    return error(DiagnosticKind::bad_attribute, context.span(),
+                 "`topk` with dtype {}, expected an integer", place.to_string());
+  }
+  auto both = [&](const Type& values, const Type& indices) {
+    if (wanted == "both") return tuple_type({values, indices});
+    return wanted == "values" ? values : indices;
+  };
   const Expr k = prim_arg(call, 1, dtypes::index);
   if (x->rank < 0) {
-    return both(ranked_like(*x, -1, dtype), ranked_like(*x, -1, dtypes::int64));
+    return both(ranked_like(*x, -1, dtype), ranked_like(*x, -1, place));
   }
   REPOSE_TRY(axis, normalize_axis(context, call.op->name, call.attrs.get_int("axis"), x->rank));
   if (!x->shape || !k) {
-    return both(ranked_like(*x, x->rank, dtype), ranked_like(*x, x->rank, dtypes::int64));
+    return both(ranked_like(*x, x->rank, dtype), ranked_like(*x, x->rank, place));
   }
   Dims shape = *x->shape;
   Expr& extent = shape[static_cast<size_t>(axis)];
   REPOSE_REQUIRE(context.require(logical_and(le(make_int(0), k), le(k, extent)),  // C2
                                  "`topk`: {0} of {1} elements are asked for", {k, extent}));
   extent = k;
-  return both(tensor_like(*x, shape, dtype), tensor_like(*x, shape, dtypes::int64));  // C3
+  return both(tensor_like(*x, shape, dtype), tensor_like(*x, shape, place));  // C3
 }
 
 // Rows in parallel: sorts the row's positions, and stores the first k.
@@ -45,7 +60,7 @@ Result<graph::Value> lower_topk(Builder& b, const graph::CallNode& call) {
   const Dims& shape = result_shape(call);
   const Expr &extent = x->shape[axis], &k = shape[axis];
   const Buffer values = make_buffer("values", shape, x->dtype);
-  const Buffer indices = make_buffer("indices", shape, dtypes::int64);
+  const Buffer indices = make_buffer("indices", shape, call.attrs.get_dtype("dtype"));
   const Buffer order = make_buffer("order", {extent}, dtypes::int64, Scope::workspace);
   // What one row, at these indices but along the axis, needs.
   auto of_row = [&](const te::Indices& row) {
@@ -64,7 +79,11 @@ Result<graph::Value> lower_topk(Builder& b, const graph::CallNode& call) {
   };
   const Dims outer = without(x->shape, axis);
   const tir::Stmt body = for_each_element("row", outer, of_row);
-  return emit_program(b, "topk", {call.args[0]}, {x}, {values, indices}, body);
+  REPOSE_TRY(both, emit_program(b, "topk", {call.args[0]}, {x}, {values, indices}, body));
+  const std::string wanted = call.attrs.get_string("ret_type");
+  if (wanted == "both") return both;
+  REPOSE_TRY(results, b.normalize(both));
+  return graph::make_tuple_get(results, wanted == "values" ? 0 : 1);
 }
 
 }  // namespace
@@ -73,12 +92,15 @@ const OpDef& op_topk() {
   static const OpDef def{
       .name = "topk",
       .args = {{"x"}, {"k", ArgKind::prim}},
-      .attrs = {{"axis", AttrKind::integer, Attr(-1)}, {"largest", AttrKind::boolean, Attr(true)}},
+      .attrs = {{"axis", AttrKind::integer, Attr(-1)},
+                {"ret_type", AttrKind::string, Attr("both")},
+                {"largest", AttrKind::boolean, Attr(true)},
+                {"dtype", AttrKind::dtype, Attr(dtypes::int64)}},
       .infer = infer_topk,
       .lower = lower_topk,
       .doc =
           "the k largest or smallest elements along `axis`, in order, and "
-          "their indices"};
+          "their indices (int64 unless `dtype` is given); `ret_type` asks for one of them"};
   return def;
 }
 

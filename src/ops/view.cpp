@@ -4,6 +4,7 @@
 //   C1: `offset` is an index, and not negative.
 //   C2: the operand has at least offset + (the new shape's) elements.
 //   C3: no dimension is negative; the result has the operand's dtype.
+// memory.ensure_zero_offset: the operand. Tensors of ours always begin where their memory does.
 #include "ops/ops.h"
 #include "ops/type_rules.h"
 
@@ -56,7 +57,26 @@ std::vector<te::Tensor> view_rule(const graph::CallNode& call, const std::vector
       "view")};
 }
 
+Result<Type> infer_ensure_zero_offset(InferContext& context, const graph::CallNode& call) {
+  REPOSE_TRY(x, tensor_arg(context, call, 0));
+  return x->shape ? tensor_like(*x, *x->shape, x->dtype) : ranked_like(*x, x->rank, x->dtype);
+}
+
+Result<graph::Value> lower_ensure_zero_offset(Builder&, const graph::CallNode& call) {
+  return call.args[0];
+}
+
 }  // namespace
+
+const OpDef& op_memory_ensure_zero_offset() {
+  static const OpDef def{.name = "memory.ensure_zero_offset",
+                         .args = {{"x"}},
+                         .infer = infer_ensure_zero_offset,
+                         .lower = lower_ensure_zero_offset,
+                         .elements = elements_of_operand,
+                         .doc = "the operand, whose memory begins with its first element anyway"};
+  return def;
+}
 
 const OpDef& op_view() {
   static const OpDef def{

@@ -31,9 +31,9 @@ bool takes_axes_first(const Node& call, const OpDef& op) {
 // The operand that TVM calls `name`.
 std::optional<size_t> their_place(std::string_view name, const OpDef& op) {
   static constexpr std::pair<std::string_view, size_t> names[] = {
-      {"data", 0},   {"x", 0},       {"input", 0},     {"x1", 0},        {"lhs", 0},
-      {"expr", 0},   {"tensors", 0}, {"condition", 0}, {"x2", 1},        {"rhs", 1},
-      {"weight", 1}, {"indices", 1}, {"shape", 1},     {"fill_value", 1}};
+      {"data", 0}, {"x", 0},      {"input_tensor", 0}, {"input", 0},     {"x1", 0},
+      {"lhs", 0},  {"expr", 0},   {"tensors", 0},      {"condition", 0}, {"x2", 1},
+      {"rhs", 1},  {"weight", 1}, {"indices", 1},      {"shape", 1},     {"fill_value", 1}};
   const bool is_operand = name == "x1" || name == "x2";
   const size_t behind = is_operand && op.name == "where" ? 1 : 0;  // the condition
   for (const auto& [theirs, place] : names) {

@@ -274,8 +274,9 @@ TEST(types, convolutions) {
       g.type(op_nn_conv2d(), {x, w}, {{"groups", 3}}),
       "`nn.conv2d`: the number of input channels is 3, groups times dimension 1 of the weight "
       "is 9");
-  EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"data_layout", "NHWC"}}),
-            "`nn.conv2d`: data_layout is \"NHWC\", supported is \"NCHW\"");
+  EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"data_layout", "NCHW16c"}}),
+            "`nn.conv2d`: data_layout is \"NCHW16c\", supported are the letters of \"NCHW\" in "
+            "any order");
   EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"padding", AttrList{Attr(1), Attr(1), Attr(1)}}}),
             "`nn.conv2d`: attribute `padding` has 3 values, expected 1, 2 or 4");
   EXPECT_EQ(g.type(op_nn_max_pool2d(), {x}, {{"pool_size", 2}, {"strides", 2}}),

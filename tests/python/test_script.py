@@ -539,7 +539,8 @@ class Building(Cases):
             R.addd
 
     def test_the_stub_is_up_to_date(self):
-        self.assertEqual(make_op_stub.STUB.read_text(), make_op_stub.made(), "tools/make_op_stub.py writes it")
+        for path, text in make_op_stub.made().items():
+            self.assertEqual(path.read_text(), text, "tools/make_op_stub.py writes it")
 
     def test_every_operator_is_documented(self):
         for name, doc, *_ in repose._repose._operators():

@@ -112,9 +112,15 @@ std::optional<Channels> channels_of(const CallNode& call) {
   const size_t rank = static_cast<size_t>(weight->rank);
   if (name == "matmul") return Channels{0, rank - 1};
   if (name.substr(0, 7) != "nn.conv") return std::nullopt;
-  if (name.find("_transpose") == std::string_view::npos) return Channels{rank - 2, 0};
-  if (call.attrs.get_int("groups") != 1) return std::nullopt;
-  return Channels{rank - 2, 1};
+  if (name.find("_transpose") != std::string_view::npos && call.attrs.get_int("groups") != 1) {
+    return std::nullopt;
+  }
+  const Attr* out = call.attrs.find("out_layout");
+  const bool own = out && out->as_string() && !out->as_string()->empty();
+  const std::string image = own ? *out->as_string() : call.attrs.get_string("data_layout");
+  const size_t channel = image.find('C'), output = call.attrs.get_string("kernel_layout").find('O');
+  if (channel >= rank || output >= rank) return std::nullopt;
+  return Channels{rank - 1 - channel, output};
 }
 
 // A constant that has one value for each of `channels`, in a dimension that stands `from_last`.

@@ -42,17 +42,24 @@ Result<Value> lower_value(Builder& b, const Value& value, const Span& span) {
       }
       return graph::make_tuple(std::move(fields));
     }
+    if (const auto* get = graph::as<graph::TupleGetNode>(value)) {
+      REPOSE_TRY(lowered, lower_value(b, get->tuple, span));
+      REPOSE_TRY(leaf, b.normalize(lowered, span));
+      return leaf == get->tuple ? value : graph::make_tuple_get(leaf, get->index);
+    }
     return value;
   }
-  if (!call->op || !call->op->lower) return value;
+  if (!call->op) return value;
   std::vector<Value> args;
   for (const Value& a : call->args) {
     REPOSE_TRY(lowered, lower_value(b, a, span));
     args.push_back(lowered);
   }
+  if (!call->op->lower && args == call->args) return value;
   REPOSE_TRY(typed, b.infer_only(make_ref<graph::CallNode>(call->op, call->callee, std::move(args),
                                                            call->attrs, call->type_args, nullptr),
                                  span));
+  if (!call->op->lower) return typed;
   auto shapes = require_shapes(*graph::as<graph::CallNode>(typed), span);
   if (!shapes.ok()) return shapes.errors();
   auto lowered = call->op->lower(b, *graph::as<graph::CallNode>(typed));

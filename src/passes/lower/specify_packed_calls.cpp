@@ -65,8 +65,8 @@ Type with_names(const Type& type) {
     return shape_type(std::move(dims));
   }
   const auto* p = as<PrimTypeNode>(type);
-  if (!p || p->value || !p->dtype.is_index()) return type;
-  return prim_type_of(make_var("k", p->dtype, VarRole::value));
+  if (!p || p->value || !(p->dtype.is_index() || p->dtype == dtypes::int64)) return type;
+  return prim_type_of(make_var("k", dtypes::index, VarRole::value));
 }
 
 // A result that overwrites an argument has its type; what else the call declares is checked behind

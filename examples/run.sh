@@ -21,6 +21,10 @@ case $example in
     "$repose" compile models/flatten_relu.relax --emit o --name flatten_relu -o "$out/flatten_relu.o"
     "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -I ../include c/link.c "$out/flatten_relu.o" -o "$out/linked"
     "$out/linked"
+
+    "$repose" compile models/packed_update.relax -o "$out/packed_update.so"
+    "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -I ../include c/packed.c -lm -o "$out/packed"
+    "$out/packed" "$out/packed_update.so"
     ;;
   cpp)
     "$build/bin/example_build_and_run" "$out/build_and_run.so"

@@ -12,6 +12,7 @@ extern "C" {
 #define REPOSE_RT_ABI_VERSION 1
 
 // Statuses of kernels and host functions: 0, or one of these (then the error text is recorded).
+// Others are those of repose.h.
 enum {
   REPOSE_RT_OK = 0,
   REPOSE_RT_REFUSED = 1,        // a check on inputs or data failed
@@ -69,6 +70,55 @@ void* repose_rt_region(repose_rt_frame* frame, int32_t region, int64_t bytes);
 void* repose_rt_output(repose_rt_frame* frame, int32_t i, const int64_t* dims, int32_t rank,
                        int32_t* status);
 
+// ---- Packed functions (packed_call.cpp). Integers, booleans too, are int64_t, so that one
+// intrinsic of host functions, `call_runtime`, serves them all. Those that return int32_t return a
+// status.
+//
+// The arguments of the call that comes are pushed one after another. A dimension belongs to the
+// next tensor or shape. A tuple takes the last `count` values.
+int32_t repose_rt_push_dim(repose_rt_frame* frame, int64_t size);
+int32_t repose_rt_push_tensor(repose_rt_frame* frame, void* data, int64_t dtype_code,
+                              int64_t dtype_bits, int64_t rank);
+int32_t repose_rt_push_shape(repose_rt_frame* frame, int64_t rank);
+int32_t repose_rt_push_int(repose_rt_frame* frame, int64_t value);
+int32_t repose_rt_push_bool(repose_rt_frame* frame, int64_t value);
+int32_t repose_rt_push_float(repose_rt_frame* frame, double value);
+int32_t repose_rt_push_text(repose_rt_frame* frame, const char* text);
+int32_t repose_rt_push_dtype(repose_rt_frame* frame, int64_t dtype_code, int64_t dtype_bits);
+int32_t repose_rt_push_none(repose_rt_frame* frame);
+int32_t repose_rt_push_tuple(repose_rt_frame* frame, int64_t count);
+// What place `held` holds.
+int32_t repose_rt_push_held(repose_rt_frame* frame, int64_t held);
+// The tensor that was pushed last may be written.
+int32_t repose_rt_may_write(repose_rt_frame* frame);
+// One more result of that call, of this repose_value_kind; members of a shape, else 0.
+int32_t repose_rt_expect(repose_rt_frame* frame, int64_t kind, int64_t count);
+
+// Calls packed function `number` of the model. Its results are held in the places from `held` on,
+// whose former values end. The last `num_written` arguments are to be written.
+int32_t repose_rt_call_packed(repose_rt_frame* frame, int64_t number, int64_t num_written,
+                              int64_t held);
+// Fills the pushed values in for {} and {0}, {1}, … of the format, or writes them one after another
+// where it is empty, and prints that; or fails with it.
+int32_t repose_rt_print(repose_rt_frame* frame, const char* format);
+int32_t repose_rt_refuse(repose_rt_frame* frame, const char* format);
+
+// Whether a held value is such a tensor, shape or number; `name` and `type` are for the message.
+int32_t repose_rt_check_tensor(repose_rt_frame* frame, int64_t held, int64_t dtype_code,
+                               int64_t dtype_bits, int64_t rank, const char* name,
+                               const char* type);
+int32_t repose_rt_check_shape(repose_rt_frame* frame, int64_t held, int64_t rank, const char* name,
+                              const char* type);
+int32_t repose_rt_check_number(repose_rt_frame* frame, int64_t held, int64_t dtype_code,
+                               int64_t dtype_bits, const char* name, const char* type);
+// A dimension of a checked tensor or shape; the value of a checked integer or bool.
+int64_t repose_rt_held_dim(repose_rt_frame* frame, int64_t held, int64_t axis);
+int64_t repose_rt_held_int(repose_rt_frame* frame, int64_t held);
+// Copies a checked tensor's elements; the value stays.
+int32_t repose_rt_copy_held(repose_rt_frame* frame, int64_t held, void* to);
+// Ends the value.
+int32_t repose_rt_drop_held(repose_rt_frame* frame, int64_t held);
+
 // Runs body(frame, closure, begin, end) over a partition of [0, extent) on the pool, in pieces of
 // at least `grain` iterations (>= 1); returns when all are done. The partition never influences a
 // result. A nonzero status of a body is returned (of the piece with the smallest begin). Each body
@@ -125,6 +175,8 @@ typedef struct repose_rt_function {
                    int64_t* output_dims);
   // Where *bytes is -1: what decides it, as a text. Else null.
   const char* unbounded;
+  int32_t num_held;  // places for results of packed functions
+  int32_t reserved;
 } repose_rt_function;
 
 // x86-64 features a model was compiled for; checked when it is loaded. Bits: see runtime/cpu.cpp.
@@ -142,6 +194,9 @@ typedef struct repose_rt_model {
   int32_t num_functions;
   int32_t is_profiled;  // calls repose_rt_kernel_begins
   const repose_rt_function* functions;
+  const char* const* packed_functions;  // names of those that functions call
+  int32_t num_packed_functions;
+  int32_t reserved;
 } repose_rt_model;
 
 // The generated object defines this symbol (hidden visibility).

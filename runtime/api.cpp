@@ -64,6 +64,10 @@ bool check_options(const repose_options& options, Text& error) {
   } else if (options.thread_pool.parallel_for != nullptr && options.thread_pool.num_threads < 1) {
     error << "option thread_pool has " << options.thread_pool.num_threads
           << " threads, expected at least 1";
+  } else if (options.num_packed_functions < 0 ||
+             (options.packed_functions == nullptr && options.num_packed_functions > 0)) {
+    error << "option num_packed_functions is " << options.num_packed_functions
+          << ", expected as many as packed_functions has";
   } else {
     return true;
   }
@@ -96,12 +100,14 @@ ContextLimits context_limits(const repose_rt_model& code, const repose_options& 
                        0,
                        0,
                        0,
+                       0,
                        0};
   for (int32_t i = 0; i < code.num_functions; ++i) {
     const repose_rt_function& function = code.functions[i];
     if (function.num_inputs > limits.max_inputs) limits.max_inputs = function.num_inputs;
     if (function.num_outputs > limits.max_outputs) limits.max_outputs = function.num_outputs;
     if (function.num_regions > limits.max_regions) limits.max_regions = function.num_regions;
+    if (function.num_held > limits.max_held) limits.max_held = function.num_held;
     int32_t layouts = 0;
     for (int32_t k = 0; k < function.num_inputs; ++k) {
       const repose_rt_value& input = function.inputs[k];
@@ -137,9 +143,16 @@ int32_t create_model(const repose_options* given, Model** model, Text& error) {
           << ", and this processor or system lacks `" << feature << "`";
     return REPOSE_UNSUPPORTED_CPU;
   }
+  PackedFunction* packed = nullptr;
+  int32_t status = REPOSE_OK;
+  if (!find_packed_functions(code.packed_functions, code.num_packed_functions, options, &packed,
+                             &status, error)) {
+    return status;
+  }
   void* memory = nullptr;
   if (posix_memalign(&memory, alignof(Model), sizeof(Model)) == 0) {
     auto* made = new (memory) Model(options, context_limits(code, options));
+    made->packed_functions = packed;
     made->api = &repose_rt_api;
     made->library_file = -1;
     made->code = &code;
@@ -149,6 +162,7 @@ int32_t create_model(const repose_options* given, Model** model, Text& error) {
     }
     free(made);
   }
+  release_packed_functions(packed, code.num_packed_functions);
   error << "there is no memory for the model's state";
   return REPOSE_OUT_OF_MEMORY;
 }
@@ -157,6 +171,7 @@ void destroy_model(Model* model) {
   enter(*model);
   if (model->pool != nullptr) delete_pool(model->pool);
   model->contexts.destroy(model->budget);
+  release_packed_functions(model->packed_functions, model->code->num_packed_functions);
   while (model->errors != nullptr) {
     ThreadError* next = model->errors->next;
     free(model->errors);

@@ -7,40 +7,11 @@
 // has workspace i, on whatever thread it runs.
 #include <string.h>
 
-#include "model.h"
+#include "call.h"
 #include "tensor.h"
 
 namespace repose::rt {
 namespace {
-
-// The text of a failure; empty: none was given.
-struct Failure {
-  char text[kErrorBytes];
-};
-
-struct Call {
-  Model& model;
-  const repose_rt_function& function;
-  Context* context;           // null while only sizes are computed
-  DLTensor* const* outputs;   // the caller's, or null
-  double operations;          // so far, where they have a limit
-  repose_profile* profile;    // null: not recorded
-  repose_kernel_run* kernel;  // that runs; null: none that is recorded
-};
-
-struct Frame : repose_rt_frame {
-  Call* call;
-  Failure* failure;
-  bool in_parallel;  // loops run in this thread alone
-};
-
-Frame& as_frame(repose_rt_frame* frame) {
-  return *static_cast<Frame*>(frame);
-}
-
-Text fail_text(Frame& frame) {
-  return Text(frame.failure->text, kErrorBytes);
-}
 
 Frame make_frame(Call& call, Failure& failure) {
   failure.text[0] = 0;
@@ -299,6 +270,9 @@ int32_t call_function(Model& model, const repose_rt_function& function,
   Call call{model, function, context, outputs, 0, model.profile.load(), nullptr};
   fill_arguments(context->arguments, function, inputs);
   status = run(call, failure);
+  if (model.code->num_packed_functions > 0) {
+    end_packed(context->packed, context->held, function.num_held);
+  }
   hand_over(function, context->arguments, status == REPOSE_OK, results);
   model.contexts.release(model.budget, context);
   return status == REPOSE_OK ? status : record_error(model, status, failure.text);

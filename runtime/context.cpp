@@ -31,6 +31,7 @@ class Carver {
 int64_t lay_out(Carver carver, const ContextLimits& limits, Context& context) {
   carver.take<Context>(1);
   context.regions = carver.take<Region>(limits.max_regions);
+  context.held = carver.take<repose_packed_value>(limits.max_held);
   Arguments& arguments = context.arguments;
   arguments.input_data = carver.take<void*>(limits.max_inputs);
   arguments.input_shape = carver.take<const int64_t*>(limits.max_inputs);
@@ -58,6 +59,7 @@ int64_t held_bytes(const Context& context, const ContextLimits& limits) {
 
 void delete_context(Budget& budget, Context* context, const ContextLimits& limits) {
   for (int32_t i = 0; i < limits.max_regions; ++i) free_block(budget, context->regions[i].block);
+  delete_packed(context->packed);
   free(context);
 }
 

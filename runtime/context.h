@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "memory.h"
+#include "packed_call.h"
 #include "sync.h"
 
 namespace repose::rt {
@@ -30,12 +31,14 @@ struct Context {
   bool busy;        // under the list's lock
   Region* regions;  // max_regions
   Arguments arguments;
+  repose_packed_value* held;  // max_held: values that packed functions gave
+  PackedState packed;
 };
 
 struct ContextLimits {
   int32_t max_contexts;
   repose_when_busy when_busy;
-  int32_t max_inputs, max_outputs, max_layouts, max_regions;  // of any function
+  int32_t max_inputs, max_outputs, max_layouts, max_regions, max_held;  // of any function
 };
 
 class ContextList {

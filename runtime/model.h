@@ -30,6 +30,8 @@ struct Model : repose_model {
         budget{options.allocator, options.memory_limit_bytes, 0},
         contexts(limits),
         operations_limit(options.operations_limit),
+        print(options.print),
+        print_user(options.print_user),
         owner(getpid()) {}
 
   const repose_rt_model* code = nullptr;
@@ -37,8 +39,11 @@ struct Model : repose_model {
   Pool* pool = nullptr;          // the own pool, or null
   Budget budget;
   ContextList contexts;
-  const int64_t operations_limit;                 // of a call; 0: none
-  std::atomic<repose_profile*> profile{nullptr};  // what calls are recorded in
+  const int64_t operations_limit;                     // of a call; 0: none
+  std::atomic<repose_profile*> profile{nullptr};      // what calls are recorded in
+  void (*const print)(void* user, const char* text);  // null: standard output
+  void* const print_user;
+  PackedFunction* packed_functions = nullptr;  // in the order of their names in `code`
   Owner owner;
   Lock errors_lock;
   ThreadError* errors = nullptr;

@@ -23,10 +23,14 @@ enum TypeIndex : int32_t {
   kInt = 1,
   kBool = 2,
   kFloat = 3,
+  kOpaquePtr = 4,
+  kDataType = 5,
   kDLTensorPtr = 7,
   kRawStr = 8,
   kSmallStr = 11,
+  kStaticObjectBegin = 64,
   kStr = 65,
+  kShape = 69,
   kTensor = 70,
   kArray = 71,
 };
@@ -36,7 +40,9 @@ struct Any {
   uint32_t padding;
   union {
     int64_t integer;
+    double number;
     void* pointer;
+    DLDataType dtype;
   };
 };
 static_assert(sizeof(Any) == 16);
@@ -55,12 +61,23 @@ struct ByteArray {
   size_t size;
 };
 
+// What follows the headers of Shape and Error objects.
+struct ShapeCell {
+  const int64_t* data;
+  size_t size;
+};
+struct ErrorCell {
+  ByteArray kind, message;
+};
+
 using SetError = void(const char* kind, const char* message);
 using TensorFromDLPack = int(DLManagedTensorVersioned* from, int32_t alignment, int32_t contiguous,
                              void** out);
 using GetGlobal = int(const ByteArray* name, void** out);
 using CallFunction = int(void* function, Any* args, int32_t num_args, Any* result);
 using DecRef = int(void* object);
+using TensorToDLPack = int(void* tensor, DLManagedTensorVersioned** out);
+using MoveError = void(void** error);
 
 // A path of a loaded libtvm_ffi, wherever the process has it.
 int find_library(dl_phdr_info* info, size_t, void* path) {
@@ -103,6 +120,8 @@ constinit Import<TensorFromDLPack> tensor_from_dlpack{"TVMFFITensorFromDLPackVer
 constinit Import<GetGlobal> get_global{"TVMFFIFunctionGetGlobal"};
 constinit Import<CallFunction> call_object{"TVMFFIFunctionCall"};
 constinit Import<DecRef> dec_ref{"TVMFFIObjectDecRef"};
+constinit Import<TensorToDLPack> tensor_to_dlpack{"TVMFFITensorToDLPackVersioned"};
+constinit Import<MoveError> move_error{"TVMFFIErrorMoveFromRaised"};
 
 // Raises an error. Where there is no libtvm_ffi, nobody could read it: the status alone tells.
 int raise(const char* kind, const char* message) {
@@ -235,23 +254,28 @@ int wrap(DLManagedTensorVersioned** results, int32_t count, Any* objects) {
   return 0;
 }
 
-// Makes an Array of objects, which keeps references of its own.
-int make_array(Any* objects, int32_t count, Any* result) {
+// Calls a global function of TVM FFI by its name; raises where there is none.
+int call_global(const char* name, Any* args, int32_t count, Any* result) {
   GetGlobal* get = get_global.get();
   CallFunction* call = call_object.get();
-  const ByteArray name = {"ffi.Array", 9};
-  void* array = nullptr;
+  const ByteArray key = {name, strlen(name)};
+  void* object = nullptr;
   if (get == nullptr || call == nullptr) {
-    return raise("RuntimeError", "libtvm_ffi has no arrays: give outputs");
+    return raise("RuntimeError", "libtvm_ffi has no global functions");
   }
-  const int status = get(&name, &array);
+  const int status = get(&key, &object);
   if (status != 0) return status;
-  if (array == nullptr) return raise("RuntimeError", "libtvm_ffi has no `ffi.Array`");
+  if (object == nullptr) return raise("RuntimeError", "libtvm_ffi lacks a global function");
   Any function = {0, 0, {0}};
-  function.pointer = array;
-  const int called = call(array, objects, count, result);
+  function.pointer = object;
+  const int called = call(object, args, count, result);
   release_objects(&function, 1);
   return called;
+}
+
+// Makes an Array of objects, which keeps references of its own.
+int make_array(Any* objects, int32_t count, Any* result) {
+  return call_global("ffi.Array", objects, count, result);
 }
 
 int return_results(DLManagedTensorVersioned** results, int32_t count, Any* objects, Any* result) {
@@ -295,7 +319,238 @@ int call_with(Model& model, const repose_rt_function& function, const Any* args,
   return given ? 0 : return_results(results, outputs, objects, result);
 }
 
+// ---- Global functions as packed functions -------------------------------------------------------
+
+// Objects that arguments are made of, to be released after the call.
+struct Made {
+  Any* objects;
+  int32_t count;
+};
+
+int make_argument(const repose_packed_value& value, Any& any, Made& made);
+
+// An Array or a Shape of `count` values, at most kFewItems.
+constexpr int32_t kFewItems = 64;
+
+int make_list(const char* name, Any* items, int32_t count, Any& any, Made& made) {
+  const int status = call_global(name, items, count, &any);
+  if (status == 0) made.objects[made.count++] = any;
+  return status;
+}
+
+int make_tuple(const repose_packed_value& value, Any& any, Made& made) {
+  Any items[kFewItems];
+  if (value.count > kFewItems) return raise("ValueError", "a tuple has more than 64 members");
+  for (int32_t i = 0; i < value.count; ++i) {
+    const int status = make_argument(value.as.items[i], items[i], made);
+    if (status != 0) return status;
+  }
+  return make_list("ffi.Array", items, value.count, any, made);
+}
+
+int make_shape(const repose_packed_value& value, Any& any, Made& made) {
+  Any items[kFewItems];
+  if (value.count > kFewItems) return raise("ValueError", "a shape has more than 64 members");
+  for (int32_t i = 0; i < value.count; ++i) items[i] = {kInt, 0, {value.as.dims[i]}};
+  return make_list("ffi.Shape", items, value.count, any, made);
+}
+
+int make_argument(const repose_packed_value& value, Any& any, Made& made) {
+  any = {kNone, 0, {0}};
+  switch (value.kind) {
+    case REPOSE_VALUE_INT:
+    case REPOSE_VALUE_BOOL:
+      any.type_index = value.kind == REPOSE_VALUE_INT ? kInt : kBool;
+      any.integer = value.as.integer;
+      return 0;
+    case REPOSE_VALUE_FLOAT:
+      any.type_index = kFloat;
+      any.number = value.as.number;
+      return 0;
+    case REPOSE_VALUE_TENSOR:
+      any.type_index = kDLTensorPtr;
+      any.pointer = value.as.tensor;
+      return 0;
+    case REPOSE_VALUE_TEXT:
+      any.type_index = kRawStr;
+      any.pointer = const_cast<char*>(value.as.text);
+      return 0;
+    case REPOSE_VALUE_DTYPE:
+      any.type_index = kDataType;
+      any.dtype = value.as.dtype;
+      return 0;
+    case REPOSE_VALUE_SHAPE:
+      return make_shape(value, any, made);
+    case REPOSE_VALUE_TUPLE:
+      return make_tuple(value, any, made);
+    case REPOSE_VALUE_OBJECT:
+      any.type_index = value.deleter == release_ffi_object
+                           ? static_cast<ObjectHeader*>(value.as.object)->type_index
+                           : static_cast<int32_t>(kOpaquePtr);
+      any.pointer = value.as.object;
+      return 0;
+    default:
+      return 0;
+  }
+}
+
+int32_t count_objects(const repose_packed_value* values, int32_t count) {
+  int32_t objects = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    if (values[i].kind == REPOSE_VALUE_SHAPE) ++objects;
+    if (values[i].kind == REPOSE_VALUE_TUPLE) {
+      objects += 1 + count_objects(values[i].as.items, values[i].count);
+    }
+  }
+  return objects;
+}
+
+void release(const Any& any) {
+  DecRef* dec = dec_ref.get();
+  if (any.type_index >= kStaticObjectBegin && dec != nullptr) dec(any.pointer);
+}
+
+// Takes over `any`. False with the text.
+bool give_result(const Any& any, repose_packed_value& result, Text& error) {
+  if (any.type_index == kShape && result.kind == REPOSE_VALUE_SHAPE) {
+    const auto* cell =
+        reinterpret_cast<const ShapeCell*>(static_cast<ObjectHeader*>(any.pointer) + 1);
+    const bool fits = cell->size == static_cast<size_t>(result.count);
+    if (fits && result.count > 0) memcpy(result.as.dims, cell->data, cell->size * 8);
+    if (!fits) {
+      error << "a shape of " << static_cast<int64_t>(cell->size) << " members, expected "
+            << result.count;
+    }
+    release(any);
+    return fits;
+  }
+  result = {};
+  switch (any.type_index) {
+    case kNone:
+      return true;
+    case kInt:
+    case kBool:
+      result.kind = any.type_index == kInt ? REPOSE_VALUE_INT : REPOSE_VALUE_BOOL;
+      result.as.integer = any.integer;
+      return true;
+    case kFloat:
+      result.kind = REPOSE_VALUE_FLOAT;
+      result.as.number = any.number;
+      return true;
+    case kTensor: {
+      TensorToDLPack* to_dlpack = tensor_to_dlpack.get();
+      const bool done = to_dlpack != nullptr && to_dlpack(any.pointer, &result.as.result) == 0;
+      if (done) result.kind = REPOSE_VALUE_TENSOR;
+      if (!done) error << "libtvm_ffi cannot give a tensor by DLPack";
+      release(any);
+      return done;
+    }
+    default:
+      break;
+  }
+  if (any.type_index < kStaticObjectBegin) {
+    error << "a value of type index " << any.type_index << ", which a model cannot hold";
+    return false;
+  }
+  result.kind = REPOSE_VALUE_OBJECT;
+  result.as.object = any.pointer;
+  result.deleter = release_ffi_object;
+  return true;
+}
+
+bool get_item(const Any& array, int64_t i, Any* item) {
+  Any args[2] = {array, {kInt, 0, {i}}};
+  *item = {kNone, 0, {0}};
+  return call_global("ffi.ArrayGetItem", args, 2, item) == 0;
+}
+
+// The members of a tuple, those of tuples in it in their places. False with the text.
+bool give_results(const Any& any, repose_packed_call& call, int32_t& next, Text& error) {
+  if (any.type_index != kArray) {
+    if (next < call.num_results) return give_result(any, call.results[next++], error);
+    release(any);
+    ++next;
+    return true;
+  }
+  Any size = {kNone, 0, {0}}, whole = any;
+  bool good = call_global("ffi.ArraySize", &whole, 1, &size) == 0;
+  for (int64_t i = 0; good && i < size.integer; ++i) {
+    Any item;
+    good = get_item(any, i, &item) && give_results(item, call, next, error);
+  }
+  release(any);
+  return good;
+}
+
+// The text of the error that a function has raised.
+void take_error(Text& out) {
+  MoveError* move = move_error.get();
+  void* object = nullptr;
+  if (move != nullptr) move(&object);
+  if (object == nullptr) {
+    out << "it failed and said nothing";
+    return;
+  }
+  const auto* cell = reinterpret_cast<const ErrorCell*>(static_cast<ObjectHeader*>(object) + 1);
+  out.append(cell->kind.data, cell->kind.size) << ": ";
+  out.append(cell->message.data, cell->message.size);
+  release_ffi_object(object);
+}
+
+bool take_results(const Any& any, repose_packed_call& call, Text& error) {
+  if (call.num_results == 0 || (call.num_results == 1 && any.type_index != kArray)) {
+    if (call.num_results == 1) return give_result(any, call.results[0], error);
+    release(any);
+    return true;
+  }
+  int32_t given = 0;
+  if (!give_results(any, call, given, error)) return false;
+  if (given == call.num_results) return true;
+  error << given << " results, expected " << call.num_results;
+  return false;
+}
+
 }  // namespace
+
+void* find_ffi_function(const char* name) {
+  GetGlobal* get = get_global.get();
+  const ByteArray key = {name, strlen(name)};
+  void* object = nullptr;
+  if (get == nullptr || get(&key, &object) != 0) return nullptr;
+  return object;
+}
+
+void release_ffi_object(void* object) {
+  if (DecRef* release = dec_ref.get()) release(object);
+}
+
+int32_t call_ffi_function(void* function, repose_packed_call* call) {
+  Text error(call->error, call->error_bytes);
+  const int32_t num_objects = count_objects(call->arguments, call->num_arguments);
+  const int32_t room = call->num_arguments + num_objects;
+  auto* memory = static_cast<Any*>(malloc((static_cast<size_t>(room) + 1) * sizeof(Any)));
+  if (memory == nullptr) {
+    error << "there is no memory for its arguments";
+    return -1;
+  }
+  Made made = {memory + call->num_arguments, 0};
+  int status = 0;
+  for (int32_t i = 0; status == 0 && i < call->num_arguments; ++i) {
+    status = make_argument(call->arguments[i], memory[i], made);
+  }
+  Any result = {kNone, 0, {0}};
+  CallFunction* call_it = call_object.get();
+  if (status == 0) status = call_it(function, memory, call->num_arguments, &result);
+  if (status != 0) {
+    take_error(error);
+  } else if (!take_results(result, *call, error)) {
+    status = -1;
+  }
+  release_objects(made.objects, made.count);
+  free(memory);
+  return status;
+}
+
 }  // namespace repose::rt
 
 using namespace repose::rt;

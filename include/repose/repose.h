@@ -142,7 +142,8 @@ typedef enum {
   REPOSE_BUSY = 5,              // every context is in use and the options say to fail then
   REPOSE_CANNOT_LOAD = 6,       // no such file, no model in it, or another interface version
   REPOSE_UNSUPPORTED_CPU = 7,   // the model was compiled for a CPU feature that this one lacks
-  REPOSE_INTERNAL = 8           // a bug in the compiler or the runtime
+  REPOSE_INTERNAL = 8,          // a bug in the compiler or the runtime
+  REPOSE_PACKED_FAILED = 9      // a function of the host that the model calls has failed
 } repose_status;
 
 // What a call does that finds every context in use.
@@ -176,6 +177,75 @@ typedef struct repose_thread_pool {
   int32_t reserved;
 } repose_thread_pool;
 
+// ---- Packed functions --------------------------------------------------------------------------
+// What a model calls by name (R.call_packed and its kin, docs/ir.md): functions of the host.
+
+// What a value passed to or by such a function is.
+typedef enum {
+  REPOSE_VALUE_NONE = 0,
+  REPOSE_VALUE_INT = 1,     // as.integer
+  REPOSE_VALUE_FLOAT = 2,   // as.number
+  REPOSE_VALUE_BOOL = 3,    // as.integer: 0 or 1
+  REPOSE_VALUE_TENSOR = 4,  // as.tensor; of a result as.result
+  REPOSE_VALUE_SHAPE = 5,   // as.dims: `count` of them
+  REPOSE_VALUE_TEXT = 6,    // as.text: `count` bytes of UTF-8, and a zero byte
+  REPOSE_VALUE_DTYPE = 7,   // as.dtype
+  REPOSE_VALUE_TUPLE = 8,   // as.items: `count` of them
+  REPOSE_VALUE_OBJECT = 9   // as.object: one that a function of the host gave, for another
+} repose_value_kind;
+
+typedef struct repose_packed_value {
+  int32_t kind;   // repose_value_kind
+  int32_t count;  // of dims, bytes or items; of a tensor: 1 where the function may write it
+  union {
+    int64_t integer;
+    double number;
+    DLTensor* tensor;
+    DLManagedTensorVersioned* result;
+    int64_t* dims;
+    const char* text;
+    DLDataType dtype;
+    const struct repose_packed_value* items;
+    void* object;
+  } as;
+  // Of an object in a result: ends it, when the call of the model is over. May be null.
+  void (*deleter)(void* object);
+} repose_packed_value;
+
+// One call of a function of the host. All of it, with the memory of arguments, is lent until the
+// function returns.
+typedef struct repose_packed_call {
+  uint32_t struct_size;
+  int32_t num_arguments;
+  // Tensors are compact, on the CPU, and have strides. None may be written, except the last
+  // `num_written` of R.call_dps_packed, whose elements the function sets, and those that
+  // R.call_inplace_packed overwrites.
+  const repose_packed_value* arguments;
+  int32_t num_written;
+  int32_t num_results;
+  // What the function gives, tuples flattened. On entry an entry's kind is what the model expects,
+  // NONE where it takes anything but a shape, a text, a dtype or a tuple. A shape's dims and count
+  // are set then: the function writes the members there. A tensor (any strides, on the CPU) becomes
+  // the model's, which ends it by its deleter; so does an object.
+  repose_packed_value* results;
+  // Where a function that fails writes why: UTF-8 with a zero byte, empty on entry.
+  char* error;
+  size_t error_bytes;
+  const char* name;  // by which the model calls it
+} repose_packed_call;
+
+// 0 for success; another number for a failure: then the call of the model ends with
+// REPOSE_PACKED_FAILED and the text, and tensors and objects among the results are still ended.
+// Called by the thread that called the model, so by several at once where several do. May call
+// models, this one too (as one more call that runs at once). Must not throw or jump out.
+typedef int32_t (*repose_packed_function)(void* user, repose_packed_call* call);
+
+typedef struct repose_packed_entry {
+  const char* name;
+  repose_packed_function function;
+  void* user;  // passed to it
+} repose_packed_entry;
+
 // How to run a model. Zero in any field is its default. Start from repose_default_options().
 typedef struct repose_options {
   uint32_t struct_size;
@@ -206,6 +276,18 @@ typedef struct repose_options {
   // and the text names the node. For models and data that nobody vouches for: a size in the data
   // may ask for any number of steps without any memory. 0: none.
   int64_t operations_limit;
+  // Functions that the model may call: looked up here first, then among those of repose_register,
+  // then among the global functions of TVM FFI where the process has its library. Read while the
+  // model is loaded; the functions and what their `user` points at must outlive the model.
+  const repose_packed_entry* packed_functions;
+  int32_t num_packed_functions;
+  // 1: one that nothing provides is refused when the model calls it, not when it is loaded (to ask
+  // a model what it is). 0: then.
+  int32_t allow_missing_functions;
+  // Gets what R.print says, one text a call, without a newline; null: a line of standard output.
+  // Called as functions of the host are.
+  void (*print)(void* user, const char* text);
+  void* print_user;
 } repose_options;
 
 typedef struct repose_info {
@@ -338,7 +420,9 @@ typedef struct repose_api {
 #ifndef REPOSE_NO_LOADER
 
 #include <dlfcn.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #ifdef __cplusplus
@@ -375,13 +459,95 @@ static inline repose_options repose_default_options(void) {
   return options;
 }
 
+// The functions of repose_register. One list for all files of the program.
+typedef struct repose_packed_list {
+  repose_packed_entry* entries;
+  int32_t count;
+  int32_t is_locked;
+} repose_packed_list;
+__extension__ __attribute__((weak, visibility("hidden"))) repose_packed_list repose_registered;
+
+static inline void repose_lock_registered(void) {
+  while (__atomic_exchange_n(&repose_registered.is_locked, 1, __ATOMIC_ACQUIRE)) sched_yield();
+}
+static inline void repose_unlock_registered(void) {
+  __atomic_store_n(&repose_registered.is_locked, 0, __ATOMIC_RELEASE);
+}
+
+// Makes `function` what models call by `name`, for all that this program (or library) loads from
+// now on; in place of one of that name, which models loaded before keep. function null: none. From
+// any thread.
+static inline int32_t repose_register(const char* name, repose_packed_function function,
+                                      void* user) {
+  repose_packed_list* list = &repose_registered;
+  repose_packed_entry* entries;
+  char* copy;
+  int32_t i = 0;
+  if (name == NULL || name[0] == 0) {
+    repose_loader_fail("repose_register: the name is null or empty", "");
+    return REPOSE_INVALID_ARGUMENT;
+  }
+  copy = (char*)malloc(strlen(name) + 1);
+  repose_lock_registered();
+  entries =
+      (repose_packed_entry*)realloc(list->entries, ((size_t)list->count + 1) * sizeof *entries);
+  if (entries != NULL) list->entries = entries;
+  if (copy == NULL || entries == NULL) {
+    repose_unlock_registered();
+    free(copy);
+    repose_loader_fail("repose_register: there is no memory for ", name);
+    return REPOSE_OUT_OF_MEMORY;
+  }
+  while (i < list->count && strcmp(entries[i].name, name) != 0) ++i;
+  if (i < list->count) {
+    free(copy);
+  } else {
+    entries[list->count++].name = strcpy(copy, name);
+  }
+  entries[i].function = function;
+  entries[i].user = user;
+  repose_unlock_registered();
+  return REPOSE_OK;
+}
+
 // Opens a model by its table: one that is linked into the program. options may be null.
 static inline int32_t repose_open(const repose_api* api, const repose_options* options,
                                   repose_model** model) {
+  repose_options all = repose_default_options();
+  repose_packed_entry* functions;
+  size_t own, registered;
+  int32_t status;
   *model = NULL;
   if (api->struct_size < sizeof(repose_api) || api->version != REPOSE_API_VERSION)
     return repose_loader_fail("the model has another interface version than this program", "");
-  return api->create(options, model, repose_loader_error, sizeof repose_loader_error);
+  if (options != NULL && options->struct_size <= sizeof all)
+    memcpy(&all, options, options->struct_size);
+  // What is wrong with the options is the model's to say.
+  if (__atomic_load_n(&repose_registered.count, __ATOMIC_RELAXED) == 0 ||
+      (options != NULL &&
+       (options->struct_size < sizeof(uint32_t) || options->struct_size > sizeof all)) ||
+      all.num_packed_functions < 0 ||
+      (all.num_packed_functions > 0 && all.packed_functions == NULL))
+    return api->create(options, model, repose_loader_error, sizeof repose_loader_error);
+  all.struct_size = (uint32_t)sizeof all;
+  repose_lock_registered();
+  own = (size_t)all.num_packed_functions;
+  registered = (size_t)repose_registered.count;
+  functions = (repose_packed_entry*)malloc((own + registered) * sizeof *functions);
+  if (functions != NULL) {
+    if (own > 0) memcpy(functions, all.packed_functions, own * sizeof *functions);
+    memcpy(functions + own, repose_registered.entries, registered * sizeof *functions);
+  }
+  repose_unlock_registered();
+  if (functions == NULL) {
+    repose_loader_fail("cannot load the model: there is no memory for a list", "");
+    return REPOSE_OUT_OF_MEMORY;
+  }
+  all.packed_functions = functions;
+  all.num_packed_functions = (int32_t)(own + registered);
+  status = api->create(&all, model, repose_loader_error, sizeof repose_loader_error);
+  free(functions);
+  return status;
 }
 
 // Internal: whether the ELF file `path` lacks what its headers say that it holds. dlopen maps a

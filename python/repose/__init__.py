@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any, Iterable, Mapping, Union, cast
+from typing import Any, Callable, Iterable, Mapping, Union, cast
 
 from repose import _repose, errors, ir, op, relax, script, te, tir, transform
 from repose._repose import Function, Module, Tensor, __version__
@@ -23,7 +23,7 @@ from repose.relax import const
 __all__ = ["BusyError", "CallError", "CompileError", "CompileWarning", "Derivation", "Diagnostic",
            "Error", "Function", "LoadError", "Memory", "Model", "Module", "OutOfMemoryError",
            "Symbol", "Tensor", "Value", "__version__", "build", "compile", "const", "dim", "errors",
-           "ir", "load", "op", "passes", "read", "relax", "script", "te", "tir", "transform"]
+           "ir", "load", "op", "passes", "read", "register", "relax", "script", "te", "tir", "transform"]
 
 Path = Union[str, "os.PathLike[str]"]
 Size = Union[int, str, "tuple[int | None, int | None]"]
@@ -196,6 +196,19 @@ def load(path: Path, *, threads: int = 0, spin_microseconds: int = 0, max_contex
     together; `operations_limit`: of one call; 0: none. Raises LoadError."""
     return Model(_repose._LoadedModel(os.fspath(path), threads, spin_microseconds, max_contexts,
                                       when_busy, memory_limit, operations_limit, None))
+
+
+def register(name: str, function: Callable[..., Any] | None) -> None:
+    """Makes a callable what models call by `name` (R.call_packed and its kin): those that are loaded
+    or compiled from now on, and the interpreter. None: nothing any more.
+
+    It gets tensors as `Tensor` (numpy.asarray, __dlpack__), numbers, strings, tuples. Tensors that
+    it is to write (results of call_dps_packed, what call_inplace_packed overwrites) are the model's
+    memory until it returns; others are copies. It returns a tensor, a number, None, any other
+    object for other functions to take, or a tuple of as many as the call has results. An exception
+    ends the call of the model with CallError. It is called by the thread that calls the model, and
+    is kept to the end of the process."""
+    _repose._register(name, function)
 
 
 def passes() -> dict[str, str]:

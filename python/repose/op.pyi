@@ -72,6 +72,9 @@ def bucketize(x: Any, boundaries: Any, out_int32: Any = ..., right: Any = ...) -
 def call_dps_packed(function: Any, args: Any) -> Value:
     """a library function that writes its result into a given buffer"""
 
+def call_inplace_packed(function: Any, *further: Any, inplace_indices: Any) -> Value:
+    """a library function that overwrites arguments: result i is argument inplace_indices[i] afterwards (-1: what the function gives)"""
+
 def call_packed(function: Any, *further: Any) -> Value:
     """a library function that may have effects"""
 

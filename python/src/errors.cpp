@@ -70,6 +70,8 @@ void raise_status(int32_t status, const repose_model* model) {
         return {"LoadError", "cannot-load"};
       case REPOSE_UNSUPPORTED_CPU:
         return {"LoadError", "unsupported-cpu"};
+      case REPOSE_PACKED_FAILED:
+        return {"CallError", "packed-failed"};
       default:
         return {"Error", "internal"};
     }

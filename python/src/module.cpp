@@ -16,6 +16,7 @@
 #include "frontend/torch/operator_table.h"
 #include "interp/interpreter.h"
 #include "repose/compiler.hpp"
+#include "repose/repose.h"
 #include "tensor.h"
 #include "values.h"
 
@@ -117,6 +118,17 @@ nb::object object_of(const HostValue& value, nb::handle like) {
   raise_bad_argument("the result has no counterpart in Python: " + to_string(value));
 }
 
+// Those of `repose.register`, which interpreted modules call as loaded ones do.
+std::vector<repose_packed_entry> registered_functions() {
+  repose_lock_registered();
+  std::vector<repose_packed_entry> list;
+  if (repose_registered.count > 0) {
+    list.assign(repose_registered.entries, repose_registered.entries + repose_registered.count);
+  }
+  repose_unlock_registered();
+  return list;
+}
+
 nb::object interpret_module(const Module& module, const nb::args& args, const std::string& function,
                             int64_t max_steps, int64_t max_bytes) {
   std::vector<HostValue> values;
@@ -127,6 +139,9 @@ nb::object interpret_module(const Module& module, const nb::args& args, const st
   if (max_bytes > 0) options.max_bytes = max_bytes;
   std::string printed;
   options.print = [&](const std::string& text) { printed += text + "\n"; };
+  const std::vector<repose_packed_entry> registered = registered_functions();
+  options.packed_functions = registered.data();
+  options.num_packed_functions = registered.size();
   const HostValue result =
       unlocked([&] { return interpret(module, standard_ops(), function, values, options); });
   if (!printed.empty()) nb::print(printed.c_str(), nb::str(""));

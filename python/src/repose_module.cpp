@@ -4,6 +4,7 @@
 #include "errors.h"
 #include "model.h"
 #include "module.h"
+#include "packed.h"
 #include "tensor.h"
 #include "values.h"
 
@@ -27,4 +28,5 @@ NB_MODULE(_repose, m) {
   repose::python::bind_te(m);
   repose::python::bind_schedule(m);
   repose::python::bind_model(m);
+  repose::python::bind_packed(m);
 }

@@ -1,10 +1,10 @@
-# Checks the runtime object of a target: smaller than 150 kB, and every undefined symbol is the model's
+# Checks the runtime object of a target: smaller than 170 kB, and every undefined symbol is the model's
 # table or listed in IMPORTS.
 #   cmake -D OBJECT=… -D IMPORTS=… -D NM=… -P check_object.cmake
 cmake_minimum_required(VERSION 3.25)
 file(SIZE ${OBJECT} size)
-if(size GREATER_EQUAL 150000)
-  message(FATAL_ERROR "${OBJECT} has ${size} bytes, expected fewer than 150000")
+if(size GREATER_EQUAL 170000)
+  message(FATAL_ERROR "${OBJECT} has ${size} bytes, expected fewer than 170000")
 endif()
 file(STRINGS ${IMPORTS} lines REGEX "^[A-Za-z_]")
 foreach(line ${lines})

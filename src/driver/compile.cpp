@@ -148,6 +148,7 @@ std::string make_metadata(const CompiledModel& model) {
   root["source"] = model.options.source;
   root["cpu"] = model.options.pipeline.target.cpu;
   root["weights_bytes"] = model.weights.num_bytes();
+  if (!model.packed_functions.empty()) root["packed_functions"] = model.packed_functions;
   root["functions"] = Json::array();
   for (const CompiledFunction& f : model.functions) {
     const FunctionInterface& interface = f.host.interface;
@@ -289,6 +290,7 @@ ModelImage make_image(const CompiledModel& model) {
   image.is_profiled = model.options.profile;
   image.weights_bytes = static_cast<uint64_t>(model.weights.num_bytes());
   image.kernels = model.kernels;
+  image.packed_functions = model.packed_functions;
   for (const CompiledFunction& f : model.functions) {
     const FunctionInterface& interface = f.host.interface;
     ModelFunction out;
@@ -307,6 +309,7 @@ ModelImage make_image(const CompiledModel& model) {
     out.sizes = f.host.sizes;
     out.num_regions = static_cast<int>(f.plan.regions.size());
     out.unbounded = undecided_text(f);
+    out.num_held = f.host.num_held;
     image.functions.push_back(std::move(out));
   }
   return image;
@@ -392,7 +395,8 @@ Result<CompiledModel> compile(const Module& module, const OpTable& ops,
         plan_options.donated_results.push_back(output.reuses_input >= 0);
       }
       MemoryPlan plan = plan_memory(f, model.module, facts_after_checks(f), plan_options);
-      auto host = lower_to_host(model.module, name, plan, model.weights, host_options);
+      auto host = lower_to_host(model.module, name, plan, model.weights, model.packed_functions,
+                                host_options);
       if (!host.ok()) {
         problems.insert(problems.end(), host.errors().begin(), host.errors().end());
         continue;

@@ -50,8 +50,9 @@ struct CompiledModel {
   std::vector<std::pair<std::string, tir::PrimFunc>> kernels;
   std::vector<CompiledFunction> functions;
   WeightTable weights;
-  std::string metadata;             // JSON
-  std::vector<PassReport> reports;  // passes, then planning, code generation
+  std::vector<std::string> packed_functions;  // that functions call, by number
+  std::string metadata;                       // JSON
+  std::vector<PassReport> reports;            // passes, then planning, code generation
   CompileOptions options;
 };
 

@@ -17,6 +17,7 @@
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
 #include "passes/lower/specify_interface.h"
+#include "passes/lower/specify_packed_calls.h"
 #include "passes/tensor/assign_layouts.h"
 #include "passes/tensor/expand_math.h"
 #include "passes/tensor/find_sharing.h"
@@ -40,6 +41,10 @@ const Pass passes[] = {
     {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return inline_functions(m, ops);
+     }},
+    {{"specify_packed_calls", "names what the results of packed functions don't say", true},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return specify_packed_calls(m, ops);
      }},
     {{"specify_interface", "makes parameters and results tensors whose dimensions have names",
       true},

@@ -146,6 +146,7 @@ class Printer {
       case Intrinsic::call_extern:
       case Intrinsic::call_packed:
       case Intrinsic::call_program:
+      case Intrinsic::call_runtime:
         first = print_string(e->dtype.to_string()) + ", " + print_string(call->name);
         break;
       case Intrinsic::reinterpret:

@@ -104,11 +104,6 @@ Result<FunctionInterface> function_interface(const std::string& name, const grap
                               {},
                               t->strides});
   }
-  graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
-    if (!b.cast || b.value->type->kind != TypeKind::any) return;
-    problems.push_back(error(DiagnosticKind::unsupported_feature, b.span,
-                             "a match_cast of an object runs in the interpreter only"));
-  });
   for (const auto& [output, input] : donations(f)) {
     if (output < result.outputs.size())
       result.outputs[output].reuses_input = static_cast<int>(input);

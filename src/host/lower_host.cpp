@@ -7,6 +7,7 @@
 
 #include "base/message_text.h"
 #include "host/check_inputs.h"
+#include "host/lower_packed.h"
 #include "host/make_sizes.h"
 #include "host/place_blocks.h"
 #include "ir/function_facts.h"
@@ -42,12 +43,14 @@ Var handle_var(std::string name) {
 class HostLowering {
  public:
   HostLowering(const Module& module, const MemoryPlan& plan, WeightTable& weights,
-               const FunctionInterface& interface, const HostOptions& options)
+               std::vector<std::string>& packed_functions, const FunctionInterface& interface,
+               const HostOptions& options)
       : module_(module),
         plan_(plan),
         weights_(weights),
         interface_(interface),
-        profiles_(options.profiles) {
+        profiles_(options.profiles),
+        packed_(packed_functions, packed_context()) {
     if (options.debug_memory) find_last_uses();
   }
 
@@ -66,7 +69,27 @@ class HostLowering {
     return out_->finish();
   }
 
+  int num_held() const { return packed_.num_held(); }
+
  private:
+  PackedContext packed_context() {
+    PackedContext context;
+    context.place = [this](const Value& v, size_t i) -> Expr {
+      if (joined_.contains(v.get())) return place(v, i);
+      auto it = plan_.live.places.find(v.get());
+      const bool has_place = it != plan_.live.places.end() && !it->second.at(i).empty();
+      return has_place ? place(v, i) : nullptr;
+    };
+    context.shape = [this](const Value& v) -> std::optional<Dims> {
+      auto it = host_dims_.find(v.get());
+      return it == host_dims_.end() ? std::nullopt : std::optional(it->second);
+    };
+    context.match = [this](const Span& span, const std::string& what, const Expr& want,
+                           const Expr& have) { match(span, what, want, have); };
+    context.refuse = [this](const Span& span, const std::string& what) { refuse(span, what); };
+    return context;
+  }
+
   // Takes the arena once the checks at the head have passed: the plan may rely on them.
   void begin() {
     if (std::exchange(has_begun_, true)) return;
@@ -224,7 +247,10 @@ class HostLowering {
       }
     }
     ++position_;
-    if (const auto* c = graph::as<graph::CallNode>(b.value)) {
+    packed_.note(b);
+    const auto* c = graph::as<graph::CallNode>(b.value);
+    if ((c && is_packed_call(*c)) || names_held(b)) return lower_received(b, c);
+    if (c) {
       lower_call(b, *c);
     } else if (auto it = host_dims_.find(b.value.get()); it != host_dims_.end()) {
       host_dims_[b.var.get()] = it->second;
@@ -233,6 +259,42 @@ class HostLowering {
     if (b.cast) lower_cast(b);
     fill_dead();
     open_regions();
+  }
+
+  // What the host gives: the call or the match_cast, then the copy to its place (liveness.h).
+  void lower_received(const graph::Binding& b, const graph::CallNode* call) {
+    if (call) {
+      begin_kernel(std::string(call->op->name), b);
+      packed_.call(*out_, b);
+      end_kernel();
+    } else {
+      packed_.name_held(*out_, b);
+    }
+    if (call && b.cast) lower_cast(b);
+    fill_dead();
+    open_regions();
+    ++position_;
+    std::vector<Expr> to = call_places(b.var);
+    if (call) {
+      const bool overwrites = call->op->name == "call_inplace_packed";
+      const std::vector<int64_t> overwritten =
+          overwrites ? overwritten_args(*call, b.var->type) : std::vector<int64_t>(to.size(), -1);
+      for (size_t r = 0; r < to.size(); ++r) {
+        if (overwritten.at(r) >= 0) to[r] = nullptr;
+      }
+    }
+    if (problems.empty()) packed_.receive(*out_, b, to);
+    fill_dead();
+    open_regions();
+  }
+
+  // Where the tensors of a call's result are to be; null where the plan has no place for one.
+  std::vector<Expr> call_places(const graph::Variable& var) {
+    std::vector<Expr> to;
+    for (const std::vector<int>& storages : plan_.live.places.at(var.get())) {
+      to.push_back(storages.empty() ? Expr() : handle(storages[0]));
+    }
+    return to;
   }
 
   // Views and members of joined values live where those do.
@@ -274,6 +336,13 @@ class HostLowering {
     if (is_program_call(c)) return lower_call_tir(b, c);
     if (c.op->name == "check") return add_check(*out_, interface_, b);
     if (c.op->name == "tensor_to_shape") return lower_tensor_to_shape(b, c);
+    if (is_dps_packed(c)) {
+      begin_kernel(std::string(c.op->name), b);
+      packed_.call_dps(*out_, b, call_places(b.var));
+      return end_kernel();
+    }
+    if (c.op->name == "print") return packed_.print(*out_, b);
+    if (c.op->name == "assert_op") return packed_.assert_that(*out_, b, condition_of(c.args[0]));
     if (is_view(c) || c.op->name == "shape_of" || c.op->name == "null_value") return;
     refuse(b.span, is_while_loop(c) ? "`while_loop` over functions that are not written in place"
                                     : fmt::format("`{}`", c.op->name));
@@ -496,38 +565,48 @@ class HostLowering {
     }
     if (want.size() != have.size()) return refuse(b.span, "a match_cast of an unknown rank");
     for (size_t i = 0; i < want.size(); ++i) {
-      const auto* v = as<VarNode>(want[i]);
-      if (v && !bound_here_.count(v) && !is_parameter_symbol(v)) {
-        bound_here_.insert(v);
-        out_->let(Var(v), have[i]);
-        if (v->role == VarRole::dimension) {
-          out_->check(
-              le(make_int(0), Var(v)),
-              fmt::format("{}: dimension {} is {{0}}, which is negative", quoted(b.var->name), i),
-              {Var(v)}, b.span);
-        }
-        continue;
-      }
-      out_->check(canonical(eq(have[i], want[i])),
-                  fmt::format("{}: dimension {} is {{0}}, expected {} = {{1}}", quoted(b.var->name),
-                              i, quoted(dim_text(want[i], interface_.symbols))),
-                  {have[i], want[i]}, b.span);
+      match(b.span, fmt::format("{}: dimension {}", quoted(b.var->name), i), want[i], have[i]);
     }
+  }
+
+  // Binds a symbol that nothing has bound yet; else what is wanted is required.
+  void match(const Span& span, const std::string& what, const Expr& want, const Expr& have) {
+    const auto* v = as<VarNode>(want);
+    if (v && !bound_here_.count(v) && !is_parameter_symbol(v)) {
+      bound_here_.insert(v);
+      out_->let(Var(v), have);
+      if (v->role == VarRole::dimension) {
+        out_->check(le(make_int(0), Var(v)), what + " is {0}, which is negative", {Var(v)}, span);
+      }
+      return;
+    }
+    const std::string expected =
+        is_constant(want) ? "" : quoted(dim_text(want, interface_.symbols)) + " = ";
+    out_->check(canonical(eq(have, want)),
+                fmt::format("{} is {{0}}, expected {}{{1}}", what, expected), {have, want}, span);
   }
 
   bool is_parameter_symbol(const VarNode* v) const { return find_symbol(interface_, v) != nullptr; }
 
+  // A bool: a prim value, or the element of a tensor.
+  Expr condition_of(const Value& v) {
+    if (const auto* p = graph::as<graph::PrimValueNode>(v)) return p->value;
+    if (const auto* p = as<PrimTypeNode>(v->type)) {
+      if (p->value) return p->value;
+      if (const Expr held = packed_.held_number(*out_, v)) return ne(held, make_int(0));
+      refuse({}, "a condition that is a number which no expression gives");
+      return make_bool(true);
+    }
+    const TensorTypeNode* t = graph::tensor_of(v);
+    Buffer flag = make_buffer("condition", *t->shape, dtypes::boolean);
+    out_->declare(flag, place(v));
+    return make_load(flag, Indices(t->shape->size(), make_int(0)));
+  }
+
   // Branches leave handles of their results, and dimensions that only they know, in cells.
   void lower_if(const graph::Binding& b, const graph::IfNode& choice) {
     ++position_;
-    Expr condition;
-    if (const auto* p = graph::as<graph::PrimValueNode>(choice.condition)) {
-      condition = p->value;
-    } else {
-      Buffer flag = make_buffer("condition", {}, dtypes::boolean);
-      out_->declare(flag, place(choice.condition));
-      condition = make_load(flag, {});
-    }
+    const Expr condition = condition_of(choice.condition);
     ask_for_results_of_branches();
     const int leaves = count_tensors(b.var->type);
     std::vector<Var> fresh = binding_symbols(b.var->type);
@@ -813,12 +892,7 @@ class HostLowering {
     open_regions();
     body(loop.cond->body);
     ++position_;
-    const Value& result = loop.cond->body->result;
-    if (const auto* p = graph::as<graph::PrimValueNode>(result)) return p->value;
-    if (const auto* p = as<PrimTypeNode>(result->type)) return p->value;
-    Buffer flag = make_buffer("condition", {}, dtypes::boolean);
-    out_->declare(flag, place(result));
-    return make_load(flag, {});
+    return condition_of(loop.cond->body->result);
   }
 
   // What the body gives goes to the homes; the symbols get the values of the next iteration.
@@ -951,6 +1025,7 @@ class HostLowering {
   WeightTable& weights_;
   const FunctionInterface& interface_;
   const CallProfiles* profiles_;  // null: no profile
+  PackedCalls packed_;
   Statements root_;
   Statements* out_ = &root_;
   Facts facts_;  // once the checks at the head have passed
@@ -976,18 +1051,20 @@ class HostLowering {
 
 Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
                                    const MemoryPlan& plan, WeightTable& weights,
+                                   std::vector<std::string>& packed_functions,
                                    const HostOptions& options) {
   graph::Function f = module.graph_function(name);
   REPOSE_CHECK(f != nullptr, "a graph function of that name");
   REPOSE_TRY(interface, function_interface(name, f));
   HostFunction result;
   result.interface = interface;
-  HostLowering lowering(module, plan, weights, result.interface, options);
+  HostLowering lowering(module, plan, weights, packed_functions, result.interface, options);
   tir::Stmt body = lowering.lower(f);
   if (!lowering.problems.empty()) return lowering.problems;
   result.run = tir::make_prim_func({tir::scalar_param(plan.num_threads)}, std::move(body), false,
                                    {}, f->span);
   result.profiled = std::move(lowering.profiled);
+  result.num_held = lowering.num_held();
   result.sizes = make_sizes(result.interface, f, plan);
   return result;
 }

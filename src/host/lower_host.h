@@ -39,6 +39,7 @@ struct HostFunction {
   // where data decides.
   tir::PrimFunc sizes;
   std::vector<ProfiledCall> profiled;  // what T.kernel_begins numbers
+  int num_held = 0;                    // places for what packed functions give
 };
 
 struct HostOptions {
@@ -49,10 +50,11 @@ struct HostOptions {
   const CallProfiles* profiles = nullptr;
 };
 
-// Errors name what native code does not do (loops in the graph, closures, recursion, library
-// calls).
+// `packed_functions`: the names of those that the model calls, by number; grows. Errors name what
+// native code does not do (closures, recursion).
 Result<HostFunction> lower_to_host(const Module& module, const std::string& name,
                                    const MemoryPlan& plan, WeightTable& weights,
+                                   std::vector<std::string>& packed_functions,
                                    const HostOptions& options = {});
 
 }  // namespace repose

@@ -17,6 +17,7 @@ GraphMachine::GraphMachine(const OpTable& ops, const InterpretOptions& options)
       {"call_dps_packed", &GraphMachine::call_packed},
       {"call_pure_packed", &GraphMachine::call_packed},
       {"call_packed", &GraphMachine::call_packed},
+      {"call_inplace_packed", &GraphMachine::call_packed},
       {"null_value", &GraphMachine::null_value},
       {"check", &GraphMachine::check},
       {"assert_op", &GraphMachine::check},
@@ -239,7 +240,9 @@ void GraphMachine::start_call(const graph::CallNode& call, const Span& span) {
   if (!call.op) {
     std::vector<HostValue> args;
     for (const Value& a : call.args) args.push_back(operand(a, span));
-    return push_call(operand(call.callee, span), std::move(args), span);
+    const HostValue callee = operand(call.callee, span);
+    if (!callee.external()) return push_call(callee, std::move(args), span);
+    return finish(*current(), call_entry(callee.external()->name, args, {}, call.type, span));
   }
   if (call.op == while_loop_) return start_loop(call, span);
   auto it = handlers_.find(call.op);

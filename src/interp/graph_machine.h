@@ -6,6 +6,8 @@
 
 #include "interp/program_machine.h"
 
+struct repose_packed_value;  // repose.h
+
 namespace repose {
 
 // What a body sees: its variables and symbols.
@@ -97,6 +99,19 @@ class GraphMachine {
   // Operators that are no tensor programs.
   HostValue call_tir(const graph::CallNode& call, const Span& span);
   HostValue call_packed(const graph::CallNode& call, const Span& span);
+  HostValue call_dps(const graph::CallNode& call, const std::string& name, const HostValue& given,
+                     const Span& span);
+  HostValue call_in_place(const graph::CallNode& call, const std::string& name,
+                          std::vector<HostValue> args, const Span& span);
+  // Which arguments a packed function writes: the last ones, or some by position.
+  struct Written {
+    size_t last = 0;
+    std::vector<int64_t> in_place;  // -1: none
+  };
+  HostValue call_entry(const std::string& name, const std::vector<HostValue>& args,
+                       const Written& written, const Type& result, const Span& span);
+  HostValue packed_result(const Type& type, repose_packed_value*& next, const std::string& name,
+                          const Span& span);
   HostValue null_value(const graph::CallNode& call, const Span& span);
   HostValue check(const graph::CallNode& call, const Span& span);
   HostValue print(const graph::CallNode& call, const Span& span);

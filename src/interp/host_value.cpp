@@ -20,6 +20,11 @@ const ClosureValue* HostValue::closure() const {
   return v ? v->get() : nullptr;
 }
 
+const ForeignValue* HostValue::foreign() const {
+  const auto* v = std::get_if<std::shared_ptr<const ForeignValue>>(&value_);
+  return v ? v->get() : nullptr;
+}
+
 namespace {
 
 Dims constant_dims(const std::vector<int64_t>& shape) {
@@ -64,6 +69,7 @@ std::string to_string(const HostValue& v) {
     return "(" + text + ")";
   }
   if (v.external()) return v.external()->name;
+  if (v.foreign()) return "an object";
   return v.closure() ? "a function" : "None";
 }
 

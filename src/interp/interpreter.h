@@ -4,7 +4,8 @@
 // Covers both levels of the IR completely: unknown ranks, closures, recursion, loops. Every
 // subscript is checked per dimension, every match_cast and every type that a binding states is
 // checked against the value. An operator means what its lowering means: a call is lowered for the
-// actual types of its operands and then interpreted. Packed functions are refused by name.
+// actual types of its operands and then interpreted. Packed functions are those of the options;
+// others are refused by name.
 // Arithmetic is that of expr/scalar.h.
 #pragma once
 
@@ -18,6 +19,8 @@
 #include "ir/module.h"
 #include "ir/op.h"
 
+struct repose_packed_entry;  // repose.h
+
 namespace repose {
 
 class HostValue;
@@ -29,6 +32,9 @@ struct ClosureValue;
 struct ExternName {
   std::string name;
 };
+
+// An object that a packed function gave: for others to take.
+struct ForeignValue;
 
 // A value of the graph IR on the host. Immutable, cheap to copy.
 class HostValue {
@@ -46,6 +52,7 @@ class HostValue {
   HostValue(ExternName v) : value_(std::move(v)) {}   // NOLINT
   HostValue(Tuple v);                                 // NOLINT
   HostValue(std::shared_ptr<const ClosureValue> v) : value_(std::move(v)) {}  // NOLINT
+  HostValue(std::shared_ptr<const ForeignValue> v) : value_(std::move(v)) {}  // NOLINT
 
   bool is_none() const { return value_.index() == 0; }
   Array tensor() const;  // null if it is no tensor
@@ -56,10 +63,12 @@ class HostValue {
   const ExternName* external() const { return std::get_if<ExternName>(&value_); }
   const Tuple* tuple() const;
   const ClosureValue* closure() const;
+  const ForeignValue* foreign() const;
 
  private:
   std::variant<std::monostate, Array, Shape, Scalar, std::string, DType, ExternName,
-               std::shared_ptr<const Tuple>, std::shared_ptr<const ClosureValue>>
+               std::shared_ptr<const Tuple>, std::shared_ptr<const ClosureValue>,
+               std::shared_ptr<const ForeignValue>>
       value_;
 };
 
@@ -74,6 +83,9 @@ struct InterpretOptions {
   int64_t max_steps = std::numeric_limits<int64_t>::max();
   int max_call_depth = 2000;  // nested calls and branches; more is nesting_too_deep
   std::function<void(const std::string&)> print;  // gets what R.print says; null: dropped
+  // As repose_options has them. What they give is copied.
+  const repose_packed_entry* packed_functions = nullptr;
+  size_t num_packed_functions = 0;
 };
 
 // Calls a graph function of the module. The arguments are checked against the parameters' types

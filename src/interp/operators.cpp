@@ -99,12 +99,6 @@ HostValue GraphMachine::call_tir(const graph::CallNode& call, const Span& span) 
   return tuple ? HostValue(std::move(results)) : results[0];
 }
 
-HostValue GraphMachine::call_packed(const graph::CallNode& call, const Span& span) {
-  const HostValue f = operand(call.args.at(0), span);
-  fail(DiagnosticKind::unsupported_feature, span,
-       "the packed function `{}` is not known to the interpreter", repose::to_string(f));
-}
-
 // ---- Checks and texts ---------------------------------------------------------------------------
 
 HostValue GraphMachine::null_value(const graph::CallNode&, const Span&) {

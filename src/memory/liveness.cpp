@@ -17,12 +17,23 @@ bool is_view(const graph::CallNode& call) {
   return call.op && (call.op->name == "reshape" || call.op->name == "view");
 }
 
+bool is_held(const Type& t) {
+  const auto* tensor = as<TensorTypeNode>(t);
+  return t->kind == TypeKind::any || (tensor && (!tensor->shape || !tensor->dtype));
+}
+
+bool names_held(const graph::Binding& b) {
+  return b.cast && !graph::as<graph::CallNode>(b.value) && is_held(b.value->type) &&
+         !is_held(b.cast);
+}
+
 bool is_program_call(const graph::CallNode& call) {
   return call.op && (call.op->name == "call_tir" || call.op->name == "call_tir_inplace");
 }
 
 std::vector<int64_t> overwritten_args(const graph::CallNode& call, const Type& result) {
-  if (call.op->name == "call_tir_inplace") return call.attrs.get_ints("inplace_indices");
+  if (call.op->name == "call_tir_inplace" || call.op->name == "call_inplace_packed")
+    return call.attrs.get_ints("inplace_indices");
   return std::vector<int64_t>(static_cast<size_t>(count_tensors(result)), -1);
 }
 
@@ -170,6 +181,10 @@ class Numbering {
   void define(const graph::Variable& var) {
     Places places;
     for (const TensorTypeNode* tensor : tensor_leaves(var->type)) {
+      if (!tensor->shape || !tensor->dtype) {
+        places.emplace_back();
+        continue;
+      }
       Storage s;
       s.bytes = sizes_(*tensor);
       s.first = position();
@@ -356,6 +371,26 @@ class Numbering {
 
   void use_storage(int s) { uses.back().push_back(s); }
 
+  // What the host gives is copied once its symbols are known. What the call reads is kept until
+  // then: the host may have given back some of it.
+  void receive(const graph::Binding& b) {
+    know(b.var->type);
+    next();
+    graph::visit_operands(b.value, [&](const graph::Value& v) { use(v); });
+    result.positions[b.var.get()] = position();
+    define(b.var);
+    const auto* call = graph::as<graph::CallNode>(b.value);
+    if (!call || call->op->name != "call_inplace_packed") return;
+    // Arguments that it overwrites are copied before the call.
+    const std::vector<int64_t> overwritten = overwritten_args(*call, b.var->type);
+    const Places& places = result.places[b.var.get()];
+    for (size_t r = 0; r < places.size(); ++r) {
+      if (overwritten.at(r) < 0 || places[r].empty()) continue;
+      result.storages[static_cast<size_t>(places[r][0])].first = position() - 1;
+      use_storage(places[r][0]);
+    }
+  }
+
   void visit_binding(const graph::Binding& b) {
     if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
       closures_[b.var.get()] = closure;
@@ -380,6 +415,7 @@ class Numbering {
     result.positions.emplace(b.var.get(), position());
     graph::visit_operands(b.value, [&](const graph::Value& v) { use(v); });
     const auto* call = graph::as<graph::CallNode>(b.value);
+    if ((call && is_packed_call(*call)) || names_held(b)) return receive(b);
     if (call && is_view(*call)) {
       define_view(b.var, *call);
     } else if (call) {

@@ -1,17 +1,20 @@
 // Which storage every tensor of a graph function lives in, and when.
 //
 // Input: a function after fusion, in which everything is a call_tir, a view (`reshape`, `view`), a
-// tuple, a shape computation, a check, a match_cast, an `if`, a closure, or a loop over two
-// closures. Positions number what runs, in the order of execution: the bindings, and for an `if`
-// its condition, its first branch, the end of that, its second branch, the end of that, and the
-// join. An execution passes the positions of one of the two branches. Those of a loop are in
-// LoopRange; what is between its test and its exit is passed as often as it runs.
+// tuple, a shape computation, a check, a match_cast, an `if`, a closure, a loop over two closures,
+// or a call of a packed function. Positions number what runs, in the order of execution: the
+// bindings, and for an `if` its condition, its first branch, the end of that, its second branch,
+// the end of that, and the join; for what a packed function gives, the call, after which symbols
+// are known, and the copy to storages of the plan. An execution passes the positions of one of the
+// two branches. Those of a loop are in LoopRange; what is between its test and its exit is passed
+// as often as it runs.
 #pragma once
 
 #include <unordered_map>
 #include <vector>
 
 #include "ir/module.h"
+#include "ir/packed_call.h"
 #include "memory/live_set.h"
 
 namespace repose {
@@ -94,6 +97,11 @@ struct Liveness {
 int count_tensors(const Type& t);
 // A call that makes no bytes of its own: its result lies in its first operand.
 bool is_view(const graph::CallNode& call);
+// A value that the plan has no place for, as its type doesn't say how large it is: what a packed
+// function gave stays with the runtime.
+bool is_held(const Type& t);
+// A match_cast that names the type of one.
+bool names_held(const graph::Binding& b);
 // Whether a call is one of a tensor program; and per result (tuples flattened) the argument that it
 // overwrites, or -1.
 bool is_program_call(const graph::CallNode& call);

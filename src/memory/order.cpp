@@ -34,6 +34,7 @@ bool is_barrier(const graph::Binding& b) {
   if (const auto* call = graph::as<graph::CallNode>(b.value)) {
     if (is_while_loop(*call)) return true;  // what it checks, and the symbols that it binds
     if (call->op && call->op->name == "call_tir_inplace") return true;  // what reads the old value
+    if (is_packed_call(*call) && !binding_symbols(b.var->type).empty()) return true;
     return !call->op || !call->op->pure || is_check(b.value);
   }
   if (const auto* choice = graph::as<graph::IfNode>(b.value)) {

@@ -1,4 +1,6 @@
 // Calls across the levels of the IR, and checks. What they mean: docs/ir.md, "Calls".
+#include <algorithm>
+
 #include "ops/ops.h"
 #include "ops/type_rules.h"
 
@@ -30,6 +32,40 @@ Result<Type> infer_destination_passing(InferContext& context, const graph::CallN
 // The result type is what sinfo_args= says: nothing (any), one type, or several (a tuple).
 Result<Type> infer_packed(InferContext&, const graph::CallNode& call) {
   if (call.type_args.empty()) return any_type();
+  return call.type_args.size() == 1 ? call.type_args[0] : tuple_type(call.type_args);
+}
+
+// C1: inplace_indices has an entry for each result: the argument that it overwrites, a tensor of
+// the result's type, or -1; not all are -1, and none is named twice.
+Result<Type> infer_inplace_packed(InferContext& context, const graph::CallNode& call) {
+  const std::vector<int64_t> indices = call.attrs.get_ints("inplace_indices");
+  auto bad = [&](const std::string& what) {
+    return error(DiagnosticKind::bad_argument, context.span(), "`call_inplace_packed`: {}", what);
+  };
+  if (indices.size() != call.type_args.size()) {
+    return bad(fmt::format("inplace_indices has {} members for {} results", indices.size(),
+                           call.type_args.size()));
+  }
+  std::vector<int64_t> taken;
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const int64_t k = indices[i];
+    if (k == -1) continue;
+    if (k < 0 || static_cast<size_t>(k) + 1 >= call.args.size()) {
+      return bad(fmt::format("result {} overwrites argument {}, there are {} arguments", i, k,
+                             call.args.size() - 1));
+    }
+    if (std::find(taken.begin(), taken.end(), k) != taken.end()) {
+      return bad(fmt::format("two results overwrite argument {}", k));
+    }
+    taken.push_back(k);
+    const Type& argument = call.args[static_cast<size_t>(k) + 1]->type;
+    if (!as<TensorTypeNode>(call.type_args[i]) || !as<TensorTypeNode>(argument) ||
+        is_subtype(argument, call.type_args[i], context.facts()) == Truth::no) {
+      return bad(fmt::format("result {} of type `{}` overwrites an argument of type `{}`", i,
+                             to_string(call.type_args[i]), to_string(argument)));
+    }
+  }
+  if (taken.empty()) return bad("no result overwrites an argument");
   return call.type_args.size() == 1 ? call.type_args[0] : tuple_type(call.type_args);
 }
 
@@ -94,6 +130,18 @@ const OpDef& op_call_packed() {
                          .pure = false,
                          .infer = infer_packed,
                          .doc = "a library function that may have effects"};
+  return def;
+}
+
+const OpDef& op_call_inplace_packed() {
+  static const OpDef def{.name = "call_inplace_packed",
+                         .args = {{"function", ArgKind::any}},
+                         .attrs = {{"inplace_indices", AttrKind::integers}},
+                         .variadic = true,
+                         .infer = infer_inplace_packed,
+                         .doc =
+                             "a library function that overwrites arguments: result i is argument "
+                             "inplace_indices[i] afterwards (-1: what the function gives)"};
   return def;
 }
 

@@ -113,6 +113,11 @@ void GraphFunctionReader::bind_names(const Node& annotation) {
       });
 }
 
+void GraphFunctionReader::bind_results(const Node& types) {
+  if (!is_list(types)) return bind_names(types);
+  for (const Node* type : types.kids) bind_names(*type);
+}
+
 // ---- Signatures
 
 Type GraphFunctionReader::Signature::type() const {

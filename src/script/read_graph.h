@@ -22,6 +22,7 @@ class GraphFunctionReader : public GraphScope {
   // GraphScope.
   Expr find_variable(const Node& name) override;
   graph::Variable find_value(const std::string& name) override;
+  void bind_results(const Node& types) override;
   bool explain(const Node& name) override;
   std::vector<std::string> candidates() const override;
 

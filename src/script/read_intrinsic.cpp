@@ -111,7 +111,7 @@ Expr ExprReader::read_check_index(const Node& node) {
 
 Expr ExprReader::read_intrinsic(const Node& node, Intrinsic intrinsic, DType expected) {
   if (intrinsic == Intrinsic::call_extern || intrinsic == Intrinsic::call_packed ||
-      intrinsic == Intrinsic::call_program) {
+      intrinsic == Intrinsic::call_program || intrinsic == Intrinsic::call_runtime) {
     return read_named_call(node, intrinsic);
   }
   if (intrinsic == Intrinsic::reinterpret) return read_reinterpret(node);

@@ -145,6 +145,7 @@ struct ValueReader::OpCall {
 
 bool ValueReader::read_type_args(const Node& node, OpCall& call) {
   std::vector<Type> types;
+  if (takes_extern(call.op) && !takes_result_type(call.op)) scope_.bind_results(node);
   if (!read_types(node, &types)) return false;
   if (takes_result_type(call.op)) {
     call.types = {types.size() == 1 ? types[0] : tuple_type(types)};

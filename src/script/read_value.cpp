@@ -278,6 +278,7 @@ Value ValueReader::read_function_call(const Node& node, Value callee) {
       return context_.fail(DiagnosticKind::bad_argument, k.at, "a call of a function has no `{}`",
                            k.name);
     }
+    scope_.bind_results(*k.value);
     if (!read_types(*k.value, &types)) return nullptr;
   }
   return graph::make_function_call(std::move(callee), std::move(args), std::move(types));

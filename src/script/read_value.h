@@ -9,6 +9,8 @@ namespace repose::script {
 class GraphScope : public NameScope {
  public:
   virtual graph::Variable find_value(const std::string& name) = 0;
+  // Binds the names that stand alone in the types of a call's results and are not bound yet.
+  virtual void bind_results(const Node& types) = 0;
 };
 
 class ValueReader {

@@ -210,14 +210,16 @@ const repose_rt_symbol symbols_n[] = {{"n", 0, 4096, 1}};
 const repose_rt_symbol symbols_cache[] = {{"n", 0, 16, 2}};
 
 const repose_rt_function functions[kFakeFunctions] = {
-    {"scale", 1, 1, 2, 1, scale_inputs, scale_outputs, symbols_nm, scale, scale_sizes, nullptr},
-    {"add", 2, 1, 1, 0, add_inputs, add_outputs, symbols_n, add, vector_sizes, nullptr},
-    {"scalar", 1, 1, 0, 0, scalar_inputs, scalar_outputs, nullptr, scalar, no_sizes, nullptr},
-    {"cache", 1, 1, 1, 0, cache_inputs, cache_outputs, symbols_cache, cache, cache_sizes, nullptr},
-    {"pair", 1, 2, 1, 0, pair_inputs, pair_outputs, symbols_n, pair, vector_sizes, nullptr},
-    {"empty", 0, 0, 0, 0, nullptr, nullptr, nullptr, empty, no_sizes, nullptr},
+    {"scale", 1, 1, 2, 1, scale_inputs, scale_outputs, symbols_nm, scale, scale_sizes, nullptr, 0,
+     0},
+    {"add", 2, 1, 1, 0, add_inputs, add_outputs, symbols_n, add, vector_sizes, nullptr, 0, 0},
+    {"scalar", 1, 1, 0, 0, scalar_inputs, scalar_outputs, nullptr, scalar, no_sizes, nullptr, 0, 0},
+    {"cache", 1, 1, 1, 0, cache_inputs, cache_outputs, symbols_cache, cache, cache_sizes, nullptr,
+     0, 0},
+    {"pair", 1, 2, 1, 0, pair_inputs, pair_outputs, symbols_n, pair, vector_sizes, nullptr, 0, 0},
+    {"empty", 0, 0, 0, 0, nullptr, nullptr, nullptr, empty, no_sizes, nullptr, 0, 0},
     {"probe", 1, 1, 1, 4, probe_inputs, probe_outputs, symbols_n, probe, unbounded_sizes,
-     "the data decides `k`"},
+     "the data decides `k`", 0, 0},
 };
 
 const char* const features[] = {FAKE_FEATURE, nullptr};
@@ -238,7 +240,10 @@ const repose_rt_model repose_rt_this_model = {sizeof(repose_rt_model),
                                               features,
                                               kFakeFunctions,
                                               FAKE_PROFILED,
-                                              functions};
+                                              functions,
+                                              nullptr,
+                                              0,
+                                              0};
 
 #define FAKE_TVM_FFI(name, number)                                                                \
   __attribute__((visibility("default"))) int __tvm_ffi_##name(void*, const void* args, int32_t n, \

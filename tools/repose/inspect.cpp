@@ -85,6 +85,12 @@ void print_text(const Json& root) {
   std::printf("model %s (from %s), for %s, %lld bytes of weights\n",
               root["name"].get<std::string>().c_str(), root["source"].get<std::string>().c_str(),
               root["cpu"].get<std::string>().c_str(), root["weights_bytes"].get<long long>());
+  if (root.contains("packed_functions")) {
+    std::printf("packed functions, which the host provides\n");
+    for (const Json& name : root["packed_functions"]) {
+      std::printf("  %s\n", name.get<std::string>().c_str());
+    }
+  }
   for (const Json& f : root["functions"]) {
     std::printf("\nfunction %s\n", f["name"].get<std::string>().c_str());
     for (const char* kind : {"inputs", "outputs"}) {
@@ -278,7 +284,7 @@ int print_metadata(const std::string& metadata, const InspectOptions& o) {
 }
 
 int inspect_artifact(const InspectOptions& o) {
-  auto model = LoadedModel::load(o.model.path, {1, 0});
+  auto model = LoadedModel::load(o.model.path, {1, 0, true});
   if (!model.ok()) return report(model.errors());
   if (o.memory) return print_memory(**model, {o.at, o.function, o.json});
   repose_info info{};

@@ -35,6 +35,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   repose_options options = repose_default_options();
   options.num_threads = limits.threads;
   options.operations_limit = limits.operations;
+  options.allow_missing_functions = limits.allows_missing_functions ? 1 : 0;
   if (repose_load(path.c_str(), &options, &loaded->model_) != REPOSE_OK) {
     return error(DiagnosticKind::cannot_read, {}, "{}", repose_last_error(nullptr));
   }

@@ -18,6 +18,7 @@ namespace repose::cli {
 struct RunLimits {
   int threads = 0;
   int64_t operations = 0;
+  bool allows_missing_functions = false;  // of packed ones
 };
 
 DType dtype_of(DLDataType type);

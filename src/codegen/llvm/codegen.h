@@ -74,12 +74,14 @@ struct ModelFunction {
   tir::PrimFunc sizes;
   int num_regions = 1;    // that `run` asks for
   std::string unbounded;  // what decides the memory where `sizes` gives -1
+  int num_held = 0;       // places for what packed functions give
 };
 
 struct ModelImage {
   std::string name;
   std::vector<std::pair<std::string, tir::PrimFunc>> kernels;  // what call_program names
   std::vector<ModelFunction> functions;
+  std::vector<std::string> packed_functions;  // that functions call, by number
   std::string metadata_json;
   uint64_t weights_bytes = 0;
   bool weights_embedded =

@@ -270,6 +270,7 @@ Value* FunctionEmitter::emit_call(const CallNode& c) {
     case Intrinsic::count_operations:
     case Intrinsic::kernel_begins:
     case Intrinsic::kernel_ends:
+    case Intrinsic::call_runtime:
     case Intrinsic::weight_data:
     case Intrinsic::sizes_symbol:
       return emit_host_call(c);
@@ -330,9 +331,40 @@ Value* FunctionEmitter::emit_host_call(const CallNode& c) {
     case Intrinsic::kernel_ends:
       b_.CreateCall(owner_.runtime("repose_rt_kernel_ends"), {frame_});
       return b_.getInt32(0);
+    case Intrinsic::call_runtime:
+      return emit_call_runtime(c);
     default:
       return emit_output(c);
   }
+}
+
+// Integers and bools become int64, floats float64; handles and texts are pointers.
+Value* FunctionEmitter::emit_call_runtime(const CallNode& c) {
+  std::vector<Value*> args{frame_};
+  may_be_anything_ = true;
+  for (const Expr& a : c.args) {
+    Value* v = nullptr;
+    if (const auto* text = as<StringImmNode>(a)) {
+      v = owner_.string(text->value);
+    } else {
+      v = emit(a);
+      if (v->getType()->isIntegerTy()) {
+        v = a->dtype.is_bool() || a->dtype.is_uint() ? b_.CreateZExt(v, b_.getInt64Ty())
+                                                     : b_.CreateSExt(v, b_.getInt64Ty());
+      }
+    }
+    args.push_back(v);
+  }
+  may_be_anything_ = false;
+  std::vector<llvm::Type*> types;
+  for (Value* v : args) types.push_back(v->getType());
+  const bool gives_status = !c.dtype.is_index();
+  llvm::Type* result = gives_status ? b_.getInt32Ty() : b_.getInt64Ty();
+  Value* v =
+      b_.CreateCall(owner_.runtime(c.name, llvm::FunctionType::get(result, types, false)), args);
+  if (!gives_status) return v;
+  return_if_nonzero(v);
+  return b_.getInt32(0);
 }
 
 Value* FunctionEmitter::emit_output(const CallNode& c) {

@@ -47,7 +47,8 @@ class ModuleEmitter {
 
   llvm::Function* kernel(const std::string& name) const;  // InternalError if it was not declared
   llvm::FunctionCallee runtime(const std::string& name);  // a function of runtime/abi.h
-  llvm::Constant* string(const std::string& text);        // its address
+  llvm::FunctionCallee runtime(const std::string& name, llvm::FunctionType* type);
+  llvm::Constant* string(const std::string& text);  // its address
   // A constant in memory, aligned to 8 bytes: private, or visible to other objects of the model
   // (then `value` may be null: a byte that another object defines).
   llvm::GlobalVariable* define_constant(const std::string& name, llvm::Constant* value,
@@ -128,6 +129,7 @@ class FunctionEmitter {
   llvm::Value* emit_call_program(const CallNode& c);
   llvm::Value* emit_call_extern(const CallNode& c);
   llvm::Value* emit_output(const CallNode& c);
+  llvm::Value* emit_call_runtime(const CallNode& c);
   llvm::Value* emit_load(const LoadNode& load);
   llvm::Value* emit_lanes_below(const Expr& e);
   // Index arithmetic of addresses: never checked, the host has checked sizes.

@@ -12,8 +12,8 @@ using llvm::Constant;
 namespace {
 
 static_assert(sizeof(repose_rt_dim) == 16 && sizeof(repose_rt_value) == 40 &&
-                  sizeof(repose_rt_symbol) == 32 && sizeof(repose_rt_function) == 72 &&
-                  sizeof(repose_rt_model) == 80,
+                  sizeof(repose_rt_symbol) == 32 && sizeof(repose_rt_function) == 80 &&
+                  sizeof(repose_rt_model) == 96,
               "runtime/abi.h changed: change the tables too");
 
 class TableBuilder {
@@ -67,7 +67,8 @@ Constant* TableBuilder::function(const ModelFunction& f, const HostFunctions& ho
   };
   return record({text(f.name), count(inputs), count(outputs), count(symbols), i32(f.num_regions),
                  array(inputs, "inputs"), array(outputs, "outputs"), array(symbols, "symbols"),
-                 host.run, host.sizes, f.unbounded.empty() ? null() : text(f.unbounded)});
+                 host.run, host.sizes, f.unbounded.empty() ? null() : text(f.unbounded),
+                 i32(f.num_held), i32(0)});
 }
 
 void define_ffi_entry(ModuleEmitter& emitter, const std::string& function, size_t index) {
@@ -88,7 +89,7 @@ void define_ffi_entry(ModuleEmitter& emitter, const std::string& function, size_
 void define_model_table(ModuleEmitter& emitter, const ModelImage& image,
                         const std::vector<HostFunctions>& hosts) {
   TableBuilder t(emitter);
-  std::vector<Constant*> functions, features;
+  std::vector<Constant*> functions, features, packed;
   for (size_t i = 0; i < image.functions.size(); ++i) {
     functions.push_back(t.function(image.functions[i], hosts[i]));
     define_ffi_entry(emitter, image.functions[i].name, i);
@@ -97,6 +98,7 @@ void define_model_table(ModuleEmitter& emitter, const ModelImage& image,
     features.push_back(t.text(feature));
   }
   features.push_back(t.null());
+  for (const std::string& name : image.packed_functions) packed.push_back(t.text(name));
   Constant* weights = t.null();
   if (image.weights_bytes > 0 && image.weights_embedded) {
     auto* base = emitter.define_constant("repose_weights", nullptr, /*hidden=*/true);
@@ -107,7 +109,8 @@ void define_model_table(ModuleEmitter& emitter, const ModelImage& image,
        t.text(image.metadata_json), t.i64(static_cast<int64_t>(image.metadata_json.size())),
        weights, t.i64(static_cast<int64_t>(image.weights_bytes)), t.text(emitter.target.name),
        t.array(features, "features"), t.i32(static_cast<int64_t>(functions.size())),
-       t.i32(image.is_profiled), t.array(functions, "functions")});
+       t.i32(image.is_profiled), t.array(functions, "functions"), t.array(packed, "packed"),
+       t.i32(static_cast<int64_t>(packed.size())), t.i32(0)});
   emitter.define_constant("repose_rt_this_model", model, /*hidden=*/true);
 }
 

@@ -198,6 +198,10 @@ llvm::FunctionCallee ModuleEmitter::runtime(const std::string& name) {
   if (name == "repose_rt_parallel") signature(i32, {ptr, ptr, ptr, i64, i64, ptr, i64});
   if (name == "repose_rt_tvm_ffi_call") signature(i32, {i32, ptr, i32, ptr});
   REPOSE_CHECK(type, "no function of the runtime: " + name);
+  return runtime(name, type);
+}
+
+llvm::FunctionCallee ModuleEmitter::runtime(const std::string& name, llvm::FunctionType* type) {
   llvm::FunctionCallee callee = module.getOrInsertFunction(name, type);
   auto* function = llvm::cast<llvm::Function>(callee.getCallee());
   function->setVisibility(llvm::GlobalValue::HiddenVisibility);

@@ -12,6 +12,8 @@ endif()
 # -O3 takes longer, and the compiler that it makes is no faster.
 string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
 add_compile_options(-Wall -Wextra -Werror)
+# What is given away names no folder of who built it, and is the same from any.
+add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False positives of GCC 12 in its own std::string (bug 105651), which precompiled headers show.
   add_compile_options(

@@ -19,8 +19,10 @@ y = compiled(x)                           # torch tensors in and out, without co
 ```
 
 `torch.compile(model, backend="repose", dynamic=True)` compiles what dynamo captures, for inference (`torch.no_grad()`); sizes that
-dynamo hands over as symbols need no recompilation. A graph with an unsupported operator, or one whose gradients are wanted, runs
-in PyTorch, with a warning that says why; `repose.torch.explain(model, x)` lists breaks and such operators.
+dynamo hands over as symbols need no recompilation. Parameters are constants of the artifact, which is made anew where they changed;
+buffers that a model writes are inputs. A graph with an unsupported operator, one whose gradients are wanted, or one with tensors
+of another device runs in PyTorch, with a warning that says why; `repose.torch.explain(model, x)` lists breaks and such
+operators. Recurrent layers (`torch.nn.LSTM`) are left out by dynamo itself.
 
 ## What a program becomes
 

@@ -16,7 +16,7 @@ from typing import Any, Callable, Sequence
 
 import repose
 from repose import _repose
-from repose.frontend.torch import known_operators
+from repose.frontend.torch import decomposition_table
 
 __all__ = ["Fallback", "backend", "explain"]
 
@@ -103,16 +103,16 @@ class _Compiled:
         if self._fallen:
             return list(self._graph_module(*inputs))
         given = [inputs[i] for i in self._order]
-        results = self._model(*(torch.tensor(v) if isinstance(v, int) else v.contiguous()
+        results = self._model(*(torch.tensor(v) if isinstance(v, int) else v.detach().contiguous()
                                 for v in given))
         results = iter(results if isinstance(results, tuple) else (results,))
         outputs = []
         for node in self._outputs:
-            value = node.meta.get("val") if isinstance(node, torch.fx.Node) else None
-            if isinstance(value, torch.Tensor):
-                outputs.append(next(results))
-            else:
-                outputs.append(int(next(results)) if isinstance(value, torch.SymInt) else node)
+            if not isinstance(node, torch.fx.Node):
+                outputs.append(node)
+                continue
+            result = next(results)
+            outputs.append(result if isinstance(node.meta["val"], torch.Tensor) else result.item())
         return outputs
 
 
@@ -121,23 +121,26 @@ def backend(graph_module: Any, example_inputs: Sequence[Any], **options: Any) ->
     import torch
     from torch._dynamo.backends.common import aot_autograd
 
-    if torch.is_grad_enabled() and any(isinstance(x, torch.Tensor) and x.requires_grad
-                                       for x in example_inputs):
-        warnings.warn("repose: PyTorch runs a graph itself: gradients are wanted, and training is "
-                      "not supported (`torch.no_grad()`)", Fallback)
+    tensors = [x for x in example_inputs if isinstance(x, torch.Tensor)]
+    reason = None
+    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+        reason = "gradients are wanted, and training is not supported (`torch.no_grad()`)"
+    elif elsewhere := {x.device.type for x in tensors} - {"cpu"}:
+        reason = f"a tensor is on `{min(elsewhere)}`, and only `cpu` is supported"
+    if reason:
+        warnings.warn(f"repose: PyTorch runs a graph itself: {reason}", Fallback)
         forward: Callable[..., Any] = graph_module.forward
         return forward
 
     def compile_graph(graph: Any, _: Any) -> Any:
         metadata = torch._guards.TracingContext.get().fw_metadata
-        return _Compiled(graph, metadata.static_input_indices if metadata else [])
+        # A buffer that the graph writes has another value in each call.
+        weights = [i for i in metadata.static_input_indices
+                   if not metadata.input_info[i].mutates_data] if metadata else []
+        return _Compiled(graph, weights)
 
-    table = torch.export.default_decompositions()
-    for overload in list(table):
-        if str(overload) in known_operators():
-            del table[overload]
     compiled: Callable[..., Any] = aot_autograd(
-        fw_compiler=compile_graph, decompositions=dict(table.items()))(graph_module, example_inputs)
+        fw_compiler=compile_graph, decompositions=decomposition_table())(graph_module, example_inputs)
     return compiled
 
 
@@ -148,7 +151,11 @@ def explain(model: Any, *inputs: Any) -> str:
 
     lines = []
     broken = torch._dynamo.explain(model)(*inputs)
-    lines.append(f"{broken.graph_count} graphs, {broken.graph_break_count} breaks")
+    if broken.graph_count == 0:
+        lines.append("PyTorch captures no graph, and runs the model itself (recurrent layers: see "
+                     "`torch._dynamo.config.allow_rnn`)")
+    else:
+        lines.append(f"{broken.graph_count} graphs, {broken.graph_break_count} breaks")
     lines += [f"break: {reason.reason}" for reason in broken.break_reasons]
     torch._dynamo.reset()
     with warnings.catch_warnings(record=True) as caught, torch.no_grad():

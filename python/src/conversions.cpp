@@ -13,22 +13,17 @@ Span here() {
     const std::string file = nb::cast<std::string>(nb::module_::import_("repose").attr("__file__"));
     return file.substr(0, file.rfind('/') + 1);
   }();
-  PyFrameObject* frame = PyEval_GetFrame();
-  Py_XINCREF(frame);
-  Span span;
-  while (frame) {
-    const nb::object code = nb::steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(frame)));
-    const std::string file = nb::cast<std::string>(code.attr("co_filename"));
+  nb::object frame = nb::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  while (frame.is_valid() && !frame.is_none()) {
+    const std::string file = nb::cast<std::string>(frame.attr("f_code").attr("co_filename"));
     if (!file.starts_with(own)) {
-      span = {make_text_source(file, ""), PyFrame_GetLineNumber(frame), 0};
-      Py_DECREF(frame);
-      break;
+      int line = 0;
+      (void)nb::try_cast(nb::object(frame.attr("f_lineno")), line);  // None: code without lines
+      return {make_text_source(file, ""), line, 0};
     }
-    PyFrameObject* outer = PyFrame_GetBack(frame);
-    Py_DECREF(frame);
-    frame = outer;
+    frame = frame.attr("f_back");
   }
-  return span;
+  return {};
 }
 
 std::string class_name(nb::handle object) {

@@ -141,7 +141,7 @@ void Function::place_arguments(const nb::args& args, const nb::kwargs& kwargs,
   }
   for (size_t i = 0; i < args.size(); ++i) placed[i] = args[i];
   for (const auto& [key, value] : kwargs) {
-    const char* given = PyUnicode_AsUTF8(key.ptr());
+    const char* given = PyUnicode_AsUTF8AndSize(key.ptr(), nullptr);
     if (!given) throw nb::python_error();
     size_t i = 0;
     while (i < inputs_.size() && std::string_view(inputs_[i].name) != given) ++i;
@@ -187,10 +187,10 @@ std::vector<nb::handle> place_outputs(nb::handle out, const std::vector<repose_v
       raise_bad_argument("out: " + std::to_string(given) + " tensors, expected " +
                          std::to_string(outputs.size()) + " (or None for one to be made)");
     }
-    size_t i = 0;
-    PyObject** items = PySequence_Fast_ITEMS(out.ptr());
-    for (; i < given; ++i) {
-      if (items[i] != Py_None) placed[i] = items[i];
+    const auto item = PyTuple_Check(out.ptr()) ? PyTuple_GetItem : PyList_GetItem;
+    for (size_t i = 0; i < given; ++i) {
+      PyObject* const value = item(out.ptr(), static_cast<Py_ssize_t>(i));
+      if (value != Py_None) placed[i] = value;
     }
   } else if (outputs.size() == 1) {
     placed[0] = out;
@@ -248,7 +248,7 @@ nb::object Function::call(const nb::args& args, const nb::kwargs& kwargs) const 
   if (tensors.size() == 1) return std::move(tensors[0]);
   nb::object all = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(tensors.size())));
   for (size_t i = 0; i < tensors.size(); ++i)
-    PyTuple_SET_ITEM(all.ptr(), static_cast<Py_ssize_t>(i), tensors[i].release().ptr());
+    PyTuple_SetItem(all.ptr(), static_cast<Py_ssize_t>(i), tensors[i].release().ptr());
   return all;
 }
 

@@ -24,7 +24,11 @@ string(APPEND script "REPOSE_LOCAL { local: *; };\n")
 file(WRITE ${OUTPUT}.map "${script}")
 file(WRITE ${OUTPUT}.empty "")
 
+# The linker makes symbols of the empty file's name: no folder of the builder in it.
+get_filename_component(folder ${OUTPUT} DIRECTORY)
+get_filename_component(name ${OUTPUT} NAME)
 execute_process(
   COMMAND ${LD} -m ${EMULATION} -shared -soname libc.so.6 --version-script ${OUTPUT}.map --hash-style=gnu
-          --build-id=none ${symbols} -o ${OUTPUT} --format=binary ${OUTPUT}.empty
+          --build-id=none ${symbols} -o ${OUTPUT} --format=binary ${name}.empty
+  WORKING_DIRECTORY ${folder}
   COMMAND_ERROR_IS_FATAL ANY)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 import operator
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 import repose
 from repose import _repose
+from repose.frontend._fused import decompositions
 
 __all__ = ["from_exported_program"]
 
@@ -39,17 +40,22 @@ def _is_whole(program: Any, known: set[str]) -> bool:
     return True
 
 
-def _decomposed(program: Any) -> Any:
+def decomposition_table() -> dict[Any, Callable[..., Any]]:
+    """What the compiler has no operator for, by PyTorch's own functions and by those of `_fused`."""
     import torch
 
     known = known_operators()
-    if _is_whole(program, known):
-        return program
     table = torch.export.default_decompositions()
     for overload in list(table):
         if str(overload) in known:
             del table[overload]
-    return program.run_decompositions(table)
+    return {**dict(table.items()), **decompositions()}
+
+
+def _decomposed(program: Any) -> Any:
+    if _is_whole(program, known_operators()):
+        return program
+    return program.run_decompositions(decomposition_table())
 
 
 def archive(program: Any) -> bytes:

@@ -355,6 +355,37 @@ int make_shape(const repose_packed_value& value, Any& any, Made& made) {
   return make_list("ffi.Shape", items, value.count, any, made);
 }
 
+// A Tensor object over memory that is lent for the call. It has a shape of its own: an object that
+// a function keeps can be let go of later, its elements are gone.
+int make_tensor(const DLTensor& tensor, Any& any, Made& made) {
+  TensorFromDLPack* from_dlpack = tensor_from_dlpack.get();
+  if (from_dlpack == nullptr) return raise("RuntimeError", "libtvm_ffi has no tensors");
+  const size_t rank = static_cast<size_t>(tensor.ndim);
+  auto* lent = static_cast<DLManagedTensorVersioned*>(
+      malloc(sizeof(DLManagedTensorVersioned) + 2 * rank * sizeof(int64_t)));
+  if (lent == nullptr) return raise("MemoryError", "no memory for the arguments");
+  *lent = {};
+  lent->version = {1, 0};
+  lent->deleter = reinterpret_cast<void (*)(DLManagedTensorVersioned*)>(free);
+  lent->dl_tensor = tensor;
+  lent->dl_tensor.shape = reinterpret_cast<int64_t*>(lent + 1);
+  lent->dl_tensor.strides = lent->dl_tensor.shape + rank;
+  int64_t compact = 1;
+  for (size_t k = rank; k-- > 0;) {
+    lent->dl_tensor.shape[k] = tensor.shape[k];
+    lent->dl_tensor.strides[k] = tensor.strides != nullptr ? tensor.strides[k] : compact;
+    compact *= tensor.shape[k];
+  }
+  any.type_index = kTensor;
+  const int status = from_dlpack(lent, 0, 0, &any.pointer);
+  if (status != 0) {
+    free(lent);
+    return status;
+  }
+  made.objects[made.count++] = any;
+  return 0;
+}
+
 int make_argument(const repose_packed_value& value, Any& any, Made& made) {
   any = {kNone, 0, {0}};
   switch (value.kind) {
@@ -368,9 +399,7 @@ int make_argument(const repose_packed_value& value, Any& any, Made& made) {
       any.number = value.as.number;
       return 0;
     case REPOSE_VALUE_TENSOR:
-      any.type_index = kDLTensorPtr;
-      any.pointer = value.as.tensor;
-      return 0;
+      return make_tensor(*value.as.tensor, any, made);
     case REPOSE_VALUE_TEXT:
       any.type_index = kRawStr;
       any.pointer = const_cast<char*>(value.as.text);
@@ -397,7 +426,7 @@ int make_argument(const repose_packed_value& value, Any& any, Made& made) {
 int32_t count_objects(const repose_packed_value* values, int32_t count) {
   int32_t objects = 0;
   for (int32_t i = 0; i < count; ++i) {
-    if (values[i].kind == REPOSE_VALUE_SHAPE) ++objects;
+    if (values[i].kind == REPOSE_VALUE_SHAPE || values[i].kind == REPOSE_VALUE_TENSOR) ++objects;
     if (values[i].kind == REPOSE_VALUE_TUPLE) {
       objects += 1 + count_objects(values[i].as.items, values[i].count);
     }

@@ -4,6 +4,7 @@ import unittest
 from pathlib import Path
 
 import numpy as np
+import tvm_ffi
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "build" / "release" / "python"))
@@ -122,6 +123,45 @@ class Registered(unittest.TestCase):
         repose.register("host.gone", None)
         with self.assertRaises(repose.Error):
             repose.compile(repose.Module.from_text(FAILS.replace("{0}.wrong", "host.gone")))
+
+
+class GlobalFunctions(unittest.TestCase):
+    """Those of TVM FFI, which are found where that library is in the process."""
+
+    def setUp(self):
+        self.functions = f = Functions(np.from_dlpack)
+        tvm_ffi.register_global_func(
+            "ffi_test.positive", lambda x: tvm_ffi.from_dlpack(f.positive(x)), override=True)
+        for name, function in (("twice", f.twice), ("add_one", f.add_one), ("box", self.box),
+                               ("unbox", self.unbox), ("wrong", self.wrong)):
+            tvm_ffi.register_global_func(f"ffi_test.{name}", function, override=True)
+
+    @staticmethod
+    def box(n, text, shape):
+        return tvm_ffi.convert({"n": n, "text": text, "shape": shape})
+
+    @staticmethod
+    def unbox(box, pair):
+        assert pair[0].shape == (box["n"], 3) and pair[1] == 0.5 and box["text"] == "text"
+        return tvm_ffi.convert((box["shape"], box["n"]))
+
+    @staticmethod
+    def wrong(_):
+        raise ValueError("not today")
+
+    def test_models_call_them(self):
+        model = repose.compile(repose.Module.from_text(EVERY_KIND.format("ffi_test")))
+        for n in (0, 1, 7):
+            x = np.arange(n * 3, dtype=np.float32).reshape(n, 3) - 2
+            for got, want in zip(model(x), expected(x)):
+                np.testing.assert_array_equal(np.asarray(got), want)
+        self.functions.kept.clear()  # of tensors whose memory was lent
+
+    def test_errors_reach_the_caller(self):
+        model = repose.compile(repose.Module.from_text(FAILS.format("ffi_test")))
+        with self.assertRaises(repose.CallError) as caught:
+            model(np.zeros(2, np.float32))
+        self.assertIn("`ffi_test.wrong`: ValueError: not today", str(caught.exception))
 
 
 if __name__ == "__main__":

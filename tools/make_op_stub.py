@@ -42,6 +42,8 @@ def function(name, doc, args, attrs, variadic, indent, static):
     lines.append(f"def {name}({parameters(args, attrs, variadic)}) -> Value:")
     text = doc.strip().replace("\\", "\\\\")
     if text:
+        if text.endswith('"'):
+            text = text[:-1] + '\\"'  # apart from the quotes that end the string
         body = textwrap.indent(f'"""{text}"""', "    ")
         lines += [line.rstrip() for line in body.splitlines()]
     else:

@@ -490,7 +490,7 @@ class nn:
 
     @staticmethod
     def attention(query: Any, key: Any, value: Any, bias: Any = ..., scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
-        """softmax(q k^T * scale + bias) v for each head; operands are (batch, length, heads, width); `causal_mask` is None, "TopLeft" or "BottomRight""""
+        """softmax(q k^T * scale + bias) v for each head; operands are (batch, length, heads, width); `causal_mask` is None, "TopLeft" or "BottomRight\""""
 
     @staticmethod
     def attention_bias(query: Any, key: Any, value: Any, bias: Any, scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:

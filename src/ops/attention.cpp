@@ -43,8 +43,7 @@ graph::Value visible_keys(const graph::CallNode& call, const AttentionSizes& siz
   if (mask.empty()) return nullptr;
   const Expr first = mask == "TopLeft" ? make_int(0) : canonical(sizes.keys - sizes.queries);
   const graph::Value keys = positions(make_int(0), sizes.keys, true);
-  const graph::Value seen =
-      binary_call(op_less_equal(), keys, positions(first, sizes.queries, false));
+  graph::Value seen = binary_call(op_less_equal(), keys, positions(first, sizes.queries, false));
   if (call.attrs.find("window_size")->is_none()) return seen;
   const Expr begin = canonical(first - call.attrs.get_int("window_size"));
   return binary_call(op_logical_and(), seen,

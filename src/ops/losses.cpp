@@ -21,7 +21,7 @@ graph::Value compose_cross_entropy(const graph::CallNode& call) {
   const TensorTypeNode* x = graph::tensor_of(call.args[0]);
   const graph::Value sum = graph::make_op_call(
       op_sum(), {graph::make_op_call(op_multiply(), {call.args[0], call.args[1]})});
-  const graph::Value loss = graph::make_op_call(op_negative(), {sum});
+  graph::Value loss = graph::make_op_call(op_negative(), {sum});
   if (x->rank == 1) return loss;
   const graph::Value batch = reshaped(
       graph::make_op_call(op_shape_to_tensor(), {graph::make_shape({(*x->shape)[0]})}), {});

@@ -120,7 +120,7 @@ class Profile(Command):
     def test_measures_the_machine(self):
         self.expect(OK, "profile", self.model, "--shapes", "batch=4", "--repeat", 1, "--threads", 1, "--json")
         machine = json.loads(self.out)["machine"]
-        self.assertGreater(machine["gflops"], 1)
+        self.assertGreater(machine["gflops"], 0.1)
         self.assertGreater(machine["read_gbps"], 0.5)
 
     def test_bad_sizes(self):

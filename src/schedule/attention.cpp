@@ -108,19 +108,25 @@ class AttentionRule {
 
   // One loop over the outermost batch axis, which holds everything.
   Result<Loop> join_batches() {
-    Loop outermost = loops_of(s_, blocks_[0])[0];
+    const Loop outermost = loops_of(s_, blocks_[0])[0];
     REPOSE_RUN(compute_at(s_, fill_, outermost));
     REPOSE_RUN(set_scope(s_, target_of(s_, fill_), Scope::workspace, outermost));
+    REPOSE_TRY(joined, join_loops(outermost, 0));
+    for (const Block& block : blocks_) {
+      REPOSE_RUN(set_scope(s_, target_of(s_, block), Scope::workspace, joined));
+    }
+    return joined;
+  }
+
+  // The loops at `depth` of all blocks as one; `first` is that of the scores.
+  Result<Loop> join_loops(Loop first, size_t depth) {
     std::vector<Block> others(blocks_.begin() + 1, blocks_.end());
     others.push_back(out_);
     for (const Block& block : others) {
-      REPOSE_TRY(joined, join(s_, outermost, loops_of(s_, block)[0]));
-      outermost = joined;
+      REPOSE_TRY(joined, join(s_, first, loops_of(s_, block)[depth]));
+      first = joined;
     }
-    for (const Block& block : blocks_) {
-      REPOSE_RUN(set_scope(s_, target_of(s_, block), Scope::workspace, outermost));
-    }
-    return outermost;
+    return first;
   }
 
   // Whether vectors of the first tile's panels, which take an eighth more time each, are so much
@@ -174,13 +180,13 @@ class AttentionRule {
 
   // One nest over the axes that all share and over panels of rows.
   Result<void> make_tasks() {
-    std::vector<Block> all = blocks_;
-    all.push_back(out_);
-    for (const Block& block : all) {
-      std::vector<Loop> loops = loops_of(s_, block);
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      const std::vector<Loop> loops = loops_of(s_, blocks_[i]);
       REPOSE_TRY(cut, split(s_, loops[rows_], make_int(tile_.panel), Tail::masked));
-      if (has_own_axis(block)) REPOSE_RUN(reorder(s_, {cut[0], loops[rows_ + 1], cut[1]}));
+      const bool has_own_axis = p_.stages[i].axes.size() > rows_ + 1;
+      if (has_own_axis) REPOSE_RUN(reorder(s_, {cut[0], loops[rows_ + 1], cut[1]}));
     }
+    REPOSE_RUN(split(s_, loops_of(s_, out_)[rows_], make_int(tile_.panel), Tail::masked));
     REPOSE_RUN(join_rows());
     if (!has_rest()) return {};
     REPOSE_RUN(pad(s_, fill_));
@@ -211,26 +217,15 @@ class AttentionRule {
     prefix_.resize(rows_ + 1);
     REPOSE_RUN(compute_at(s_, fill_, task()));
     REPOSE_RUN(set_scope(s_, target_of(s_, fill_), Scope::workspace, task()));
-    std::vector<Block> others(blocks_.begin() + 1, blocks_.end());
-    others.push_back(out_);
     for (size_t d = 1; d <= rows_; ++d) {
-      for (const Block& block : others) {
-        REPOSE_TRY(joined, join(s_, prefix_[d], loops_of(s_, block)[d]));
-        prefix_[d] = joined;
-      }
+      REPOSE_TRY(joined, join_loops(prefix_[d], d));
+      prefix_[d] = joined;
     }
     for (size_t i = 0; i < blocks_.size(); ++i) {
       REPOSE_RUN(keep_in_task(p_.stages[i], blocks_[i]));
     }
     for (const Loop& loop : prefix_) REPOSE_RUN(parallel(s_, loop, make_int(1)));
     return {};
-  }
-
-  bool has_own_axis(const Block& block) const {
-    for (size_t i = 0; i < blocks_.size(); ++i) {
-      if (blocks_[i].name == block.name) return p_.stages[i].axes.size() > rows_ + 1;
-    }
-    return false;
   }
 
   Result<void> keep_in_task(const Stage& stage, const Block& block) {

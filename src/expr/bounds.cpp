@@ -1,5 +1,6 @@
 // Intervals of expressions, from the ranges of their variables.
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 
 #include "expr/interval.h"
@@ -115,7 +116,7 @@ class Walker {
         return tightened(product);
       }
       case ExprKind::floor_div:
-        return or_zero(e, b, interval_floor_div(a, b));
+        return or_zero(e, b, floor_div(e, a, b));
       case ExprKind::floor_mod:
         return or_zero(e, b, interval_floor_mod(a, b));
       case ExprKind::div:
@@ -134,6 +135,28 @@ class Walker {
       default:
         return {};
     }
+  }
+
+  // (x + k) // c of a symbol x: what it stands for is 64 bits wide, so a c of that size leaves few
+  // quotients. A size that strides have halved 62 times is 0 or 1, and is halved no further.
+  static Interval floor_div(const Expr& e, const Interval& a, const Interval& b) {
+    constexpr int64_t large = int64_t{1} << 32;
+    const Interval quotients = interval_floor_div(a, b);
+    if (e->dtype != dtypes::index || b.lower < large || !b.is_point()) return quotients;
+    Expr symbol = e->args[0];
+    int64_t added = 0;
+    if (symbol->kind == ExprKind::add && as_const_int(symbol->args[1], &added))
+      symbol = symbol->args[0];
+    if (symbol->kind != ExprKind::var) return quotients;
+    // The quotients of both parts, and one more where their remainders have it: the sum may be
+    // wider than 64 bits.
+    const int64_t c = b.lower, rest = floor_remainder(added, c);
+    const auto quotient = [&](int64_t x) {
+      return floor_quotient(x, c) + floor_quotient(added, c) + (floor_remainder(x, c) >= c - rest);
+    };
+    constexpr int64_t least = std::numeric_limits<int64_t>::min();
+    constexpr int64_t largest = std::numeric_limits<int64_t>::max();
+    return intersection(quotients, {quotient(least), quotient(largest)});
   }
 
   // Data integers divided by 0 give 0.

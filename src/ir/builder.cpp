@@ -417,6 +417,31 @@ bool is_total(const Expr& e, const Facts& facts) {
   return total;
 }
 
+// Where a size passes the limit in the middle of a calculation that comes back to the same symbols,
+// a name hides what would cancel: n + 1 - name, of a name that is n + k. The expression in terms of
+// the definitions of such names; null: there are none, or it is larger so.
+Expr without_entangled_names(const Expr& value, const Facts& facts) {
+  constexpr size_t max_nodes = 200;
+  const std::vector<Var> symbols = free_vars(value);
+  const auto is_in_value = [&](const Var& v) {
+    return std::find(symbols.begin(), symbols.end(), v) != symbols.end();
+  };
+  VarMap definitions;
+  for (const Var& name : symbols) {
+    const Expr definition = facts.definition(name.get());
+    if (!definition) continue;
+    const std::vector<Var> mentioned = free_vars(definition);
+    if (std::any_of(mentioned.begin(), mentioned.end(), is_in_value))
+      definitions.emplace(name.get(), definition);
+  }
+  if (definitions.empty()) return nullptr;
+  const Expr unfolded = substitute(value, definitions);
+  if (tree_size(unfolded, max_nodes + 1) > max_nodes) return nullptr;
+  const Expr plain = simplify(unfolded, facts);
+  const size_t nodes = tree_size(value, max_nodes);
+  return tree_size(plain, nodes + 1) <= nodes ? plain : nullptr;
+}
+
 }  // namespace
 
 bool Builder::binds(const VarNode* symbol) const {
@@ -430,11 +455,14 @@ void Builder::define(const Var& name, const Expr& value) {
 
 Expr Builder::name_size(const Expr& size, const std::string& hint, const Span& span) {
   Expr value = simplify(size, facts());
-  if (size->dtype != dtypes::index || functions_.empty() ||
-      tree_size(value, max_size_nodes + 1) <= max_size_nodes) {
-    return value;
-  }
+  const auto is_small = [&] { return tree_size(value, max_size_nodes + 1) <= max_size_nodes; };
+  if (size->dtype != dtypes::index || functions_.empty() || is_small()) return value;
   if (Var known = facts().name_of(value)) return known;
+  if (const Expr plain = without_entangled_names(value, facts())) {
+    value = plain;
+    if (is_small()) return value;
+    if (Var known = facts().name_of(value)) return known;
+  }
   FunctionState& state = *functions_.back();
   const std::vector<Var> symbols = free_vars(value);
   // In a branch it is only computed where the branch runs.

@@ -138,6 +138,37 @@ Module masked(int count) {
   return chain.finish();
 }
 
+// What makes a dimension round up to half of itself in a window of 3, as models compute it: each
+// step of the calculation is a known element, and may get a name.
+Expr padding_of(Builder& builder, const Expr& size) {
+  const Expr rounded = builder.name_size(floor_div(size + 1, make_int(2)) * 2 - 2, "rounded");
+  const Expr needed = builder.name_size(max(rounded + 3 - size, make_int(0)), "needed");
+  const Expr before = builder.name_size(floor_div(needed, make_int(2)), "before");
+  return builder.name_size(before + (needed - before), "all");
+}
+
+Module halved(int count) {
+  Chain chain(0, nullptr);
+  for (int i = 0; i < count; ++i, ++chain.position) {
+    const Dims have = *graph::tensor_of(chain.current)->shape;
+    Dims pads(4, make_int(0));
+    for (size_t d = 0; d < 2; ++d) pads[d * 2 + 1] = padding_of(chain.builder, have[d]);
+    const Value zero =
+        graph::make_constant(make_scalar_array(Scalar::of_float(0, dtypes::float32)));
+    const Value padded = chain.emit(
+        graph::make_op_call(standard_op("nn.pad"), {chain.current, graph::make_shape(pads), zero}));
+    const Dims extent = *graph::tensor_of(padded)->shape;
+    Dims ends;
+    for (const Expr& e : extent) ends.push_back(floor_div(e - 3, make_int(2)) * 2 + 1);
+    chain.current = chain.emit(graph::make_op_call(
+        standard_op("strided_slice"),
+        {padded, graph::make_shape({make_int(0), make_int(0)}), graph::make_shape(ends),
+         graph::make_shape({make_int(2), make_int(2)})},
+        {{"axes", std::vector<int64_t>{0, 1}}}));
+  }
+  return chain.finish();
+}
+
 struct Cost {
   double steps_per_link = 0;
   size_t formula = 0;  // nodes of the largest dimension
@@ -168,7 +199,7 @@ TEST_P(SizeChains, CostTheSameALinkHoweverLong) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SizeChains,
-                         ::testing::Values(slices, reshapes, padded, sums, masked));
+                         ::testing::Values(slices, reshapes, padded, sums, masked, halved));
 
 // What went into the broadcast behind a long chain is found from where it was found before.
 TEST(SizeChains, AskNoMoreOfALongBroadcastThanOfAShortOne) {
@@ -221,6 +252,24 @@ TEST(SizeNames, EqualSizesHaveOneNameAtTheHead) {
   ASSERT_EQ(names.size(), 1u);
   EXPECT_EQ(names[0].name->role, VarRole::dimension);
   EXPECT_EQ(names[0].name->name, "y0_0");
+}
+
+TEST(SizeNames, HideNothingThatCancels) {
+  Chain chain(0, nullptr);
+  const Dims have = *graph::tensor_of(chain.current)->shape;
+  Expr size = have[1];
+  for (int64_t k : {3, 5, 7}) size = floor_div(size * k + have[0], make_int(k + 1));
+  ASSERT_LE(tree_size(size, 100), Builder::max_size_nodes);
+  const Facts& facts = chain.builder.facts();
+  const Expr padding = padding_of(chain.builder, size);
+  // What it is rounded up to has a name, which the padding does without.
+  const auto* name = as<VarNode>(padding);
+  ASSERT_NE(name, nullptr);
+  const Expr definition = facts.definition(name);
+  for (const Var& symbol : free_vars(definition)) {
+    EXPECT_EQ(facts.definition(symbol.get()), nullptr) << to_string(definition);
+  }
+  EXPECT_EQ(prove_equal(definition, floor_mod(size, make_int(2)) + 1, facts), Truth::yes);
 }
 
 TEST(SizeNames, TextKeepsThem) {

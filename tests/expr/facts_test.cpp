@@ -193,6 +193,23 @@ TEST_F(FactsTest, BoundsOfEveryKind) {
   EXPECT_EQ(large.upper, plus);
 }
 
+// A symbol stands for 64 bits: a divisor of that size leaves few quotients.
+TEST_F(FactsTest, BoundsOfAQuotientByAlmostAllNumbers) {
+  constexpr int64_t most = int64_t{1} << 62;
+  Var d = make_var("d", dtypes::index, VarRole::dimension);
+  EXPECT_EQ(bounds(floor_div(Expr(d), c(most)), facts), (Interval{0, 1}));
+  EXPECT_EQ(bounds(floor_div(Expr(d) + (most - 1), c(most)), facts), (Interval{0, 2}));
+  EXPECT_EQ(bounds(floor_div(Expr(s), c(most)), facts), (Interval{-2, 1}));
+  EXPECT_EQ(bounds(floor_div(Expr(s) - 1, c(most)), facts), (Interval{-3, 1}));
+  EXPECT_EQ(bounds(floor_div(Expr(d), c(1000)), facts), (Interval{0, plus}));
+  // Sums of symbols have no limit.
+  EXPECT_EQ(bounds(floor_div(Expr(d) + s, c(most)), facts), (Interval{minus, plus}));
+  Expr halved = d;
+  for (int i = 0; i < 70; ++i) halved = simplify(floor_div(halved + 1, c(2)), facts);
+  EXPECT_EQ(bounds(halved, facts), (Interval{0, 1}));
+  EXPECT_TRUE(structural_equal(simplify(floor_div(halved + 1, c(2)), facts), halved));
+}
+
 TEST_F(FactsTest, RandomBoundsContainEveryValue) {
   RandomExpr random(11);
   for (int i = 0; i < 10000; ++i) {

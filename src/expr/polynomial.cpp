@@ -382,7 +382,9 @@ Sides split_by_sign(const Polynomial& p) {
       negative.terms.push_back({-t.coefficient, t.factors});
     }
   }
-  (p.constant > 0 ? positive : negative).constant = p.constant > 0 ? p.constant : -p.constant;
+  // Alone on its side where all terms are on the other: x <= -1, not x + 1 <= 0.
+  const bool is_left = negative.terms.empty() ? false : positive.terms.empty() || p.constant > 0;
+  (is_left ? positive : negative).constant = is_left ? p.constant : -p.constant;
   return {to_expr(positive), to_expr(negative)};
 }
 

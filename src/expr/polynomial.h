@@ -87,7 +87,7 @@ bool is_multiple(const Polynomial& p, const Polynomial& q);
 Polynomial polynomial_of(const Expr& e);
 Expr to_expr(const Polynomial& p);
 // The sum of the terms with positive coefficients, and minus that of the others; the constant
-// where it is positive. p == positive - negative.
+// stands where it is positive, or alone on its side. p == positive - negative.
 struct Sides {
   Expr positive;
   Expr negative;

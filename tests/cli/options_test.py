@@ -360,8 +360,8 @@ def main(x: R.Tensor(("a", 4), "float32"), y: R.Tensor(("b", "c"), "float32")):
     def test_conditions_as_people_say_them(self):
         model = """
 @R.function
-def main(x: R.Tensor(("n", "m"), "float32")):
-    n, m = T.int64(), T.int64()
+def main(x: R.Tensor(("n", "m"), "float32"), y: R.Tensor(("k",), "float32")):
+    n, m, k = T.int64(), T.int64(), T.int64()
     %s
     return R.nn.relu(x)
 """
@@ -377,6 +377,8 @@ def main(x: R.Tensor(("n", "m"), "float32")):
                 (["n == T.min(n, m)"], ["n <= m"]),
                 (["n == m or n == 1 or m == 1"], ["n and m are equal, or one of them is 1"]),
                 (["m == 1 or n + 2 == m"], ["m is n + 2 or 1"]),
+                (["m == T.Select(n == 1, k, n) or m == 1 or T.Select(n == 1, k, n) == 1"],
+                 ["m and the first of n, k that is not 1 are equal, or one of them is 1"]),
                 (["n == m or m == 1"], ["m is n or 1"]),
                 (["n == m or n == 2 or m == 1"], ["n == m or n == 2 or m == 1"]),
                 (["n % 2 == 0", "m <= n", "1 <= m"], ["n: a multiple of 2", "m >= 1", "m <= n"])):

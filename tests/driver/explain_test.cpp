@@ -311,7 +311,7 @@ def main(x: R.Tensor((2,), "int64")):
     return x
 )");
   ASSERT_FALSE(checks.empty());
-  EXPECT_EQ(checks.back().condition, "0 <= k + 1");
+  EXPECT_EQ(checks.back().condition, "-1 <= k");
   EXPECT_EQ(checks.back().reason, "fails for k = -2");
 }
 

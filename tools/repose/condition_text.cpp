@@ -41,6 +41,20 @@ void add_possibilities(const Expr& condition, std::vector<Expr>& parts) {
   for (const Expr& side : condition->args) add_possibilities(side, parts);
 }
 
+// What several sizes broadcast to: select(a == 1, select(b == 1, c, b), a).
+std::string size_text(const Expr& size) {
+  std::vector<std::string> sizes;
+  Expr rest = size;
+  while (rest->kind == ExprKind::select &&
+         structural_equal(rest->args[0], eq(rest->args[2], make_int(1)))) {
+    sizes.push_back(to_string(rest->args[2]));
+    rest = rest->args[1];
+  }
+  if (sizes.empty()) return to_string(size);
+  sizes.push_back(to_string(rest));
+  return fmt::format("the first of {} that is not 1", fmt::join(sizes, ", "));
+}
+
 // What a broadcast asks for: a == b or a == 1 or b == 1, in any order, or without one of the last.
 std::optional<std::string> broadcast_text(const Expr& condition) {
   std::vector<Expr> parts, ones;
@@ -61,10 +75,10 @@ std::optional<std::string> broadcast_text(const Expr& condition) {
   const bool is_first = structural_equal(ones[0], equal->args[0]);
   const Expr &one = equal->args[is_first ? 0 : 1], &other = equal->args[is_first ? 1 : 0];
   if (!structural_equal(ones[0], one)) return std::nullopt;
-  if (ones.size() == 1) return fmt::format("{} is {} or 1", to_string(one), to_string(other));
+  if (ones.size() == 1) return fmt::format("{} is {} or 1", size_text(one), size_text(other));
   if (!structural_equal(ones[1], other)) return std::nullopt;
-  return fmt::format("{} and {} are equal, or one of them is 1", to_string(equal->args[0]),
-                     to_string(equal->args[1]));
+  return fmt::format("{} and {} are equal, or one of them is 1", size_text(equal->args[0]),
+                     size_text(equal->args[1]));
 }
 
 struct Run {

@@ -181,6 +181,7 @@ void Facts::restrict(const Var& v, const Interval& range, int depth) {
 }
 
 Expr in_range(const Expr& value, const Interval& range) {
+  if (range.is_point()) return eq(value, make_int(range.lower));
   Expr all;
   auto also = [&](Expr condition) {
     all = all ? logical_and(all, std::move(condition)) : std::move(condition);

@@ -662,6 +662,10 @@ TEST(OnnxImport, DeclaredRangesOfSums) {
   auto imported = import(one_node(17, "Relu", {"past", "new"}), {.dims = {{"past+new", most}}});
   ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
   EXPECT_EQ(checks(*imported), (std::vector<std::string>{"new + past <= 4096"}));
+  imported =
+      import(one_node(17, "Relu", {"past", "new"}), {.dims = {}, .same_dims = {{"new", "past+1"}}});
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(checks(*imported), (std::vector<std::string>{"new == past + 1"}));
 }
 
 // The first 4096 of the positions are all of them, where that is declared.

@@ -15,6 +15,8 @@ import chains  # noqa: E402
 import onnx  # noqa: E402
 
 STEPS = 40
+# Halved more often than a size has bits; `scalars`: until its result would be too large.
+STEPS_OF = {"same": 70, "same_computed": 70, "scalars": 5}
 
 
 def targets(rank, rng):
@@ -86,7 +88,7 @@ class ChainsTest(unittest.TestCase):
     def test_chains_agree(self):
         for name, feeds_of in FEEDS.items():
             with self.subTest(name), tempfile.TemporaryDirectory() as folder:
-                steps = 5 if name.startswith("same") or name == "scalars" else STEPS
+                steps = STEPS_OF.get(name, STEPS)
                 path, library = Path(folder) / "chain.onnx", Path(folder) / "chain.so"
                 onnx.save(chains.CHAINS[name](steps).model(), path)
                 done = repose_cli.compile_model(repose_cli.default_repose(), path, library)

@@ -24,6 +24,20 @@ a symbol too; [the others](#tests-that-dont-pass) are listed below.
 DOMAINS = {"": "ONNX", "ai.onnx.ml": "`ai.onnx.ml`", "com.microsoft": "`com.microsoft`",
            "ai.onnx.preview": "`ai.onnx.preview`",
            "ai.onnx.preview.training": "`ai.onnx.preview.training`"}
+# Each is a case of tests/python/test_departures.py.
+DEPARTURES = """\
+## Where results depart from ONNX Runtime's
+
+| | ONNX Runtime | Repose |
+|---|---|---|
+| `Resize`, cubic, `pytorch_half_pixel`, to a length of 1 | another element's value | the value at coordinate 0, as ONNX's reference has it |
+| `Resize`, `align_corners`, by a scale that gives no whole length | stretches to the length that it rounded to | stretches to the scaled length, as the reference does |
+| `ReduceMean` over no elements | 0 | NaN: 0 / 0, as the reference |
+| what a `Loop` without iterations stacks | of shape (0, 0) or (0,) where its type is not declared | no rows, each of the type that the body gives |
+| pools whose window is larger than the padded image | an empty result, or none | refused, as convolutions are |
+| `Reshape` to a size computed in the model that turns out to be 0, without `allowzero` | takes the operand's dimension, as the standard says | 0: models compute the size that they mean, and run with an empty batch. Constants and numbers from the data mean what the standard says |
+"""
+
 STATUSES = {"unsupported": "not supported", "differs": "computed, with other results",
             "skipped": "values that are no tensors of numbers"}
 
@@ -113,5 +127,5 @@ def page():
     found = operators()
     for domain, title in DOMAINS.items():
         lines += ["", f"### {title}", "", *operator_table(found[domain])]
-    lines += ["", "## Tests that don't pass", "", *failure_table(entries)]
+    lines += ["", DEPARTURES, "## Tests that don't pass", "", *failure_table(entries)]
     return "\n".join(lines).rstrip() + "\n"

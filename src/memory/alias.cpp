@@ -33,7 +33,8 @@ class Aliases {
 
   // A computed storage that is a result lives in that result's buffer, unless another result has
   // it, or the buffer's shape isn't known yet where the storage is written, or may need other bytes
-  // than are written: a check between the two may still fail.
+  // than are written: a check between the two may still fail. What a loop carries and grows does so
+  // in the buffer, where that has the room.
   void take_results(const graph::Function& f, const std::vector<bool>& donated) {
     const Places& places = live_.places.at(f->body->result.get());
     const std::vector<const TensorTypeNode*> types = tensor_leaves(f->body->result->type);
@@ -49,7 +50,7 @@ class Aliases {
         Block& block = block_of(s);
         direct = block.in_arena() && live_.storages[s].kind == Storage::Kind::computed &&
                  known < std::max(live_.storages[s].first, 1) &&
-                 same_bytes_(size_bytes(*types[r]), live_.storages[s].bytes);
+                 same_bytes_(size_bytes(*types[r]), block.bytes);
         if (direct) block.result = static_cast<int>(r);
       }
       result.copied_results.push_back(!direct);

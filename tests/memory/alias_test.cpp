@@ -239,8 +239,9 @@ TEST(SizeLimits, FromTheFormOfASize) {
 
 // A loop over x (n, 16), with what it carries, how it goes on, and its body.
 Planned looped(const std::string& carried, const std::string& test, const std::string& body,
-               const std::string& init, const std::string& result) {
-  return Planned(main_of("x: R.Tensor((\"n\", 16), \"float32\")", "R.Tensor((16,), \"float32\")",
+               const std::string& init, const std::string& result,
+               const std::string& type = "R.Tensor((16,), \"float32\")") {
+  return Planned(main_of("x: R.Tensor((\"n\", 16), \"float32\")", type,
                          "    @R.function\n"
                          "    def goes_on(j: R.Prim(value=\"j\"), " +
                              carried + "):\n" + test +
@@ -281,6 +282,15 @@ TEST(Loops, RowsAreStackedInPlace) {
   EXPECT_EQ(p.plan.regions.size(), 1U);
   ASSERT_EQ(p.plan.aliases.parts_to_copy.size(), 1U);
   EXPECT_TRUE(p.plan.aliases.parts_to_copy.begin()->second.empty());
+  // In the result's buffer, if all of it will be filled.
+  const std::string same = "    y = R.match_cast(r[1], R.Tensor((n, 16), \"float32\"))\n";
+  const Planned result = looped(rows, "        return R.prim_value(j < n)\n", body, none, same,
+                                "R.Tensor((\"n\", 16), \"float32\")");
+  EXPECT_EQ(result.plan.aliases.copied_results, std::vector<bool>{false});
+  EXPECT_EQ(result.peak(), "0");
+  const Planned fewer = looped(rows, "        return R.prim_value(j + 1 < n)\n", body, none,
+                               "    y = r[1]\n", "R.Tensor(ndim=2, dtype=\"float32\")");
+  EXPECT_EQ(fewer.plan.aliases.copied_results, std::vector<bool>{true});
 }
 
 TEST(Loops, WhatHasNoBoundGrowsInTwoRegions) {

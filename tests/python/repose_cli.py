@@ -69,7 +69,9 @@ _many = {}
 
 def compile_next(repose, model, library):
     """The same as compile_model, by a process that stays for the next model."""
-    return _many.setdefault(str(repose), CompileMany(repose)).compile(model, library)
+    if str(repose) not in _many:
+        _many[str(repose)] = CompileMany(repose)
+    return _many[str(repose)].compile(model, library)
 
 
 def compile_model(repose, model, library, options=(), timeout_seconds=600):

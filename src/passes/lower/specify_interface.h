@@ -1,12 +1,12 @@
 // Gives public functions an interface of tensors whose dimensions have names.
 //
-// before:  def main(w: R.Tensor("float32", ndim=2), n: R.Prim("int64"), t: R.Tuple(R.Tensor(("a",),
-// "float32"))):
+// before:  def main(w: R.Tensor("float32", ndim=2), n: R.Prim("int64"),
+//                   t: R.Tuple(R.Tensor(("a",), "float32"))):
 //              k = R.match_cast(w, R.Tensor((a, b), "float32"))
 //              …
 //              return R.shape([b, n])
-// after:   def main(w: R.Tensor((w_0, w_1), "float32"), n: R.Tensor((), "int64"), t_0:
-// R.Tensor((a,), "float32")):
+// after:   def main(w: R.Tensor((w_0, w_1), "float32"), n: R.Tensor((), "int64"),
+//                   t_0: R.Tensor((a,), "float32")):
 //              n_1 = R.match_cast(R.tensor_to_shape(R.reshape(n, R.shape([1]))), R.Shape([n]))
 //              k = R.match_cast(w, R.Tensor((a, b), "float32"))
 //              …

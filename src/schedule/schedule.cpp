@@ -142,9 +142,10 @@ class ModuleScheduler {
 
   void schedule_one(const std::string& name, const std::vector<bool>& is_constant) {
     const tir::PrimFunc f = result_.prim_func(name);
+    const Target target = options_.target_of ? options_.target_of(name, f) : target_;
     const auto written = options_.written.find(name);
     Result<ScheduledProgram> scheduled = written == options_.written.end()
-                                             ? schedule_program(f, target_, is_constant)
+                                             ? schedule_program(f, target, is_constant)
                                              : schedule_as_written(f, written->second, is_constant);
     if (!scheduled.ok()) {
       problems_.insert(problems_.end(), scheduled.errors().begin(), scheduled.errors().end());

@@ -52,6 +52,8 @@ struct ScheduleOptions {
   // Schedules that a person wrote, by program: they stand in for the rules. Programs without calls
   // are scheduled too where they have one.
   schedule::ScheduleTexts written;
+  // The numbers that rules read for a program; null: the target's for all.
+  std::function<Target(const std::string& program, const tir::PrimFunc& f)> target_of;
   // Called for each program with its schedule.
   std::function<void(const std::string& program, const ScheduledProgram& scheduled)> on_program;
 };

@@ -158,7 +158,7 @@ class Bench(Command):
     def test_bad_options(self):
         shapes = ["--shapes", "batch=1,seq=4"]
         run = ["bench", self.model, *QUICK]
-        self.expect(USAGE, *run, says=["no size for `batch`, `seq`", "--shapes batch=1,seq=1"])
+        self.expect(USAGE, *run, says=["no size for `batch`, `seq`", "an example: batch=1,seq=1"])
         self.expect(USAGE, *run, "--shapes", "batch=1", says="no size for `seq` in `batch=1`")
         self.expect(USAGE, *run, "--shapes", "batch=1,other=4", says=["no symbol `other`", "`batch`, `seq`"])
         self.expect(USAGE, *run, "--shapes", "batch=1,seq=9..3", says="no size lies in that range")

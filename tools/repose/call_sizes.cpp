@@ -43,7 +43,7 @@ std::vector<Symbol> symbols_of(const LoadedModel& model, int function) {
 }
 
 Diagnostic bad_sizes(const std::string& what) {
-  return error(DiagnosticKind::bad_usage, {}, "--shapes: {}", what);
+  return error(DiagnosticKind::bad_usage, {}, "{}", what);
 }
 
 bool parse_number(std::string_view text, int64_t* value) {
@@ -142,7 +142,7 @@ Result<std::vector<std::vector<int64_t>>> parse_text(const std::string& text,
     example +=
         fmt::format("{}{}={}", example.empty() ? "" : ",", s.name, std::max(s.lower, s.divisor));
   }
-  return bad_sizes(fmt::format("no size for {}{}; an example: --shapes {}", missing,
+  return bad_sizes(fmt::format("no size for {}{}; an example: {}", missing,
                                text.empty() ? "" : fmt::format(" in `{}`", text), example));
 }
 
@@ -157,15 +157,18 @@ std::string text_of(const std::vector<Symbol>& symbols, const std::vector<int64_
 }  // namespace
 
 Result<std::vector<CallSizes>> parse_sizes(const std::vector<std::string>& texts,
-                                           const LoadedModel& model, int function) {
+                                           const LoadedModel& model, int function,
+                                           const std::string& option) {
   const std::vector<Symbol> symbols = symbols_of(model, function);
   std::vector<CallSizes> all;
   for (const std::string& text : texts.empty() ? std::vector<std::string>{""} : texts) {
-    REPOSE_TRY(given, parse_text(text, symbols));
+    const auto parsed = parse_text(text, symbols);
+    if (!parsed.ok()) return bad_sizes(option + ": " + parsed.errors()[0].text);
+    const auto& given = *parsed;
     size_t count = 1;
     for (const auto& sizes : given) count *= sizes.size();
     if (all.size() + count > most_sizes) {
-      return bad_sizes(fmt::format("more than {} combinations", most_sizes));
+      return bad_sizes(fmt::format("{}: more than {} combinations", option, most_sizes));
     }
     for (size_t n = 0; n < count; ++n) {
       CallSizes sizes;

@@ -15,9 +15,11 @@ struct CallSizes {
 };
 
 // "batch=1,seq=16", or "batch=8,seq=1..512+64": from 1 to 512 in steps of 64; `*2` doubles. Several
-// ranges give every combination. Each is asked of the model, which may refuse it.
+// ranges give every combination. Each is asked of the model, which may refuse it. `option` is what
+// messages call them.
 Result<std::vector<CallSizes>> parse_sizes(const std::vector<std::string>& texts,
-                                           const LoadedModel& model, int function);
+                                           const LoadedModel& model, int function,
+                                           const std::string& option = "--shapes");
 
 // What --input says about each of these inputs, NAME=FILL: how to fill it (arrays.h).
 Result<std::vector<std::string>> parse_fills(const std::vector<std::string>& inputs,

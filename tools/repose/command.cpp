@@ -12,6 +12,7 @@
 #include "ops/ops.h"
 #include "progress.h"
 #include "script/printer.h"
+#include "tuning.h"
 
 namespace repose::cli {
 
@@ -71,6 +72,9 @@ void add_model_options(CLI::App& app, ModelOptions& o, Uses uses, const std::str
   o.of_compiling.insert(
       o.of_compiling.end(),
       {app.add_option("--disable", o.disabled, "Skip a pass (see --help of opt for the names)"),
+       app.add_option("--tuned", o.tuned_file,
+                      "What --tune of compile found: used for the programs that are in this file")
+           ->check(not_empty()),
        app.add_flag("--verify", o.verify, "Verify the module after every pass"),
        app.add_flag("--debug-memory", o.debug_memory,
                     "Fill memory with NaN patterns where its last use is over")});
@@ -190,6 +194,10 @@ Result<ReadModel> prepare_model(const ModelOptions& o, const std::string& name_p
   const bool schedules =
       std::find(o.disabled.begin(), o.disabled.end(), "schedule_programs") == o.disabled.end();
   if (auto used = use_schedules(o, options.pipeline, schedules); !used.ok()) return used.errors();
+  if (!o.tuned_file.empty()) {
+    REPOSE_TRY(tuning, Tuning::read(o.tuned_file));
+    tuning.apply(options.pipeline);
+  }
   options.debug_memory = o.debug_memory;
   options.profile = o.profile;
   options.count_work = o.count_work;

@@ -35,6 +35,7 @@ struct ModelOptions {
   std::vector<std::string> print_after;
   std::string dump_folder;
   std::string schedule_file;
+  std::string tuned_file;
   bool strict_dims = false;
   bool trace = false;
   bool time_passes = false;

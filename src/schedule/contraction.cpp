@@ -30,6 +30,7 @@ namespace {
 
 constexpr int most_tiles = 16;                // of a block of rows
 constexpr int64_t steps_ahead = 32;           // of a panel, while memory answers
+constexpr int64_t tiles_ahead = 4;            // that ask for the panels of the next task
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
 struct Tile : RegisterTile {
@@ -465,20 +466,34 @@ class ContractionRule {
       for (const tir::BlockNode* b : blocks_in(node->body)) {
         if (nest_.m) block = {b->name};
       }
-      REPOSE_RUN(make_tile(tile, block));
+      REPOSE_RUN(make_tile(tile, block, nest_.m && tile.var == tiles[0].var));
     }
     return {};
   }
 
-  Result<void> make_tile(Loop tile, const Block& block) {
+  Result<void> make_tile(const Loop& tile, const Block& block, bool is_full) {
+    Loop inner = tile;  // the panel of a tile
     if (nest_.panel) {
       const std::vector<Loop> loops = loops_of(s_, block, tile);
       REPOSE_RUN(reorder(s_, {loops[1], loops[0]}));
-      tile = loops[1];
+      inner = loops[1];
     }
     const size_t steps = nest_.k.size() - parts_;
-    REPOSE_RUN(sum_in_registers(s_, tile, block, tile_.lanes, steps, parts_ == 0));
-    return prefetch_panel(loops_of(s_, block, tile));
+    REPOSE_RUN(sum_in_registers(s_, inner, block, tile_.lanes, steps, parts_ == 0));
+    const std::vector<Loop> loops = loops_of(s_, block, inner);
+    REPOSE_RUN(prefetch_panel(loops));
+    return is_full ? prefetch_next_panels(tile, loops[steps - 1]) : Result<void>();
+  }
+
+  // While a task's panels serve one tile after another, those of the next task are on their way
+  // from memory.
+  Result<void> prefetch_next_panels(const Loop& tile, const Loop& step) {
+    int64_t extent = 0;
+    const bool has_parts =
+        as_const_int(find_loop(s_, step)->extent, &extent) && extent % tiles_ahead == 0;
+    const bool is_last = is_const_int(find_loop(s_, panel_)->extent, 1);
+    if (!panels_ || !has_parts || is_last) return {};
+    return prefetch_next(s_, *panels_, panel_, tile, step, make_int(tiles_ahead));
   }
 
   // A tile reads its panels once; prefetched are those that do not stay in the first cache until

@@ -106,25 +106,23 @@ Result<void> prefetch(Scheduled& s, const Buffer& buffer, const Loop& loop,
 
 namespace {
 
-// Whether the loops stand in each other, the outermost first.
-bool are_nested(const Place& place, std::initializer_list<const tir::ForNode*> loops) {
-  auto at = place.path.begin();
-  return std::all_of(loops.begin(), loops.end(), [&](const tir::ForNode* loop) {
-    at = std::find_if(at, place.path.end(), [&](const tir::Stmt& s) { return s.get() == loop; });
-    return at != place.path.end() && ++at <= place.path.end();
-  });
+bool stands_in(const Place& place, const tir::ForNode& outer) {
+  return place.loop && place.loop != &outer &&
+         std::any_of(place.path.begin(), place.path.end(),
+                     [&](const tir::Stmt& s) { return s.get() == &outer; });
 }
 
 }  // namespace
 
-Result<void> prefetch_next(Scheduled& s, const Buffer& buffer, const Loop& outer, const Loop& tiles,
-                           const Loop& loop, const Expr& parts) {
+Result<void> prefetch_next(Scheduled& s, const Buffer& buffer, const Loop& outer, const Loop& loop,
+                           const Expr& part, const Expr& parts) {
   REPOSE_TRY(place, place_of(s, loop));
   REPOSE_FIND_LOOP(next, s, outer);
-  REPOSE_FIND_LOOP(tile, s, tiles);
-  if (!are_nested(place, {next, tile, place.loop})) {
-    return illegal("`{}` does not stand in `{}`, and that in `{}`", place.name, tiles.var->name,
-                   outer.var->name);
+  if (!stands_in(place, *next)) {
+    return illegal("`{}` does not stand in `{}`", place.name, outer.var->name);
+  }
+  if (prove_le(make_int(0), part, place.facts) != Truth::yes) {
+    return illegal("it is not proven that {} is the number of a part", to_string(part));
   }
   REPOSE_TRY(run, run_of(s, place, buffer));
   REPOSE_TRY(steps, steps_of(run, *next, buffer));
@@ -139,10 +137,10 @@ Result<void> prefetch_next(Scheduled& s, const Buffer& buffer, const Loop& outer
                    to_string(place.loop->extent), place.name, run.elements, to_string(parts));
   }
   const Expr step = place.loop->var - place.loop->min;
-  const Expr part = min(tile->var - tile->min, make_int(count - 1)) * (extent / count);
+  const Expr first = min(part, make_int(count - 1)) * (extent / count);
   const VarMap later{
       {next->var.get(), next->var + 1},
-      {place.loop->var.get(), place.loop->min + part + floor_div(step, make_int(count))}};
+      {place.loop->var.get(), place.loop->min + first + floor_div(step, make_int(count))}};
   std::vector<Expr> indices;
   for (size_t d = 0; d < run.box.size(); ++d) {
     const Expr at = canonical(substitute(run.box[d].min, later));
@@ -151,7 +149,7 @@ Result<void> prefetch_next(Scheduled& s, const Buffer& buffer, const Loop& outer
   const Expr within = floor_mod(step, make_int(count)) * (run.elements / count);
   indices.back() = canonical(indices.back() + within);
   begin_with(s, place, {request(buffer, std::move(indices))});
-  note(s, "prefetch_next", {Arg(buffer), Arg(outer), Arg(tiles), Arg(loop), Arg(parts)});
+  note(s, "prefetch_next", {Arg(buffer), Arg(outer), Arg(loop), Arg(part), Arg(parts)});
   return {};
 }
 

@@ -1,10 +1,11 @@
 // A call: checks the tensors, takes a context, runs the generated function; and what generated code
 // calls meanwhile (abi.h).
 //
-// A parallel loop is handed to the pool as one task for each thread that may work on it. Tasks take
-// pieces of the loop until there are none. Each task has a frame of its own, so that a failure, a
-// workspace and "we are inside a parallel loop" belong to it without any thread-local state: task i
-// has workspace i, on whatever thread it runs.
+// A parallel loop is handed to the pool as one task for each thread that may work on it. Each task
+// takes the pieces of a range of the loop in their order, so that what one has brought into a
+// thread's caches, or asked for, serves the next; then the last ones of other ranges. Each task has
+// a frame of its own, so that a failure, a workspace and "we are inside a parallel loop" belong to
+// it without any thread-local state: task i has workspace i, on whatever thread it runs.
 #include <string.h>
 
 #include "call.h"
@@ -49,18 +50,46 @@ bool provide(Frame& frame, Block& block, int64_t bytes) {
 
 // ---- Parallel loops
 
+// Pieces of a loop that nobody has taken yet: from the lower half of the word to the upper one.
+class Range {
+ public:
+  void set(int64_t begin, int64_t end) {
+    word_.store(static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin),
+                std::memory_order_relaxed);
+  }
+  // The first, or the last piece; -1: there are none.
+  int64_t take(bool last) {
+    uint64_t seen = word_.load(std::memory_order_relaxed);
+    while (true) {
+      const uint64_t begin = seen & UINT32_MAX, end = seen >> 32;
+      if (begin >= end) return -1;
+      const uint64_t rest = last ? seen - (uint64_t{1} << 32) : seen + 1;
+      if (word_.compare_exchange_weak(seen, rest, std::memory_order_relaxed)) {
+        return static_cast<int64_t>(last ? end - 1 : begin);
+      }
+    }
+  }
+
+ private:
+  alignas(64) std::atomic<uint64_t> word_{0};
+};
+
+constexpr int32_t kMaxRanges = 32;    // more tasks share them
+constexpr int32_t kPiecesOfTask = 8;  // even out threads that start late or are slow
+
 struct Loop {
   const Frame& outer;
   repose_rt_body body;
   void* closure;
-  int64_t extent, piece, pieces;  // iterations in all, of each piece but the last; how many pieces
+  int64_t extent, piece;  // iterations in all, of each piece but the last
   uint8_t* workspaces;
-  int64_t workspace_bytes;    // of each task
-  std::atomic<int64_t> next;  // piece
+  int64_t workspace_bytes;  // of each task
+  Range ranges[kMaxRanges]{};
+  int32_t num_ranges = 0;
   // Pieces behind one that failed don't matter any more.
-  std::atomic<int64_t> first_failed;
-  Lock lock;  // of what follows
-  int32_t status;
+  std::atomic<int64_t> first_failed{INT64_MAX};
+  Lock lock{};  // of what follows
+  int32_t status = REPOSE_RT_OK;
 };
 
 // Keeps the failure of the piece with the smallest begin.
@@ -72,7 +101,15 @@ void merge_failure(Loop& loop, int64_t piece, int32_t status, const Failure& fai
   memcpy(loop.outer.failure->text, failure.text, kErrorBytes);
 }
 
-// One task: takes pieces in their order, so that those before one that failed are taken.
+void run_piece(Loop& loop, Frame& frame, int64_t piece) {
+  if (piece >= loop.first_failed.load()) return;
+  const int64_t begin = piece * loop.piece;
+  const int64_t end = loop.extent - begin < loop.piece ? loop.extent : begin + loop.piece;
+  const int32_t status = loop.body(&frame, loop.closure, begin, end);
+  if (status != REPOSE_RT_OK) merge_failure(loop, piece, status, *frame.failure);
+}
+
+// One task. Every piece is taken, so that those before one that failed run.
 void run_pieces(void* opaque, int32_t task) {
   Loop& loop = *static_cast<Loop*>(opaque);
   Failure failure;
@@ -81,13 +118,20 @@ void run_pieces(void* opaque, int32_t task) {
   frame.failure = &failure;
   frame.workspace = loop.workspaces + task * loop.workspace_bytes;
   frame.in_parallel = true;
-  while (true) {
-    const int64_t piece = loop.next.fetch_add(1, std::memory_order_relaxed);
-    if (piece >= loop.pieces || piece >= loop.first_failed.load()) return;
-    const int64_t begin = piece * loop.piece;
-    const int64_t end = loop.extent - begin < loop.piece ? loop.extent : begin + loop.piece;
-    const int32_t status = loop.body(&frame, loop.closure, begin, end);
-    if (status != REPOSE_RT_OK) return merge_failure(loop, piece, status, failure);
+  const int32_t own = task % loop.num_ranges;
+  for (int32_t i = 0; i < loop.num_ranges; ++i) {
+    Range& range = loop.ranges[(own + i) % loop.num_ranges];
+    for (int64_t piece = range.take(i > 0); piece >= 0; piece = range.take(i > 0)) {
+      run_piece(loop, frame, piece);
+    }
+  }
+}
+
+// A range for each task, of almost the same number of pieces.
+void divide(int64_t pieces, int64_t tasks, Loop& loop) {
+  loop.num_ranges = static_cast<int32_t>(tasks < kMaxRanges ? tasks : kMaxRanges);
+  for (int32_t i = 0; i < loop.num_ranges; ++i) {
+    loop.ranges[i].set(pieces * i / loop.num_ranges, pieces * (i + 1) / loop.num_ranges);
   }
 }
 
@@ -397,27 +441,17 @@ int32_t repose_rt_parallel(repose_rt_frame* opaque, repose_rt_body body, void* c
   if (extent <= 0) return REPOSE_RT_OK;
   const repose_thread_pool& threads = frame.call->model.threads;
   const int64_t least = grain > 1 ? grain : 1;
-  // Several pieces a thread even out threads that start late or are slow.
-  const int64_t most = threads.num_threads > 1 ? int64_t{threads.num_threads} * 4 : 1;
+  const int64_t most = threads.num_threads > 1 ? int64_t{threads.num_threads} * kPiecesOfTask : 1;
   int64_t pieces = extent / least < most ? extent / least : most;
   if (frame.in_parallel || pieces <= 1) {
     return run_serially(frame, body, closure, extent, workspaces);
   }
   const int64_t piece = extent / pieces + (extent % pieces != 0);
   pieces = extent / piece + (extent % piece != 0);
-  Loop loop{frame,
-            body,
-            closure,
-            extent,
-            piece,
-            pieces,
-            static_cast<uint8_t*>(workspaces),
-            workspace_bytes,
-            {0},
-            {INT64_MAX},
-            {},
-            REPOSE_RT_OK};
   const int64_t tasks = pieces < threads.num_threads ? pieces : threads.num_threads;
+  Loop loop{frame,          body, closure, extent, piece, static_cast<uint8_t*>(workspaces),
+            workspace_bytes};
+  divide(pieces, tasks, loop);
   threads.parallel_for(threads.user, run_pieces, &loop, static_cast<int32_t>(tasks));
   return loop.status;
 }

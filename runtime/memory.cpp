@@ -2,6 +2,7 @@
 #include "memory.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 namespace repose::rt {
 namespace {
@@ -15,6 +16,16 @@ bool reserve(Budget& budget, int64_t bytes) {
   return true;
 }
 
+// Large pages for the part of the memory that whole ones fill: rows of a tile lie on pages of their
+// own, of whose addresses the processor remembers few. The system may not have any.
+void ask_for_large_pages(void* memory, int64_t bytes) {
+  constexpr uintptr_t kLargePage = 2 << 20;
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  const uintptr_t begin = (address + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = (address + static_cast<uintptr_t>(bytes)) / kLargePage * kLargePage;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
 }  // namespace
 
 void* allocate(const repose_allocator& allocator, int64_t bytes) {
@@ -22,7 +33,9 @@ void* allocate(const repose_allocator& allocator, int64_t bytes) {
     return allocator.allocate(allocator.user, static_cast<size_t>(bytes), kAlignment);
   }
   void* memory = nullptr;
-  return posix_memalign(&memory, kAlignment, static_cast<size_t>(bytes)) == 0 ? memory : nullptr;
+  if (posix_memalign(&memory, kAlignment, static_cast<size_t>(bytes)) != 0) return nullptr;
+  ask_for_large_pages(memory, bytes);
+  return memory;
 }
 
 void deallocate(const repose_allocator& allocator, void* memory, int64_t bytes) {

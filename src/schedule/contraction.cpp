@@ -30,6 +30,8 @@ namespace {
 
 constexpr int most_tiles = 16;                // of a block of rows
 constexpr int64_t steps_ahead = 32;           // of a panel, while memory answers
+constexpr int64_t least_tasks = 8;            // where there are as many tiles of rows
+constexpr int64_t tiles_ahead = 4;            // that ask for the panels of the next task
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
 struct Tile : RegisterTile {
@@ -321,19 +323,29 @@ class ContractionRule {
     return !is_const_int(canonical(floor_mod(n_total_, make_int(tile_.panel))), 0);
   }
 
-  // As many tiles as leave their sums, of all panels of a group, in the first cache.
-  int rows_of_block() const {
-    const int64_t bytes = int64_t{tile_.rows} * tile_.group * tile_.panel *
-                          main_.target->dtype.size_bytes();  // of a tile
-    const int64_t tiles = std::clamp<int64_t>(target_.l1_bytes * 3 / 4 / bytes, 1, most_tiles);
-    return tile_.rows * static_cast<int>(tiles);
+  // Tiles of a block of rows: as many as leave their sums, of all panels of a group, in the first
+  // cache; fewer where blocks are tasks and there would be too few.
+  Expr tiles_of_block() const {
+    const int64_t columns = int64_t{tile_.group} * tile_.panel;
+    const int64_t bytes = tile_.rows * columns * main_.target->dtype.size_bytes();  // of a tile
+    const int64_t most = std::clamp<int64_t>(target_.l1_bytes * 3 / 4 / bytes, 1, most_tiles);
+    int64_t all_columns = 0;
+    as_const_int(n_total_, &all_columns);
+    const int64_t groups = std::max<int64_t>(1, (all_columns + columns - 1) / columns);
+    const int64_t blocks = (least_tasks + groups - 1) / groups;
+    if (!panels_ || !c_.batch_axes.empty() || blocks == 1) return make_int(most);
+    const int64_t rows = blocks * tile_.rows;
+    const Expr tiles =
+        floor_div(product(pick(main_.extents, c_.m_axes)) + (rows - 1), make_int(rows));
+    return canonical(max(make_int(1), min(tiles, make_int(most))));
   }
+  Expr rows_of_block() const { return canonical(tiles_of_block() * tile_.rows); }
 
   // The stages behind the contraction, element by element over what a block of rows has made.
   Result<void> place_epilogue() {
     Loop at = panel_;
     if (nest_.m) {
-      REPOSE_TRY(rows, split(s_, *nest_.m, make_int(rows_of_block()), Tail::bounded));
+      REPOSE_TRY(rows, split(s_, *nest_.m, rows_of_block(), Tail::bounded));
       rows_ = rows[0];
       nest_.m = rows.back();
       std::vector<Loop> order{panel_, *rows_, *nest_.m};
@@ -465,20 +477,35 @@ class ContractionRule {
       for (const tir::BlockNode* b : blocks_in(node->body)) {
         if (nest_.m) block = {b->name};
       }
-      REPOSE_RUN(make_tile(tile, block));
+      REPOSE_RUN(make_tile(tile, block, nest_.m && tile.var == tiles[0].var));
     }
     return {};
   }
 
-  Result<void> make_tile(Loop tile, const Block& block) {
+  Result<void> make_tile(const Loop& tile, const Block& block, bool is_full) {
+    Loop inner = tile;  // the panel of a tile
     if (nest_.panel) {
       const std::vector<Loop> loops = loops_of(s_, block, tile);
       REPOSE_RUN(reorder(s_, {loops[1], loops[0]}));
-      tile = loops[1];
+      inner = loops[1];
     }
     const size_t steps = nest_.k.size() - parts_;
-    REPOSE_RUN(sum_in_registers(s_, tile, block, tile_.lanes, steps, parts_ == 0));
-    return prefetch_panel(loops_of(s_, block, tile));
+    REPOSE_RUN(sum_in_registers(s_, inner, block, tile_.lanes, steps, parts_ == 0));
+    const std::vector<Loop> loops = loops_of(s_, block, inner);
+    REPOSE_RUN(prefetch_panel(loops));
+    return is_full ? prefetch_next_panels(tile, loops[steps - 1]) : Result<void>();
+  }
+
+  // While a task's panels serve one tile after another, those of the next task are on their way
+  // from memory.
+  Result<void> prefetch_next_panels(const Loop& tile, const Loop& step) {
+    int64_t extent = 0;
+    const bool has_parts =
+        as_const_int(find_loop(s_, step)->extent, &extent) && extent % tiles_ahead == 0;
+    const bool is_last = is_const_int(find_loop(s_, panel_)->extent, 1);
+    if (!panels_ || !has_parts || is_last) return {};
+    const Expr number = rows_->var * tiles_of_block() + tile.var;
+    return prefetch_next(s_, *panels_, panel_, step, number, make_int(tiles_ahead));
   }
 
   // A tile reads its panels once; prefetched are those that do not stay in the first cache until
@@ -513,7 +540,7 @@ class ContractionRule {
   Result<void> make_tasks(bool packs) {
     REPOSE_TRY(task, fuse_all(s_, task_loops(packs)));
     const Expr m_total = product(pick(main_.extents, c_.m_axes));
-    const Expr rows = packs ? min(m_total, make_int(rows_of_block())) : m_total;
+    const Expr rows = packs ? min(m_total, rows_of_block()) : m_total;
     const Expr work = canonical(product(main_.reduce_extents) * rows * (tile_.group * tile_.panel));
     const Expr grain =
         max(make_int(1), floor_div(make_int(flops_per_piece), max(work, make_int(1))));

@@ -14,6 +14,7 @@
 #include "schedule/primitives/parallel.h"
 #include "schedule/primitives/partition.h"
 #include "schedule/primitives/prefetch.h"
+#include "schedule/primitives/prefetch_next.h"
 #include "schedule/primitives/prepack.h"
 #include "schedule/primitives/reindex.h"
 #include "schedule/primitives/reorder.h"

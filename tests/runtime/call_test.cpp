@@ -761,6 +761,56 @@ TEST(Parallel, PiecesCoverTheExtentAndRespectTheGrain) {
   EXPECT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
 }
 
+// A pool that runs the last task first, in the caller's thread.
+repose_options with_last_task_first(int32_t threads) {
+  repose_options options = repose_default_options();
+  options.thread_pool.num_threads = threads;
+  options.thread_pool.parallel_for = [](void*, void (*task)(void*, int32_t), void* closure,
+                                        int32_t count) {
+    for (int32_t i = count; i-- > 0;) task(closure, i);
+  };
+  return options;
+}
+
+TEST(Parallel, TasksTakeNeighboursAndThenTheLastOfOthers) {
+  static std::vector<int64_t> begins;
+  const Probe probe([](repose_rt_frame* frame) {
+    begins.clear();
+    const auto body = [](repose_rt_frame*, void*, int64_t begin, int64_t) -> int32_t {
+      begins.push_back(begin);
+      return 0;
+    };
+    repose_rt_parallel(frame, body, nullptr, 6, 1, nullptr, 0);
+    return produce_zeros(frame, 1);
+  });
+  Tensor<int64_t> x({1});
+  Result result;
+  const Model two = open_model(with_last_task_first(2));
+  ASSERT_EQ(call(two, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(two);
+  EXPECT_EQ(begins, (std::vector<int64_t>{3, 4, 5, 2, 1, 0}));
+  const Model three = open_model(with_last_task_first(3));
+  ASSERT_EQ(call(three, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(three);
+  EXPECT_EQ(begins, (std::vector<int64_t>{4, 5, 1, 0, 3, 2}));
+}
+
+TEST(Parallel, MoreTasksThanRanges) {
+  static std::vector<int64_t> runs;
+  const Probe probe([](repose_rt_frame* frame) {
+    runs.assign(1000, 0);
+    const auto body = [](repose_rt_frame*, void*, int64_t begin, int64_t end) -> int32_t {
+      for (int64_t i = begin; i < end; ++i) ++runs[static_cast<size_t>(i)];
+      return 0;
+    };
+    repose_rt_parallel(frame, body, nullptr, 1000, 1, nullptr, 0);
+    return produce_zeros(frame, 1);
+  });
+  const Model model = open_model(with_last_task_first(100));
+  Tensor<int64_t> x({1});
+  Result result;
+  ASSERT_EQ(call(model, kProbe, {&x.dl}, &result), REPOSE_OK) << error_of(model);
+  EXPECT_EQ(runs, std::vector<int64_t>(1000, 1));
+}
+
 // Fills 50 numbers and finds them again.
 bool holds(int64_t* room, int64_t value) {
   for (int64_t i = 0; i < 50; ++i) room[i] = value;

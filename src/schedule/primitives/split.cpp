@@ -129,8 +129,7 @@ class Split {
   void assume_size(const Var& size) {
     Interval range;
     range.lower = 0;
-    int64_t known = 0;
-    if (as_const_int(factor_, &known)) range.upper = known;
+    range.upper = bounds(factor_, facts_).upper;
     s_.known->restrict(size, range);
   }
 

@@ -20,7 +20,7 @@ exclude_patterns = ["requirements.txt"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 suppress_warnings = ["misc.highlighting_failure"]  # scripts are no Python to every lexer
-autodoc_typehints = "description"
+autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["torch"]
 
@@ -45,13 +45,18 @@ def link_out(app, docname, source):
             steps = len(Path(docname).parts) - 1
             relative = "../" * steps + str(page.relative_to(ROOT / "docs"))
             return f"[{text}]({relative}{'#' + anchor if anchor else ''})"
-        return text if text.startswith("`") else f"{text} (`{file.relative_to(ROOT)}`)"
+        name = str(file.relative_to(ROOT))
+        return f"`{name}`" if text.strip("`") in (name, path) else f"{text} (`{name}`)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", resolve, source[0])
 
 
 def plain_docstring(app, what, name, of, options, lines):
     """Docstrings are plain text: `names`, and examples that are indented."""
+    if what == "module":  # Sphinx takes the indentation of examples away
+        lines[:] = of.__doc__.split("\n")
+    if re.fullmatch(r"\(self\) -> \w+", lines[0] if lines else ""):
+        lines[:] = []  # a property's signature, which is no text
     result = []
     for line in lines:
         indented = line.startswith("    ")

@@ -8,8 +8,13 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 import tempfile
 from typing import Any, Callable, Iterable, Mapping, Union, cast
+
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    raise ImportError("repose needs Python's interpreter lock, and this is a free-threaded build: "
+                      "use the other one of the same version")
 
 from repose import _repose, errors, ir, op, relax, script, te, tir, transform
 from repose._repose import Function, Module, Tensor, __version__

@@ -192,6 +192,7 @@ Result<void> Importer::open_function() {
     values_[parameters_[i]->name] = param;
     params.push_back(param);
   }
+  parameter_values_ = params;
   builder_.begin_function(options_.function_name, std::move(params), symbols_.facts(),
                           program_.span());
   if (!has_branches_or_loops(program_.graph)) builder_.begin_dataflow();
@@ -272,6 +273,17 @@ Result<void> Importer::add_output(const OutputSpec& spec) {
                argument_kind_name(a.kind));
 }
 
+namespace {
+
+// Whether a value may take the place of a parameter that the program mutates.
+bool is_replacement(const Operand& value, const graph::VariableNode& param) {
+  const TensorTypeNode *made = graph::tensor_of(value), *had = as<TensorTypeNode>(param.type);
+  return made && had && made->dtype == had->dtype &&
+         is_subtype(value->type, param.type) != Truth::no;
+}
+
+}  // namespace
+
 Result<Module> Importer::close_function() {
   for (const OutputSpec& spec : program_.outputs) {
     if (auto added = add_output(spec); !added.ok()) return added.errors();
@@ -282,6 +294,11 @@ Result<Module> Importer::close_function() {
     if (!mutated_.contains(spec.name)) continue;
     REPOSE_TRY(value, find_tensor(spec.name));
     const std::string& name = spec.target.empty() ? spec.name : spec.target;
+    if (!is_replacement(value, *parameter_values_[i])) {
+      return error(DiagnosticKind::bad_model, program_.span(),
+                   "the new value of `{}` has the type `{}`, expected `{}`", printable(name),
+                   to_string(value->type), to_string(parameter_values_[i]->type));
+    }
     donate.emplace_back(Attr(static_cast<int64_t>(results_.size())), Attr(static_cast<int64_t>(i)));
     add_result(value, name);
   }

@@ -104,7 +104,8 @@ class Importer {
   std::map<std::string, const InputSpec*, std::less<>> specs_;
   std::set<std::string> mutated_;             // names in the graph of buffers and inputs
   std::vector<const InputSpec*> parameters_;  // of the function, in order
-  const Graph* graph_;                        // whose nodes are imported
+  std::vector<Variable> parameter_values_;
+  const Graph* graph_;  // whose nodes are imported
   std::map<std::string, Operand, std::less<>> values_;
   std::map<std::string, Operand> numbers_;  // floats that tensors hold
   SharedMemory memory_;

@@ -36,14 +36,21 @@ operators. Recurrent layers (`torch.nn.LSTM`) are left out by dynamo itself.
 | `u0` of `nonzero` or `item` | bound where a value first has it; a range that it has is a check |
 | `torch._check`, assertions on sizes | checks |
 | an operator in place | gives its operand's name the new value |
+| `cond` | an `if`; of a condition on sizes that is decided when compiling, the branch that it takes |
+| `while_loop`, `map`, `scan` | loops; what they carry keeps its shape, except dimensions that PyTorch itself gives a symbol of the body's |
 
 ## What is refused
 
 By name, with the node: operators that are not in the table (in Python they are decomposed first), complex and quantized
 types, pickled payloads (tensor subclasses, custom objects), sparse tensors, training (`dropout`, batch statistics), an operator in
-place whose memory has another name that is used later (`run_decompositions()` makes such programs functional), `cond`,
-`while_loop` and the other operators with graphs, archives of PyTorch before 2.8, schemas other than version 8, zip
-entries that are compressed.
+place whose memory has another name that is used later (`run_decompositions()` makes such programs functional), operators
+with graphs other than those above, graphs inside that change their inputs in place, archives of PyTorch before 2.8, schemas other
+than version 8, zip entries that are compressed.
+
+## FX and TorchScript
+
+`repose.frontend.torch.from_fx(graph_module, (x,), dynamic_shapes=…)` takes what `torch.fx.symbolic_trace` gives. A module of
+TorchScript is refused by name: export the module that it was made from.
 
 ## Operators
 

@@ -6,6 +6,7 @@ hand; each runs, at several shapes.
 """
 # What scripts say is no Python to a type checker: annotations, and a class that is a module.
 # mypy: disable-error-code="valid-type, untyped-decorator, arg-type"
+# pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from array import array

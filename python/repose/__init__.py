@@ -8,19 +8,24 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 import tempfile
 from typing import Any, Callable, Iterable, Mapping, Union, cast
+
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    raise ImportError("repose needs Python's interpreter lock, and this is a free-threaded build: "
+                      "use the other one of the same version")
 
 from repose import _repose, errors, ir, op, relax, script, te, tir, transform
 from repose._repose import Function, Module, Tensor, __version__
 from repose._show import model_html
-from repose._types import Derivation, Memory, Symbol, Value
+from repose._types import Allocator, Derivation, Memory, Symbol, Value
 from repose.errors import (BusyError, CallError, CompileError, CompileWarning, Diagnostic, Error,
                            LoadError, OutOfMemoryError)
 from repose.ir import dim
 from repose.relax import const
 
-__all__ = ["BusyError", "CallError", "CompileError", "CompileWarning", "Derivation", "Diagnostic",
+__all__ = ["Allocator", "BusyError", "CallError", "CompileError", "CompileWarning", "Derivation", "Diagnostic",
            "Error", "Function", "LoadError", "Memory", "Model", "Module", "OutOfMemoryError",
            "Symbol", "Tensor", "Value", "__version__", "build", "compile", "const", "dim", "errors",
            "ir", "load", "op", "passes", "read", "register", "relax", "script", "te", "tir", "transform"]
@@ -149,7 +154,7 @@ def read(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: boo
         return _repose._read_file(os.fspath(model), ranges, strict_dims)
     if hasattr(model, "SerializeToString"):
         return _repose._read_onnx(model.SerializeToString(), "model", ranges, strict_dims)
-    if type(model).__module__.startswith("torch."):
+    if any(base.__module__.split(".")[0] == "torch" for base in type(model).__mro__):
         from repose.frontend import torch as frontend
         return _repose._read_torch(frontend.archive(model), "program", ranges, strict_dims)
     raise TypeError(f"a model is a path, an onnx.ModelProto, an ExportedProgram or a repose.Module, "
@@ -159,7 +164,8 @@ def read(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: boo
 def compile(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: bool = False,
             cpu: str = "host", name: str | None = None, disable: Iterable[str] = (),
             threads: int = 0, spin_microseconds: int = 0, max_contexts: int = 0,
-            when_busy: str = "wait", memory_limit: int = 0, operations_limit: int = 0) -> Model:
+            when_busy: str = "wait", memory_limit: int = 0, operations_limit: int = 0,
+            allocator: Allocator | None = None) -> Model:
     """Compiles a model, and loads it. `model`: what `read` takes, or a Module. `cpu`: "host",
     "x86-64-v2", "x86-64-v3" or "x86-64-v4". `disable`: names of passes to leave out. The rest is
     as for `load`. Raises CompileError."""
@@ -177,7 +183,8 @@ def compile(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: 
         path = os.path.join(folder, "model.so")
         pages = _repose._compile(module, path, cpu, name, list(disable))
         return Model(_repose._LoadedModel(path, threads, spin_microseconds, max_contexts,
-                                          when_busy, memory_limit, operations_limit, module), pages)
+                                          when_busy, memory_limit, operations_limit, module,
+                                          allocator), pages)
 
 
 def build(module: Module | ir.GraphFunction, target: str = "host", **options: Any) -> Model:
@@ -189,13 +196,15 @@ def build(module: Module | ir.GraphFunction, target: str = "host", **options: An
 
 
 def load(path: Path, *, threads: int = 0, spin_microseconds: int = 0, max_contexts: int = 0,
-         when_busy: str = "wait", memory_limit: int = 0, operations_limit: int = 0) -> Model:
+         when_busy: str = "wait", memory_limit: int = 0, operations_limit: int = 0,
+         allocator: Allocator | None = None) -> Model:
     """Loads a compiled model. `threads`: that work on one call (0: as the machine allows).
     `max_contexts`: calls that run at once (0: 8); one more waits, makes a context for itself, or
     fails, as `when_busy` says ("wait", "grow", "fail"). `memory_limit`: bytes of all arenas
-    together; `operations_limit`: of one call; 0: none. Raises LoadError."""
+    together; `operations_limit`: of one call; 0: none. `allocator`: where the memory of arenas and
+    results comes from. Raises LoadError."""
     return Model(_repose._LoadedModel(os.fspath(path), threads, spin_microseconds, max_contexts,
-                                      when_busy, memory_limit, operations_limit, None))
+                                      when_busy, memory_limit, operations_limit, None, allocator))
 
 
 def register(name: str, function: Callable[..., Any] | None) -> None:

@@ -1,6 +1,6 @@
 from typing import Any, Callable, Iterator, Sequence
 
-from repose._types import Derivation, Memory, Symbol
+from repose._types import Allocator, Derivation, Memory, Symbol
 from repose._types import Value as Argument
 
 __version__: str
@@ -317,7 +317,7 @@ class Function:
 class _LoadedModel:
     def __init__(self, path: str, threads: int, spin_microseconds: int, max_contexts: int,
                  when_busy: str, memory_limit_bytes: int, operations_limit: int,
-                 module: Module | None = None) -> None: ...
+                 module: Module | None = None, allocator: Allocator | None = None) -> None: ...
     def save(self, path: str) -> None: ...
     @property
     def name(self) -> str: ...

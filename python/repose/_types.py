@@ -1,7 +1,18 @@
 """What models say of themselves."""
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+
+class Allocator(Protocol):
+    """Where a model gets the memory of its arenas and results. Called by the threads that call the
+    model, possibly at once; each result keeps the model, and so its allocator."""
+
+    def allocate(self, bytes: int, alignment: int, /) -> int | None:
+        """The address of at least `bytes` bytes, aligned to `alignment`; None: there are none."""
+
+    def deallocate(self, address: int, bytes: int, /) -> None:
+        """Takes back what `allocate` returned for `bytes`."""
 
 
 class Value(NamedTuple):

@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "allocator.h"
 #include "driver/compile.h"
 #include "driver/explain.h"
 #include "errors.h"
@@ -62,7 +63,7 @@ nb::tuple values_of(const std::vector<repose_value>& values) {
 
 LoadedModel::LoadedModel(const std::string& path, const RunOptions& options,
                          std::optional<Module> module)
-    : module_(std::move(module)) {
+    : module_(std::move(module)), allocator_(options.allocator) {
   repose_options o = repose_default_options();
   o.num_threads = options.threads;
   o.spin_microseconds = options.spin_microseconds;
@@ -70,6 +71,10 @@ LoadedModel::LoadedModel(const std::string& path, const RunOptions& options,
   o.when_busy = when_busy_of(options.when_busy);
   o.memory_limit_bytes = options.memory_limit_bytes;
   o.operations_limit = options.operations_limit;
+  if (!allocator_.is_none()) {
+    check_allocator(allocator_);
+    o.allocator = allocator_hooks(allocator_);
+  }
   int32_t status;
   {
     const nb::gil_scoped_release release;
@@ -237,8 +242,9 @@ nb::object Function::call(const nb::args& args, const nb::kwargs& kwargs) const 
 
   // All are owned before one of them can fail to become what the caller has.
   std::vector<nb::object> tensors(results.size());
+  const std::shared_ptr<const LoadedModel> owner = model_->owns_results() ? model_ : nullptr;
   for (size_t i = 0; i < results.size(); ++i) {
-    tensors[i] = results[i] ? nb::cast(new Tensor(results[i]), nb::rv_policy::take_ownership)
+    tensors[i] = results[i] ? nb::cast(new Tensor(results[i], owner), nb::rv_policy::take_ownership)
                             : nb::borrow(written[i]);
   }
   const nb::handle like = given.empty() ? nb::handle() : given.front();
@@ -352,15 +358,16 @@ void bind_model(nb::module_& m) {
           "__init__",
           [](LoadedModel* self, const std::string& path, int threads, int spin_microseconds,
              int max_contexts, const std::string& when_busy, int64_t memory_limit_bytes,
-             int64_t operations_limit, std::optional<Module> module) {
+             int64_t operations_limit, std::optional<Module> module, nb::object allocator) {
             new (self) LoadedModel(path,
                                    {threads, spin_microseconds, max_contexts, when_busy,
-                                    memory_limit_bytes, operations_limit},
+                                    memory_limit_bytes, operations_limit, std::move(allocator)},
                                    std::move(module));
           },
           nb::arg("path"), nb::arg("threads"), nb::arg("spin_microseconds"),
           nb::arg("max_contexts"), nb::arg("when_busy"), nb::arg("memory_limit_bytes"),
-          nb::arg("operations_limit"), nb::arg("module") = nb::none())
+          nb::arg("operations_limit"), nb::arg("module") = nb::none(),
+          nb::arg("allocator") = nb::none())
       .def("save", &LoadedModel::save, nb::arg("path"))
       .def_prop_ro("name",
                    [](const LoadedModel& self) {

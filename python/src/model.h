@@ -23,6 +23,7 @@ struct RunOptions {
   std::string when_busy = "wait";
   int64_t memory_limit_bytes = 0;
   int64_t operations_limit = 0;
+  nb::object allocator;  // None: the C library
 };
 
 // A loaded artifact and its file.
@@ -36,6 +37,8 @@ class LoadedModel {
 
   repose_model* handle() const { return model_; }
   const std::optional<Module>& module() const { return module_; }
+  // Whether results are memory that the model has to outlive.
+  bool owns_results() const { return !allocator_.is_none(); }
   // A copy of the artifact; the file is replaced as a whole or not at all.
   void save(const std::string& path) const;
 
@@ -43,6 +46,7 @@ class LoadedModel {
   repose_model* model_ = nullptr;
   int file_ = -1;  // open: the path may be another's by now
   std::optional<Module> module_;
+  nb::object allocator_;
 };
 
 // One function of a model, as Python calls it.

@@ -4,6 +4,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,10 +43,11 @@ class Borrowed {
 };
 
 // A result: memory of the model's allocator, which Python owns. Speaks DLPack and the buffer
-// protocol.
+// protocol. `owner`: what has to outlive the memory, if anything.
 class Tensor {
  public:
-  explicit Tensor(DLManagedTensorVersioned* managed) : managed_(managed) {}
+  explicit Tensor(DLManagedTensorVersioned* managed, std::shared_ptr<const void> owner = nullptr)
+      : owner_(std::move(owner)), managed_(managed) {}
   ~Tensor() { managed_->deleter(managed_); }
   Tensor(const Tensor&) = delete;
   Tensor& operator=(const Tensor&) = delete;
@@ -53,6 +55,7 @@ class Tensor {
   const DLTensor& get() const { return managed_->dl_tensor; }
 
  private:
+  std::shared_ptr<const void> owner_;
   DLManagedTensorVersioned* managed_;
 };
 

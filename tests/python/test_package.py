@@ -8,6 +8,7 @@ import types
 import unittest
 from array import array
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import ml_dtypes
@@ -64,6 +65,23 @@ def text_of(call, *arguments, kind=repose.CallError, **named):
     except kind as error:
         return str(error)
     raise AssertionError(f"no {kind.__name__}")
+
+
+class Memory:
+    """An allocator: blocks by address, and what it was told wrong."""
+
+    def __init__(self):
+        self.blocks, self.wrong = {}, []
+
+    def allocate(self, size, alignment):
+        block = np.empty(size + alignment, np.uint8)
+        address = -(-block.ctypes.data // alignment) * alignment
+        self.blocks[address] = (block, size)
+        return address
+
+    def deallocate(self, address, size):
+        if self.blocks.pop(address)[1] != size:
+            self.wrong.append((address, size))
 
 
 class Package(unittest.TestCase):
@@ -335,6 +353,69 @@ class Package(unittest.TestCase):
         self.linear.save(path)
         self.assertIn("thread", text_of(repose.load, path, threads=-1))
 
+    def test_artifact_of_another_cpu(self):
+        strange = ROOT / "build/release/tests/runtime/strange_model.so"  # the runtime's tests have it
+        if not strange.exists():
+            self.skipTest(f"{strange.name} is not built")
+        text = text_of(repose.load, strange, kind=repose.LoadError)
+        for said in ("compiled for x86-64", "lacks `warp-drive`"):
+            self.assertIn(said, text)
+
+    def test_allocator(self):
+        deep = LINEAR.replace("y = Relu(p)", "t = Transpose(p)  y = MatMul(p, t)").replace("[n, m] y", "[n, n] y")
+        path = self.folder / "m.so"
+        repose.compile(model(deep)).save(path)
+        memory = Memory()
+        loaded = repose.load(path, allocator=memory)
+        y = loaded(self.x, self.w)
+        np.testing.assert_allclose(y, (self.x @ self.w) @ (self.x @ self.w).T, rtol=1e-5)
+        self.assertTrue(any(at <= y.ctypes.data < at + size for at, (_, size) in memory.blocks.items()))
+        self.assertEqual(memory.wrong, [])
+        view = y[1:]
+        del loaded, y
+        gc.collect()
+        view += 1  # the result keeps the model, and so the allocator
+        self.assertEqual(len(memory.blocks), 2)
+        del view
+        gc.collect()
+        self.assertEqual((memory.blocks, memory.wrong), ({}, []))
+
+    def test_wrong_allocators(self):
+        path = self.folder / "m.so"
+        self.double.save(path)
+        with self.assertRaisesRegex(TypeError, "`int` has no `allocate`"):
+            repose.load(path, allocator=3)
+
+        class Empty(Memory):
+            def allocate(self, size, alignment):
+                return None
+
+        class Wrong(Memory):
+            def allocate(self, size, alignment):
+                return "here"
+
+        class Raises(Memory):
+            def allocate(self, size, alignment):
+                raise ValueError("no more")
+
+        x = np.ones((3, 2), np.float32)
+        for allocator, reported in ((Empty(), None), (Wrong(), TypeError), (Raises(), ValueError)):
+            said = []
+            with mock.patch.object(sys, "unraisablehook", lambda e: said.append(e.exc_type)):
+                with self.assertRaises(repose.OutOfMemoryError):
+                    repose.load(path, allocator=allocator)(x)
+            self.assertEqual(said, [reported] if reported else [])
+
+    def test_free_threaded_python_is_refused(self):
+        program = f"""
+import sys, sysconfig; sys.path.insert(0, {str(ROOT / "build/release/python")!r})
+sysconfig.get_config_vars()["Py_GIL_DISABLED"] = 1
+import repose
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ImportError: repose needs Python's interpreter lock", done.stderr)
+
     def test_limits(self):
         deep = LINEAR.replace("y = Relu(p)", "t = Transpose(p)  y = MatMul(p, t)").replace("[n, m] y", "[n, n] y")
         repose.compile(model(deep)).save(self.folder / "m.so")
@@ -450,11 +531,47 @@ class Package(unittest.TestCase):
             thread.join()
         self.assertEqual(failures, [])
 
+    def test_models_come_and_go_beside_calls(self):
+        """Threads call one model while others compile, load and drop others."""
+        self.double.save(self.folder / "m.so")
+        want, failures, done = self.linear(self.x, self.w), [], threading.Event()
+        ones = np.ones((3, 2), np.float32)
+
+        def call():
+            while not done.is_set():
+                np.testing.assert_array_equal(self.linear(self.x, self.w), want)
+
+        def load():
+            for _ in range(100):
+                y = repose.load(self.folder / "m.so", threads=1)(ones)
+                np.testing.assert_array_equal(y, ones * 2)
+
+        def compile_one():
+            for _ in range(5):
+                np.testing.assert_array_equal(repose.compile(repose.Module.from_text(TEXT))(ones), ones * 2)
+
+        def run(work):
+            try:
+                work()
+            except Exception as error:
+                failures.append(error)
+
+        callers = [threading.Thread(target=run, args=(call,)) for _ in range(3)]
+        others = [threading.Thread(target=run, args=(work,)) for work in (load, load, load, compile_one, compile_one)]
+        for thread in callers + others:
+            thread.start()
+        for thread in others:
+            thread.join()
+        done.set()
+        for thread in callers:
+            thread.join()
+        self.assertEqual(failures, [])
+
     def test_references_are_given_back(self):
         x, w = self.x, self.w
         y = np.empty((5, 7), np.float32)
         counts = [sys.getrefcount(o) for o in (x, w, y, None, self.linear)]
-        for _ in range(20_000):
+        for _ in range(50_000):  # 100,000 calls
             self.linear(x, w)
             self.linear(x, w=w, out=y)
         for _ in range(100):
@@ -490,7 +607,20 @@ import sys; sys.path.insert(0, {str(ROOT / "build/release/python")!r})
 import numpy as np, repose
 model = repose.compile(repose.Module.from_text({TEXT!r}))
 y = model(np.ones((3, 2), np.float32))
-sys.modules["kept"] = (model, y)
+
+class Memory:
+    blocks = {{}}
+    def allocate(self, size, alignment):
+        block = np.empty(size + alignment, np.uint8)
+        address = -(-block.ctypes.data // alignment) * alignment
+        self.blocks[address] = block
+        return address
+    def deallocate(self, address, size):
+        del self.blocks[address]
+
+other = repose.compile(repose.Module.from_text({TEXT!r}), allocator=Memory())
+z = other(y)
+sys.modules["kept"] = (model, y, other, z)
 print(y.sum())
 """
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -288,6 +288,105 @@ TEST(TorchMemory, MutatedBuffersAreParametersAndResults) {
   EXPECT_EQ((*attrs.find("donate")->as_dict())[0], (std::pair<Attr, Attr>(1, 1)));
 }
 
+TEST(TorchMemory, WhatReplacesABufferHasItsType) {
+  ProgramWriter w;
+  w.weight("b_cache", "cache", {2}, {0, 0}, "buffer");
+  w.input("x", float32, {2});
+  w.node("aten.add.Tensor", "y", float32, {2}, {"self", tensor("b_cache"), "other", tensor("x")});
+  w.graph["outputs"].push_back(tensor("y"));
+  w.output_specs.push_back(
+      {{"buffer_mutation", {{"arg", {{"name", "y"}}}, {"buffer_name", "cache"}}}});
+  EXPECT_EQ(errors(w), "no error");
+  w.graph["tensor_values"]["b_cache"]["dtype"] = 5;  // int64
+  expect_text(errors(w),
+              "the new value of `cache` has the type `R.Tensor((2,), dtype=\"float32\")`");
+}
+
+// ---- Graphs inside
+
+// Of one input `a` of n rows.
+Json graph_of(const char* op, const char* operand = "a") {
+  ProgramWriter w;
+  w.input("a", float32, {symbol("s0"), 3});
+  w.node(op, "b", float32, {symbol("s0"), 3}, {"self", tensor(operand)});
+  w.output("b");
+  return {{"as_graph", {{"name", "graph"}, {"graph", w.graph}}}};
+}
+Json tensor_list(const std::vector<std::string>& names) {
+  Json list = Json::array();
+  for (const std::string& name : names) list.push_back({{"name", name}});
+  return {{"as_tensors", list}};
+}
+
+// y = relu(x) if x[0, 0] > 0 else -x, or what the arguments make of it
+ProgramWriter cond(const Json& args) {
+  ProgramWriter w;
+  w.input("x", float32, {symbol("s0"), 3});
+  w.input("flag", boolean, Json::array());
+  w.node("higher_order.cond", "y", float32, {symbol("s0"), 3}, args);
+  w.output("y");
+  return w;
+}
+
+TEST(TorchControl, CondIsAnIf) {
+  auto imported = import(cond({"", tensor("flag"), "", graph_of("aten.relu.default"), "",
+                               graph_of("aten.neg.default"), "", tensor_list({"x"})}));
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->result_type), "R.Tensor((s0, 3), dtype=\"float32\")");
+  for (const bool flag : {true, false}) {
+    const Array x = floats({1, 3}, {1, -2, 3});
+    const Array taken = make_scalar_array(Scalar::of_int(flag, dtypes::boolean));
+    auto value = interpret(*imported->module, standard_ops(), "main", {x, taken});
+    ASSERT_TRUE(value.ok()) << to_string(value.errors());
+    EXPECT_EQ(value->tensor()->load(1).f, flag ? 0 : 2);
+  }
+}
+
+TEST(TorchControl, WhatDoesNotFitIsRefused) {
+  const Json relu = graph_of("aten.relu.default"), x = tensor_list({"x"});
+  expect_text(errors(cond({"", tensor("flag"), "", relu, "", relu})), "3 arguments, expected 4");
+  expect_text(errors(cond({"", tensor("flag"), "", relu, "", integer(3), "", x})),
+              "argument 2 is `int`, expected `graph`");
+  expect_text(errors(cond({"", integer(1), "", relu, "", relu, "", x})),
+              "argument 0 is `int`, expected `Tensor` or `bool`");
+  expect_text(errors(cond({"", tensor("flag"), "", relu, "", relu, "", tensor_list({"x", "x"})})),
+              "a graph of 1 inputs gets 2 arguments");
+  expect_text(
+      errors(cond({"", tensor("flag"), "", graph_of("aten.relu.default", "x"), "", relu, "", x})),
+      "value `x` comes from nothing");  // a value of the graph around
+  expect_text(
+      errors(cond({"", tensor("flag"), "", graph_of("aten.nope.default"), "", relu, "", x})),
+      "operator `aten.nope.default` is not supported");
+  expect_text(
+      errors(cond({"", tensor("flag"), "", graph_of("aten.relu_.default"), "", relu, "", x})),
+      "`a` is changed in place inside");
+  Json two = relu;
+  Json& outputs = two["as_graph"]["graph"]["outputs"];
+  outputs.push_back(outputs[0]);
+  expect_text(errors(cond({"", tensor("flag"), "", relu, "", two, "", x})),
+              "the branches give 1 and 2 values");
+}
+
+TEST(TorchControl, WhatALoopCarriesKeepsItsType) {
+  ProgramWriter test;
+  test.input("a", float32, {symbol("s0"), 3});
+  test.node("aten.any.default", "go", boolean, Json::array(), {"self", tensor("a")});
+  test.output("go");
+  ProgramWriter body;
+  body.input("a", float32, {symbol("s0"), 3});
+  body.node("aten.cat.default", "b", float32, {"2*s0", 3}, {"tensors", tensor_list({"a", "a"})});
+  body.output("b");
+  auto graph = [](const ProgramWriter& w) -> Json {
+    return {{"as_graph", {{"name", "graph"}, {"graph", w.graph}}}};
+  };
+  ProgramWriter w;
+  w.input("x", float32, {symbol("s0"), 3});
+  w.node("higher_order.while_loop", "y", float32, {symbol("s0"), 3},
+         {"", graph(test), "", graph(body), "", tensor_list({"x"}), "", tensor_list({})});
+  w.output("y");
+  expect_text(errors(w), "carried value 0 has the type `R.Tensor((s0, 3), dtype=\"float32\")`");
+}
+
 // ---- Errors
 
 TEST(TorchErrors, UnsupportedOperatorsAreNamedTogether) {

@@ -2,6 +2,7 @@
 
     program = torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     module = repose.frontend.torch.from_exported_program(program)
+    module = repose.frontend.torch.from_fx(graph_module, (x,))
 
 What the compiler has no operator for is decomposed by PyTorch first.
 """
@@ -9,13 +10,13 @@ from __future__ import annotations
 
 import io
 import operator
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 import repose
 from repose import _repose
 from repose.frontend._fused import decompositions
 
-__all__ = ["from_exported_program"]
+__all__ = ["from_exported_program", "from_fx"]
 
 
 def known_operators() -> set[str]:
@@ -24,12 +25,16 @@ def known_operators() -> set[str]:
 
 
 def _is_whole(program: Any, known: set[str]) -> bool:
-    """Whether the program can be read as it is: known operators, none of which works in place."""
+    """Whether the program can be read as it is: known operators, none of which works in place, in
+    its graph and those that its operators take."""
     import torch
 
-    for node in program.graph.nodes:
+    graphs = [m.graph for m in program.graph_module.modules() if isinstance(m, torch.fx.GraphModule)]
+    for node in (node for graph in graphs for node in graph.nodes):
         target = node.target
         if node.op != "call_function" or target is operator.getitem:
+            continue
+        if isinstance(target, torch._ops.HigherOrderOperator):
             continue
         if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool)):
             continue
@@ -62,6 +67,9 @@ def archive(program: Any) -> bytes:
     """The program as a .pt2 archive that the compiler can read."""
     import torch
 
+    if isinstance(program, torch.jit.ScriptModule):
+        raise TypeError("given a module of TorchScript, expected a torch.export.ExportedProgram: export the "
+                        "module that it was made from, or write it as ONNX")
     if not isinstance(program, torch.export.ExportedProgram):
         raise TypeError(f"given `{type(program).__name__}`, expected a torch.export.ExportedProgram: "
                         f"`torch.export.export(module, inputs, dynamic_shapes=…)` makes one")
@@ -75,3 +83,17 @@ def from_exported_program(program: Any, *, dims: Mapping[str, repose.Size] | Non
     """The module of a torch.export.ExportedProgram. `dims` is as for `repose.read`: dimensions have
     the names of PyTorch's symbols ("s77"), and `<input>_<axis>`."""
     return repose.read(program, dims=dims, strict_dims=strict_dims)
+
+
+def from_fx(graph_module: Any, inputs: Sequence[Any], *, dynamic_shapes: Any = None,
+            dims: Mapping[str, repose.Size] | None = None, strict_dims: bool = False) -> repose.Module:
+    """The module of a torch.fx.GraphModule, as `torch.fx.symbolic_trace` makes it. `inputs`: an example
+    of each; `dynamic_shapes`: which dimensions are symbols, as for torch.export.export (None: every
+    size is that of the example)."""
+    import torch
+
+    if not isinstance(graph_module, torch.fx.GraphModule):
+        raise TypeError(f"given `{type(graph_module).__name__}`, expected a torch.fx.GraphModule")
+    with torch.no_grad():
+        program = torch.export.export(graph_module.eval(), tuple(inputs), dynamic_shapes=dynamic_shapes)
+    return from_exported_program(program, dims=dims, strict_dims=strict_dims)

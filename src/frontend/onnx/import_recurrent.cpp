@@ -5,11 +5,13 @@
 #include <cctype>
 #include <functional>
 
-#include "frontend/onnx/loop_builder.h"
+#include "frontend/common/loop_builder.h"
 #include "frontend/onnx/operator_table.h"
 
 namespace repose::onnx {
 namespace {
+
+using frontend::LoopBuilder;
 
 // ---- Activations
 // ---------------------------------------------------------------------------------

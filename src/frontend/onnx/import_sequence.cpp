@@ -4,7 +4,7 @@
 // A sequence is a tuple of its tensors. One that a loop appends to ends with a tensor whose rows
 // are what the iterations gave: the loop stacks them (import_building_loop in building_loops.cpp).
 #include "frontend/common/composite.h"
-#include "frontend/onnx/loop_builder.h"
+#include "frontend/common/loop_builder.h"
 #include "frontend/onnx/operator_table.h"
 #include "frontend/onnx/sequences.h"
 

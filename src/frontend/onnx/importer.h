@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "frontend/common/input_symbols.h"
+#include "frontend/common/loop_builder.h"
 #include "frontend/common/names.h"
 #include "frontend/onnx/import.h"
-#include "frontend/onnx/loop_builder.h"
 #include "frontend/onnx/node_context.h"
 #include "frontend/onnx/quantized.h"
 
@@ -22,6 +22,7 @@ namespace repose::onnx {
 
 using frontend::DeclaredBound;
 using frontend::InputSymbols;
+using frontend::LoopBuilder;
 using frontend::ModelInput;
 using frontend::SymbolAlias;
 using frontend::SymbolAliases;

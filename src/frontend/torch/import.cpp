@@ -3,37 +3,27 @@
 #include "frontend/torch/import.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/work.h"
-#include "expr/interval.h"
-#include "frontend/common/input_symbols.h"
-#include "frontend/torch/operator_table.h"
-#include "frontend/torch/shared_memory.h"
+#include "frontend/torch/importer.h"
 #include "frontend/torch/sympy.h"
 #include "frontend/torch/tensor_data.h"
 #include "ir/function_facts.h"
 
 namespace repose {
 namespace torch {
-namespace {
 
 using frontend::identifier;
-using frontend::Identifiers;
-using frontend::InputSymbols;
-using frontend::ModelInput;
 using frontend::printable_name;
-using graph::Variable;
 
-constexpr size_t max_errors = 100;
-
-// "aten.add.Tensor" of "torch.ops.aten.add.Tensor".
 std::string_view operator_name(const Node& node) {
   std::string_view name = node.target;
   constexpr std::string_view prefix = "torch.ops.";
   if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
   return name;
 }
+
+namespace {
 
 // "aten.add_.Tensor" changes its first argument: "aten.add.Tensor" gives the value.
 std::optional<std::string> functional_name(std::string_view name) {
@@ -54,24 +44,19 @@ bool gives_sizes(const Node& node) {
          });
 }
 
-// The graph of an operator that says how gradients or mixed precision are handled inside of it,
-// which changes no value: it stands in the operator's place. Null: another operator.
-const Argument* block_of(const Node& node) {
-  const std::string_view name = operator_name(node);
-  const bool is_autocast = name == "higher_order.wrap_with_autocast";
-  if (!is_autocast && name != "higher_order.wrap_with_set_grad_enabled") return nullptr;
-  // With autocast (device, dtype, enabled, cache, graph, …) enabled, operators cast their operands.
-  if (is_autocast && (node.inputs.size() < 5 || node.inputs[2].value.sizes.empty() ||
-                      node.inputs[2].value.sizes[0].value != 0)) {
-    return nullptr;
-  }
-  for (const NamedArgument& a : node.inputs) {
-    if (a.value.kind == Argument::Kind::graph) return &a.value;
-  }
-  return nullptr;
+// Branches and loops stand outside of dataflow blocks.
+bool has_branches_or_loops(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
+    const Control control = control_of(node);
+    if (control != Control::block) return control != Control::none;
+    return std::any_of(node.inputs.begin(), node.inputs.end(), [](const NamedArgument& a) {
+      return a.value.graph && has_branches_or_loops(*a.value.graph);
+    });
+  });
 }
 
-// The name of the symbol that a size is; empty: it is none, or known already.
+}  // namespace
+
 std::string unbound_symbol(const Size& size, const std::function<bool(const std::string&)>& known) {
   std::string found;
   bool is_lone = true;
@@ -86,66 +71,6 @@ std::string unbound_symbol(const Size& size, const std::function<bool(const std:
   auto value = read_sympy(size.text, symbol, {});
   return value.ok() && is_lone && as<VarNode>(*value) ? found : "";
 }
-
-class Importer {
- public:
-  Importer(const Program& program, const OpTable& ops, const ImportOptions& options)
-      : program_(program), options_(options), builder_(ops), graph_(&program.graph) {
-    names_.tensor = [this](const std::string& name) { return find_tensor(name); };
-    names_.size = [this](const Size& size) { return find_size(size); };
-    names_.number = [this](const Size& size) { return find_number(size); };
-  }
-  Result<Module> run();
-  const Diagnostics& warnings() const { return builder_.warnings(); }
-
- private:
-  // ---- The function
-  void find_mutations();
-  Result<void> open_function();
-  Result<std::vector<ModelInput>> describe_inputs();
-  Result<void> bind_integer(const InputSpec& spec);
-  Result<Variable> make_parameter(const InputSpec& spec, size_t i);
-  Result<std::string> dimension_text(const Size& size);
-  std::map<std::string, Interval> declared_ranges() const;
-  Result<Module> close_function();
-  Result<void> add_output(const OutputSpec& spec);
-  void add_result(const Operand& value, const std::string& name);
-
-  // ---- Values
-  Result<Operand> find_tensor(const std::string& name);
-  Result<Expr> find_size(const Size& size);
-  Result<Operand> find_number(const Size& size);
-  const Size* resolve(const Size& size) const;
-
-  // ---- Nodes
-  void find_unsupported(const Graph& graph);
-  void import_node(const Node& node, size_t position);
-  Result<void> import_block(const Node& node, const Span& span);
-  Result<void> import_sizes(const Node& node, const Span& span);
-  Result<void> import_operator(const Node& node, const OperatorRow& row, const Span& span,
-                               bool in_place);
-  Result<void> bind_sizes(const std::string& name, const Operand& value, const Span& span);
-  Result<void> bind_symbol(const std::string& symbol, const Expr& value, const Span& span);
-
-  const Program& program_;
-  const ImportOptions& options_;
-  Builder builder_;
-  NodeContext::Names names_;
-  Identifiers identifiers_;
-  InputSymbols symbols_;
-  std::map<std::string, Expr> bound_;                  // symbols that inputs don't have
-  std::map<std::string, Var, std::less<>> text_vars_;  // symbols in texts of dimensions
-  std::map<std::string, const InputSpec*, std::less<>> specs_;
-  std::set<std::string> mutated_;             // names in the graph of buffers and inputs
-  std::vector<const InputSpec*> parameters_;  // of the function, in order
-  const Graph* graph_;                        // whose nodes are imported
-  std::map<std::string, Operand, std::less<>> values_;
-  std::map<std::string, Operand> numbers_;  // floats that tensors hold
-  SharedMemory memory_;
-  std::vector<Operand> results_;
-  std::vector<std::string> result_names_;
-  Diagnostics errors_;
-};
 
 // ---- The function
 
@@ -267,9 +192,10 @@ Result<void> Importer::open_function() {
     values_[parameters_[i]->name] = param;
     params.push_back(param);
   }
+  parameter_values_ = params;
   builder_.begin_function(options_.function_name, std::move(params), symbols_.facts(),
                           program_.span());
-  builder_.begin_dataflow();
+  if (!has_branches_or_loops(program_.graph)) builder_.begin_dataflow();
   for (const InputSpec* spec : parameters_) {
     if (auto bound = bind_integer(*spec); !bound.ok()) return bound;
   }
@@ -347,6 +273,17 @@ Result<void> Importer::add_output(const OutputSpec& spec) {
                argument_kind_name(a.kind));
 }
 
+namespace {
+
+// Whether a value may take the place of a parameter that the program mutates.
+bool is_replacement(const Operand& value, const graph::VariableNode& param) {
+  const TensorTypeNode *made = graph::tensor_of(value), *had = as<TensorTypeNode>(param.type);
+  return made && had && made->dtype == had->dtype &&
+         is_subtype(value->type, param.type) != Truth::no;
+}
+
+}  // namespace
+
 Result<Module> Importer::close_function() {
   for (const OutputSpec& spec : program_.outputs) {
     if (auto added = add_output(spec); !added.ok()) return added.errors();
@@ -357,6 +294,11 @@ Result<Module> Importer::close_function() {
     if (!mutated_.contains(spec.name)) continue;
     REPOSE_TRY(value, find_tensor(spec.name));
     const std::string& name = spec.target.empty() ? spec.name : spec.target;
+    if (!is_replacement(value, *parameter_values_[i])) {
+      return error(DiagnosticKind::bad_model, program_.span(),
+                   "the new value of `{}` has the type `{}`, expected `{}`", printable(name),
+                   to_string(value->type), to_string(parameter_values_[i]->type));
+    }
     donate.emplace_back(Attr(static_cast<int64_t>(results_.size())), Attr(static_cast<int64_t>(i)));
     add_result(value, name);
   }
@@ -440,6 +382,8 @@ Result<Operand> Importer::find_number(const Size& size) {
 
 // ---- Nodes
 
+namespace {
+
 Span node_span(const Node& node, size_t position) {
   const std::string name = node.name.empty() ? fmt::format("node {}", position) : node.name;
   return {make_node_source(printable(name),
@@ -455,14 +399,18 @@ const OperatorRow* operator_of(const Node& node, bool* in_place) {
   return find_operator(*functional);
 }
 
+}  // namespace
+
 // One error for each operator.
 void Importer::find_unsupported(const Graph& graph) {
   std::map<std::string, std::pair<Span, size_t>> found;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     bool in_place = false;
-    if (const Argument* block = block_of(node)) {
-      find_unsupported(*block->graph);
+    if (control_of(node) != Control::none) {
+      for (const NamedArgument& a : node.inputs) {
+        if (a.value.graph) find_unsupported(*a.value.graph);
+      }
       continue;
     }
     if (gives_sizes(node) || operator_of(node, &in_place)) continue;
@@ -573,67 +521,15 @@ Result<void> Importer::import_operator(const Node& node, const OperatorRow& row,
   return {};
 }
 
-// The nodes of the operator's graph, whose inputs are the arguments behind it.
-Result<void> Importer::import_block(const Node& node, const Span& span) {
-  const Graph& block = *block_of(node)->graph;
-  size_t next = 0;
-  while (node.inputs[next].value.kind != Argument::Kind::graph) ++next;
-  if (node.inputs.size() - ++next != block.inputs.size()) {
-    return error(DiagnosticKind::bad_model, span, "a graph of {} inputs gets {} arguments",
-                 block.inputs.size(), node.inputs.size() - next);
-  }
-  std::map<std::string, Operand, std::less<>> values;
-  for (size_t i = 0; i < block.inputs.size(); ++i) {
-    const Argument& given = node.inputs[next + i].value;
-    if (given.kind != Argument::Kind::tensor || block.inputs[i].texts.empty()) continue;
-    REPOSE_TRY(value, find_tensor(given.texts[0]));
-    values.emplace(block.inputs[i].texts[0], value);
-  }
-  const auto arguments = values;
-  SharedMemory memory;
-  const Graph* outer = graph_;
-  std::swap(values_, values);
-  std::swap(memory_, memory);
-  graph_ = &block;
-  for (size_t i = 0; i < block.nodes.size() && errors_.empty(); ++i) {
-    import_node(block.nodes[i], i);
-  }
-  Result<void> done;
-  Values results;
-  for (const Argument& output : block.outputs) {
-    for (const std::string& name : output.texts) {
-      auto value = errors_.empty() && done.ok() ? find_tensor(name) : Result<Operand>(Operand());
-      if (!value.ok()) done = value.errors();
-      results.push_back(value.ok() ? *value : nullptr);
-    }
-  }
-  for (const auto& [name, value] : arguments) {
-    if (values_[name] == value || !done.ok()) continue;
-    done = error(DiagnosticKind::unsupported_feature, span, "`{}` is changed in place inside",
-                 printable(name));
-  }
-  graph_ = outer;
-  std::swap(values_, values);
-  std::swap(memory_, memory);
-  size_t i = 0;
-  for (const Argument& output : node.outputs) {
-    for (const std::string& name : output.texts) {
-      if (i < results.size() && results[i]) values_[name] = results[i];
-      ++i;
-    }
-  }
-  return done;
-}
-
 void Importer::import_node(const Node& node, size_t position) {
   const Span span = node_span(node, position);
   const WorkPart part(span);
   bool in_place = false;
   const OperatorRow* row = gives_sizes(node) ? nullptr : operator_of(node, &in_place);
   builder_.set_span(span);
-  auto done = block_of(node) ? import_block(node, span)
-              : row          ? import_operator(node, *row, span, in_place)
-                             : import_sizes(node, span);
+  auto done = control_of(node) != Control::none ? import_control(node, span)
+              : row                             ? import_operator(node, *row, span, in_place)
+                                                : import_sizes(node, span);
   if (done.ok()) return;
   for (Diagnostic d : done.errors()) {
     if (!d.span || d.span.source == program_.source) d.span = span;
@@ -653,7 +549,6 @@ Result<Module> Importer::run() {
   return close_function();
 }
 
-}  // namespace
 }  // namespace torch
 
 Result<Module> import_torch(const torch::Program& program, const OpTable& ops,

@@ -1,4 +1,6 @@
 // Matrix products and convolutions.
+#include <algorithm>
+
 #include "frontend/torch/operator_table.h"
 
 namespace repose::torch {
@@ -174,6 +176,18 @@ Result<Operand> convolution(NodeContext& c) {
   return is_transposed ? convolve_transposed(c, v) : convolve(c, v);
 }
 
+// PyTorch lets spaces stand anywhere in the subscripts.
+Result<Operand> einsum(NodeContext& c) {
+  REPOSE_TRY(given, c.string("equation", ""));
+  REPOSE_TRY(operands, c.tensors("tensors"));
+  std::string subscripts = given;
+  std::erase(subscripts, ' ');
+  if (std::find(operands.begin(), operands.end(), nullptr) != operands.end()) {
+    return c.fail(DiagnosticKind::bad_argument, "an operand is None");
+  }
+  return c.call("einsum", {graph::make_tuple(operands)}, {{"subscripts", subscripts}});
+}
+
 }  // namespace
 
 std::span<const OperatorRow> nn_operators() {
@@ -192,6 +206,7 @@ std::span<const OperatorRow> nn_operators() {
       {"aten.conv_transpose3d.input", one<conv_transpose>},
       {"aten.convolution.default", one<convolution>},
       {"aten.dot.default", one<product<"tensor">>},
+      {"aten.einsum.default", one<einsum>},
       {"aten.linear.default", one<linear>},
       {"aten.matmul.default", one<product<"other">>},
       {"aten.mm.default", one<product<"mat2">>},

@@ -267,16 +267,12 @@ Result<Operand> repeat_each(NodeContext& c) {
 
 Result<Operand> flip(NodeContext& c) {
   REPOSE_TRY(given, c.tensor("self"));
-  REPOSE_TRY(dims, c.shape(given));
+  REPOSE_TRY(rank, c.rank(given));
   REPOSE_TRY(axes, c.integers("dims"));
   Operand x = given;
   for (int64_t a : axes) {
-    REPOSE_TRY(axis, c.axis(a, static_cast<int64_t>(dims.size())));
-    const Expr& extent = dims[static_cast<size_t>(axis)];
-    Composite m(c);
-    const Operand places = m.arange(extent, dtypes::int64);
-    const Operand last = m.number(canonical(extent - 1), dtypes::int64);
-    REPOSE_TRY(turned, m.result(m.gather_inside(x, m.subtract(last, places), axis)));
+    REPOSE_TRY(axis, c.axis(a, rank));
+    REPOSE_TRY(turned, c.call("flip", {x}, {{"axis", axis}}));
     x = turned;
   }
   return x;
@@ -397,17 +393,10 @@ Result<Operand> replication_pad(NodeContext& c) {
 
 // ---- Images as channels
 
-// Each channel's r * r neighbours as one larger image.
 Result<Operand> pixel_shuffle(NodeContext& c) {
   REPOSE_TRY(x, c.tensor("self"));
   REPOSE_TRY(r, c.integer("upscale_factor"));
-  REPOSE_TRY(shape, c.result_shape());
-  Composite m(c);
-  const Dims d = m.shape(x, 4, 0), y = shape;
-  if (r < 1 || y.size() != 4) return c.fail(DiagnosticKind::bad_argument, "a factor of {}", r);
-  const Expr factor = make_int(r);
-  const Operand apart = m.reshape(x, {d[0], y[1], factor, factor, d[2], d[3]});
-  return m.result(m.reshape(m.permute(apart, {0, 1, 4, 2, 5, 3}), y));
+  return c.call("nn.pixel_shuffle", {x}, {{"upscale_factor", r}});
 }
 
 Result<Operand> pixel_unshuffle(NodeContext& c) {

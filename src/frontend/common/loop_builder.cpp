@@ -1,9 +1,9 @@
 // Loops that count.
-#include "frontend/onnx/loop_builder.h"
+#include "frontend/common/loop_builder.h"
 
 #include <algorithm>
 
-namespace repose::onnx {
+namespace repose::frontend {
 
 using graph::Variable;
 
@@ -231,14 +231,14 @@ Result<LoopBuilder::Done> LoopBuilder::end_body(const std::vector<Operand>& next
   return done;
 }
 
-Result<Operand> row_of(NodeContext& c, const Operand& x, const Expr& at) {
+Result<Operand> row_of(CallContext& c, const Operand& x, const Expr& at) {
   REPOSE_TRY(slice, c.call("strided_slice",
                            {x, graph::make_shape({at}), graph::make_shape({canonical(at + 1)})},
                            {{"axes", std::vector<int64_t>{0}}, {"assume_inbound", true}}));
   return c.call("squeeze", {slice}, {{"axis", std::vector<int64_t>{0}}});
 }
 
-Result<Operand> backward(NodeContext& c, const Operand& x) {
+Result<Operand> backward(CallContext& c, const Operand& x) {
   return c.call(
       "strided_slice",
       {x, graph::make_shape({make_int(-1)}), graph::make_shape({make_int(-(int64_t{1} << 62))}),
@@ -246,4 +246,4 @@ Result<Operand> backward(NodeContext& c, const Operand& x) {
       {{"axes", std::vector<int64_t>{0}}});
 }
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

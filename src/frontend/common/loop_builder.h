@@ -1,13 +1,13 @@
-// Loops that count: what Loop, Scan and the recurrent operators are made of.
+// Loops that count: what Loop, Scan and the recurrent operators are made of, and `while_loop`.
 #pragma once
 
 #include <span>
 #include <string>
 #include <vector>
 
-#include "frontend/onnx/node_context.h"
+#include "frontend/common/call_context.h"
 
-namespace repose::onnx {
+namespace repose::frontend {
 
 // for (i = 0; i < limit and flag; ++i): values that one iteration hands to the next, and rows that
 // are stacked along a new first axis. Stands outside of dataflow blocks.
@@ -76,8 +76,8 @@ class LoopBuilder {
 };
 
 // x[at] of a tensor whose first axis has more than `at` entries, which is at least 0.
-Result<Operand> row_of(NodeContext& c, const Operand& x, const Expr& at);
+Result<Operand> row_of(CallContext& c, const Operand& x, const Expr& at);
 // The entries of the first axis from the last to the first.
-Result<Operand> backward(NodeContext& c, const Operand& x);
+Result<Operand> backward(CallContext& c, const Operand& x);
 
-}  // namespace repose::onnx
+}  // namespace repose::frontend

@@ -69,7 +69,8 @@ def plain_docstring(app, what, name, of, options, lines):
         result.append(line)
     text = "\n".join(result)
     # A name may go on in the next line.
-    lines[:] = re.sub(r"`+([^`]+)`+", r"``\1``", text).split("\n")
+    text = re.sub(r"`+([^`]+)`+", r"``\1``", text)
+    lines[:] = re.sub(r"``(?=\w)(?<=\w``)", r"``\\ ", text).split("\n")  # a plural's "s" is apart
 
 
 def setup(app):

@@ -31,6 +31,7 @@ LAYERS = [
     "frontend/common",
     "frontend/onnx",
     "frontend/torch",
+    "frontend/relay",
     "driver",
 ]
 

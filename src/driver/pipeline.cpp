@@ -18,6 +18,7 @@
 #include "passes/lower/legalize.h"
 #include "passes/lower/specify_interface.h"
 #include "passes/lower/specify_packed_calls.h"
+#include "passes/lower/split_casts.h"
 #include "passes/tensor/assign_layouts.h"
 #include "passes/tensor/expand_math.h"
 #include "passes/tensor/find_sharing.h"
@@ -41,6 +42,10 @@ const Pass passes[] = {
     {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return inline_functions(m, ops);
+     }},
+    {{"split_casts", "casts the members of a tuple one by one", true},
+     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
+       return split_casts(m);
      }},
     {{"specify_packed_calls", "names what the results of packed functions don't say", true},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {

@@ -13,6 +13,8 @@
 #include "driver/declare_dims.h"
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/reader.h"
+#include "frontend/relay/import.h"
+#include "frontend/relay/parser.h"
 #include "frontend/torch/import.h"
 #include "frontend/torch/reader.h"
 #include "ir/function_facts.h"
@@ -157,7 +159,9 @@ namespace {
 bool looks_like_text(const std::string& path, const std::string& start) {
   const std::string extension = fs::path(path).extension();
   if (extension == ".onnx") return false;
-  if (extension == ".relax" || extension == ".py" || extension == ".txt") return true;
+  if (extension == ".relax" || extension == ".py" || extension == ".txt" || extension == ".relay") {
+    return true;
+  }
   return std::none_of(start.begin(), start.end(), [](unsigned char c) {
     return c < 32 && c != '\n' && c != '\r' && c != '\t';
   });
@@ -177,12 +181,26 @@ Result<void> require_one_name(const Module& module) {
   return {};
 }
 
-Result<Module> read_text(const std::string& path, const ReadModelOptions& o) {
-  if (!o.dims.shapes.empty()) {
-    return error(DiagnosticKind::bad_usage, {},
-                 "the shape of `{}` is declared, but `{}` is text, which says it itself",
-                 o.dims.shapes.begin()->first, path);
+Result<void> refuse_shapes(const std::string& path, const ReadModelOptions& o) {
+  if (o.dims.shapes.empty()) return {};
+  return error(DiagnosticKind::bad_usage, {},
+               "the shape of `{}` is declared, but `{}` is text, which says it itself",
+               o.dims.shapes.begin()->first, path);
+}
+
+Result<Module> read_relay(const std::string& path, const ReadModelOptions& o) {
+  if (auto ok = refuse_shapes(path, o); !ok.ok()) return ok.errors();
+  REPOSE_TRY(text, read_file(path));
+  REPOSE_TRY(module,
+             import_relay(make_text_source(path, std::move(text)), standard_ops(), !o.strict_dims));
+  if (o.strict_dims) {
+    if (auto one = require_one_name(module); !one.ok()) return one.errors();
   }
+  return declare_dims(module, o.dims.ranges, o.dims.same);
+}
+
+Result<Module> read_text(const std::string& path, const ReadModelOptions& o) {
+  if (auto ok = refuse_shapes(path, o); !ok.ok()) return ok.errors();
   REPOSE_TRY(text, read_file(path));
   ParseOptions options;
   fs::path weights = path;
@@ -230,7 +248,10 @@ Result<Module> read_model(const std::string& path, const ReadModelOptions& o,
     REPOSE_TRY(program, torch::read_program_file(path));
     return import_torch(program, standard_ops(), import_options(o), warnings);
   }
-  if (looks_like_text(path, start)) return read_text(path, o);
+  if (looks_like_text(path, start)) {
+    const bool is_relay = fs::path(path).extension() == ".relay" || relay::looks_like_relay(start);
+    return is_relay ? read_relay(path, o) : read_text(path, o);
+  }
   REPOSE_TRY(model, onnx::read_model_file(path));
   return import_onnx(model, standard_ops(), import_options(o), warnings);
 }

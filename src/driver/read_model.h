@@ -1,5 +1,5 @@
-// Models from files: ONNX, exported programs of PyTorch or text of the IR, by their contents, with
-// dimensions declared.
+// Models from files: ONNX, exported programs of PyTorch, text of the IR or of Relay, by their
+// contents, with dimensions declared.
 #pragma once
 
 #include <map>
@@ -37,8 +37,9 @@ struct ReadModelOptions {
   bool strict_dims = false;  // an error where differently named dimensions have to be equal
 };
 
-// Reads an .onnx file, a .pt2 archive or IR text (by its contents: what is none of them is reported
-// as text), with the weights beside it. `warnings`, if given, gets what is odd in the model.
+// Reads an .onnx file, a .pt2 archive, text of Relay or IR text (by its contents: what is none of
+// them is reported as IR text), with the weights beside it. `warnings`, if given, gets what is odd
+// in the model.
 Result<Module> read_model(const std::string& path, const ReadModelOptions& options = {},
                           Diagnostics* warnings = nullptr);
 // The same for an ONNX model in memory, which has no external data. `name` is for messages.

@@ -1,5 +1,6 @@
 // The Builder: A-normal form, type inference, facts and run-time checks while a function is made.
 #include "ir/builder.h"
+#include "ir/cast.h"
 
 #include <algorithm>
 #include <unordered_set>
@@ -607,6 +608,47 @@ Result<Value> Builder::infer(const Value& value, Span span) {
   }
 }
 
+namespace {
+
+// A result type in which new symbols stand for what is made of symbols that are neither known nor
+// bound by the type: for `n * 3` where nothing says what `n` is.
+Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>& is_known) {
+  const std::vector<Var> bound = binding_symbols(type);
+  auto is_bound = [&](const Expr& e) {
+    const std::vector<Var> symbols = free_vars(e);
+    return std::all_of(symbols.begin(), symbols.end(), [&](const Var& v) {
+      return is_known(v) || std::find(bound.begin(), bound.end(), v) != bound.end();
+    });
+  };
+  auto rewrite = [&](Dims dims, VarRole role) {
+    for (Expr& d : dims) {
+      if (!is_bound(d)) d = make_var("d", dtypes::index, role);
+    }
+    return dims;
+  };
+  std::function<Type(const Type&)> visit = [&](const Type& t) -> Type {
+    if (const auto* tensor = as<TensorTypeNode>(t); tensor && tensor->shape) {
+      return tensor_type(rewrite(*tensor->shape, VarRole::dimension), tensor->dtype,
+                         tensor->strides, tensor->device);
+    }
+    if (const auto* shape = as<ShapeTypeNode>(t); shape && shape->dims) {
+      return shape_type(rewrite(*shape->dims, VarRole::value));
+    }
+    if (const auto* prim = as<PrimTypeNode>(t); prim && prim->value && !is_bound(prim->value)) {
+      return prim_type(prim->dtype.is_index() ? dtypes::int64 : prim->dtype);
+    }
+    if (const auto* tuple = as<TupleTypeNode>(t)) {
+      std::vector<Type> fields;
+      for (const Type& f : tuple->fields) fields.push_back(visit(f));
+      return tuple_type(std::move(fields));
+    }
+    return t;
+  };
+  return visit(type);
+}
+
+}  // namespace
+
 Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
   std::vector<Value> args;
   for (const Value& a : call.args) {
@@ -671,13 +713,20 @@ Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
     }
   }
   // Symbols that only the result mentions are fresh in each call.
+  auto is_known = [&](const Var& v) {
+    return symbols.count(v.get()) || frame().bound.count(v.get());
+  };
+  Type result =
+      call.type_args.empty() ? with_bound_symbols(type->result, is_known) : call.type_args[0];
   for (const Var& symbol : free_vars(type->result)) {
-    if (symbols.count(symbol.get()) || frame().bound.count(symbol.get())) continue;
-    Var fresh = make_var(symbol->name, symbol->dtype, symbol->role);
-    symbols.emplace(symbol.get(), fresh);
-    frame().bind_symbol(fresh);
+    if (!is_known(symbol)) {
+      symbols.emplace(symbol.get(), make_var(symbol->name, symbol->dtype, symbol->role));
+    }
   }
-  Type result = call.type_args.empty() ? substitute(type->result, symbols) : call.type_args[0];
+  if (call.type_args.empty()) {
+    result = substitute(result, symbols);
+    for (const Var& symbol : binding_symbols(result)) frame().bind_symbol(symbol);
+  }
   return Value(
       make_ref<graph::CallNode>(nullptr, callee, args, call.attrs, call.type_args, result));
 }
@@ -714,8 +763,7 @@ Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::st
                    "symbol `{}` is used, but nothing binds it", v->name);
     }
   }
-  if (is_subtype(leaf->type, type, facts()) == Truth::no &&
-      is_subtype(type, leaf->type, facts()) == Truth::no && !f.conditional) {
+  if (!f.conditional && !may_overlap(leaf->type, type, facts())) {
     return error(DiagnosticKind::type_mismatch, span, "a value of type `{}` is cast to `{}`",
                  to_string(leaf->type), to_string(type));
   }

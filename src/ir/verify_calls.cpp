@@ -165,12 +165,10 @@ std::vector<Type> FunctionVerifier::fresh_results(const graph::CallNode& call,
       report(DiagnosticKind::bad_argument, "two results overwrite argument {}", indices[i]);
     }
     const Value& target = args.fields[indices[i]];
-    if (target->kind != ValueKind::variable || !overwritable_.count(target.get())) {
+    // Of a constant, a copy is overwritten: folding may make one of any argument.
+    if (target->kind != ValueKind::constant && !overwritable_.count(target.get())) {
       report(DiagnosticKind::ill_formed,
              "argument {} is overwritten, but is no variable of this function", indices[i]);
-    } else if (roots_of(target).empty()) {
-      report(DiagnosticKind::ill_formed, "argument {} is overwritten, but is a constant",
-             indices[i]);
     }
     if (target->type) {
       check_subtype(target->type, results[i], fmt::format("argument {}", indices[i]),

@@ -1,5 +1,6 @@
 // Graph functions: scopes, bodies and values (calls: verify_calls.cpp).
 #include "ir/verify_function.h"
+#include "ir/cast.h"
 
 #include <algorithm>
 
@@ -13,44 +14,6 @@ using graph::as;
 namespace {
 
 // Is there a value of both types? False only where there is none for certain.
-bool may_overlap(const Type& a, const Type& b) {
-  auto dims_may_equal = [](const std::optional<Dims>& x, const std::optional<Dims>& y) {
-    if (!x || !y) return true;
-    for (size_t i = 0; i < std::min(x->size(), y->size()); ++i) {
-      if (prove_equal((*x)[i], (*y)[i]) == Truth::no) return false;
-    }
-    return true;
-  };
-  if (a->kind == TypeKind::any || b->kind == TypeKind::any) return true;
-  if (a->kind != b->kind) return false;
-  switch (a->kind) {
-    case TypeKind::tensor: {
-      const auto *x = as<TensorTypeNode>(a), *y = as<TensorTypeNode>(b);
-      return !(x->dtype && y->dtype && x->dtype != y->dtype) &&
-             !(x->rank >= 0 && y->rank >= 0 && x->rank != y->rank) &&
-             !(!x->device.empty() && !y->device.empty() && x->device != y->device) &&
-             dims_may_equal(x->shape, y->shape);
-    }
-    case TypeKind::shape: {
-      const auto *x = as<ShapeTypeNode>(a), *y = as<ShapeTypeNode>(b);
-      return !(x->rank >= 0 && y->rank >= 0 && x->rank != y->rank) &&
-             dims_may_equal(x->dims, y->dims);
-    }
-    case TypeKind::prim: {
-      const auto *x = as<PrimTypeNode>(a), *y = as<PrimTypeNode>(b);
-      if (x->dtype != y->dtype) return !x->dtype || !y->dtype;
-      return !x->value || !y->value || !x->dtype.is_any_int() ||
-             prove_equal(x->value, y->value) != Truth::no;
-    }
-    case TypeKind::tuple: {
-      const auto &x = as<TupleTypeNode>(a)->fields, &y = as<TupleTypeNode>(b)->fields;
-      return std::equal(x.begin(), x.end(), y.begin(), y.end(), may_overlap);
-    }
-    default:
-      return true;
-  }
-}
-
 void flatten(const Type& t, std::vector<Type>& out) {
   if (const auto* tuple = as<TupleTypeNode>(t)) {
     for (const Type& field : tuple->fields) flatten(field, out);

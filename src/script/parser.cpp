@@ -300,6 +300,7 @@ Result<Module> FileReader::read() {
   read_definitions();
   if (options_.warnings) {
     for (const Diagnostic& d : builder_.warnings()) options_.warnings->push_back(d);
+    for (const Diagnostic& d : context_.warnings) options_.warnings->push_back(d);
   }
   if (!context_.errors.empty()) return sorted_errors();
   return builder_.module();

@@ -32,6 +32,7 @@ class GraphPrinter {
   }
   void body(Lines& out, const graph::BodyNode& b, const graph::VariableNode* result,
             const Type& result_type);
+  bool is_call_alone(const graph::Binding& b) const;
   void binding(Lines& out, const graph::Binding& b);
   void if_binding(Lines& out, const graph::Binding& b, const graph::IfNode& branch);
 };
@@ -176,6 +177,13 @@ void GraphPrinter::if_binding(Lines& out, const graph::Binding& b, const graph::
   bind_symbols(b.var->type);
 }
 
+// A call that gives nothing has no name in the text, unless something uses it.
+bool GraphPrinter::is_call_alone(const graph::Binding& b) const {
+  const auto* tuple = as<TupleTypeNode>(b.var->type);
+  return tuple && tuple->fields.empty() && b.value->kind == graph::ValueKind::call && !b.cast &&
+         !used_.count(b.var.get());
+}
+
 void GraphPrinter::binding(Lines& out, const graph::Binding& b) {
   if (b.cast) {
     std::string name = name_of(*b.var);
@@ -189,9 +197,7 @@ void GraphPrinter::binding(Lines& out, const graph::Binding& b) {
   if (const auto* f = graph::as<graph::FunctionNode>(b.value)) {
     return function(out, *f, name_of(*b.var), true);
   }
-  const auto* tuple = as<TupleTypeNode>(b.var->type);
-  bool is_void = tuple && tuple->fields.empty() && b.value->kind == graph::ValueKind::call;
-  if (is_void && !used_.count(b.var.get())) return out.add(value(b.value));
+  if (is_call_alone(b)) return out.add(value(b.value));
   std::string name = name_of(*b.var);  // before symbols of the same name
   std::string text = value(b.value);
   bind_symbols(b.var->type);
@@ -221,9 +227,7 @@ void GraphPrinter::body(Lines& out, const graph::BodyNode& b, const graph::Varia
     for (const graph::Binding& binding : block.bindings) {
       if (&binding == last) continue;
       this->binding(out, binding);
-      const auto* tuple = as<TupleTypeNode>(binding.var->type);
-      bool has_name = used_.count(binding.var.get()) || !tuple || !tuple->fields.empty();
-      if (block.is_dataflow && !binding.var->is_dataflow && has_name) {
+      if (block.is_dataflow && !binding.var->is_dataflow && !is_call_alone(binding)) {
         outputs += (outputs.empty() ? "" : ", ") + name_of(*binding.var);
       }
     }

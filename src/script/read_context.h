@@ -1,4 +1,4 @@
-// What every reader of the syntax tree has: the tree, and where errors go.
+// What every reader of the syntax tree has: the tree, and where errors and warnings go.
 #pragma once
 
 #include "script/suggest.h"
@@ -13,6 +13,7 @@ constexpr size_t max_errors = 100;
 struct ReadContext {
   SyntaxTree& tree;
   Diagnostics& errors;
+  Diagnostics warnings = {};
 
   Span span(const Node& node) const { return tree.span(node.at); }
   template <class... Args>

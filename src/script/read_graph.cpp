@@ -24,6 +24,10 @@ GraphFunctionReader::GraphFunctionReader(ModuleReader& module, const Statement& 
       declared_(module.symbols.begin(), module.symbols.end()) {
   types_.enter_callable = [this](const Node& annotation) { enter_callable(annotation); };
   types_.leave_callable = [this] { scopes_.pop(); };
+  types_.type_of_value = [this](const std::string& name) {
+    const Variable v = find_value(name);
+    return v ? v->type : nullptr;
+  };
 }
 
 // ---- Names
@@ -260,6 +264,31 @@ bool GraphFunctionReader::read_result(const Statement& def, Value* result) {
   return leaf != nullptr;
 }
 
+// A declared range of a symbol that the function doesn't have says nothing of it.
+void GraphFunctionReader::drop_absent_ranges(const Statement& def, const Signature& signature,
+                                             Attrs* attrs) {
+  std::set<std::string> names;
+  for (const Variable& p : signature.params) {
+    for (const Var& v : free_vars(p->type)) names.insert(v->name);
+  }
+  std::set<std::string> absent;
+  for (const char* key : range_attributes) {
+    const Attr* ranges = attrs->find(key);
+    const AttrDict* dict = ranges ? ranges->as_dict() : nullptr;
+    for (size_t i = 0; dict && i < dict->size(); ++i) {
+      const std::string* name = (*dict)[i].first.as_string();
+      if (name && !names.contains(*name)) absent.insert(*name);
+    }
+  }
+  for (const std::string& name : absent) {
+    context_.warnings.push_back(warning(
+        DiagnosticKind::unknown_name, span(def.name_at),
+        "`{}`: a range is declared of `{}`, which is no symbol here{}", def.name, name,
+        context_.hint(name, [&] { return std::vector<std::string>(names.begin(), names.end()); })));
+    erase_range(*attrs, name);
+  }
+}
+
 bool GraphFunctionReader::read_function_body(const Statement& def, const Signature& signature,
                                              Value* closure) {
   FunctionOptions options;
@@ -290,6 +319,7 @@ bool GraphFunctionReader::read_function_body(const Statement& def, const Signatu
   for (const std::string& name : std::exchange(heeded_, std::move(outer_heeded))) {
     erase_range(options.attrs, name);
   }
+  drop_absent_ranges(def, signature, &options.attrs);
   auto done = builder_.end_function(result, options);
   if (!done.ok()) {
     if (ok) context_.report(done.errors());

@@ -64,6 +64,7 @@ class GraphFunctionReader : public GraphScope {
   }
 
   // read_graph.cpp: names, signatures, functions.
+  void drop_absent_ranges(const Statement& def, const Signature& signature, Attrs* attrs);
   void poison(const Statement& s);
   void enter_callable(const Node& annotation);
   void bind_names(const Node& annotation);

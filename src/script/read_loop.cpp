@@ -1,4 +1,6 @@
 // Loops of tensor programs, and what stands behind `with`: allocations, lets, attributes.
+#include <algorithm>
+
 #include "script/read_attr.h"
 #include "script/tensor_reader.h"
 
@@ -102,14 +104,107 @@ bool TensorReader::read_for(const Statement& s, StmtSequence& out) {
     define(n->text, Expr(vars.back()));
     loops_[vars.back().get()] = ranges[vars.size() - 1];
   }
-  Stmt body = read_body(s.body);
+  const OpenLoop flags = flags_of(s);
+  const bool is_sequence = kind->second == tir::ForKind::serial && vars.size() == 1;
+  if (flags.stop && !is_sequence) {
+    fail(s.at, DiagnosticKind::syntax, "`break` stands in a loop whose iterations have no order");
+    scopes_.pop();
+    return false;
+  }
+  Stmt body = read_loop_body(s, flags);
   scopes_.pop();
   if (!body) return false;
   for (size_t i = vars.size(); i-- > 0;) {
     body = tir::make<tir::ForNode>(vars[i], ranges[i].min, ranges[i].extent, kind->second, body,
                                    thread, annotations, span(s.at));
   }
-  out.add(body);
+  out.add(with_stop(flags, std::move(body), span(s.at)));
+  return true;
+}
+
+// ---- break, continue
+
+namespace {
+
+// Does a statement leave the loop that it stands in, or this iteration of it?
+bool leaves_loop(const Statement& s, SyntaxKind how) {
+  if (s.kind == how) return true;
+  if (s.kind == SyntaxKind::for_ || s.kind == SyntaxKind::while_) return false;
+  auto leaves = [&](const Statement* inner) { return leaves_loop(*inner, how); };
+  return std::any_of(s.body.begin(), s.body.end(), leaves) ||
+         std::any_of(s.orelse.begin(), s.orelse.end(), leaves);
+}
+
+Stmt set_flag(const Buffer& flag, bool value, const Span& at) {
+  return tir::make<tir::StoreNode>(flag, std::vector<Expr>{make_int(0)},
+                                   make_const(flag->dtype, value), at);
+}
+Expr is_clear(const Buffer& flag) {
+  return eq(make_load(flag, {make_int(0)}), make_const(flag->dtype, 0));
+}
+
+}  // namespace
+
+TensorReader::OpenLoop TensorReader::flags_of(const Statement& loop) const {
+  auto flag = [&](SyntaxKind how, const char* name) {
+    const bool is_set = std::any_of(loop.body.begin(), loop.body.end(),
+                                    [&](const Statement* s) { return leaves_loop(*s, how); });
+    return is_set ? make_buffer(name, {make_int(1)}, dtypes::int32, Scope::local) : nullptr;
+  };
+  return {flag(SyntaxKind::break_, "stop"), flag(SyntaxKind::continue_, "skip")};
+}
+
+Expr TensorReader::goes_on(const Statement& s) const {
+  if (open_loops_.empty()) return nullptr;
+  const OpenLoop& loop = open_loops_.back();
+  Expr condition;
+  if (loop.stop && leaves_loop(s, SyntaxKind::break_)) condition = is_clear(loop.stop);
+  if (loop.skip && leaves_loop(s, SyntaxKind::continue_)) {
+    condition = condition ? logical_and(condition, is_clear(loop.skip)) : is_clear(loop.skip);
+  }
+  return condition;
+}
+
+// The body of a loop: nothing once `stop` is set, and `skip` is clear at its begin.
+Stmt TensorReader::read_loop_body(const Statement& loop, const OpenLoop& flags) {
+  open_loops_.push_back(flags);
+  Stmt body = read_body(loop.body);
+  open_loops_.pop_back();
+  if (!body) return nullptr;
+  const Span at = span(loop.at);
+  if (flags.skip) {
+    body = tir::make<tir::AllocateNode>(flags.skip,
+                                        tir::make_seq({set_flag(flags.skip, false, at), body}), at);
+  }
+  const bool is_for = loop.kind == SyntaxKind::for_;
+  if (flags.stop && is_for) body = tir::make<tir::IfNode>(is_clear(flags.stop), body, nullptr, at);
+  return body;
+}
+
+Stmt TensorReader::with_stop(const OpenLoop& flags, Stmt loop, const Span& at) const {
+  if (!flags.stop) return loop;
+  return tir::make<tir::AllocateNode>(
+      flags.stop, tir::make_seq({set_flag(flags.stop, false, at), std::move(loop)}), at);
+}
+
+bool TensorReader::read_while(const Statement& s, StmtSequence& out) {
+  Expr condition = exprs_.read_condition(*s.value);
+  const OpenLoop flags = flags_of(s);
+  Stmt body = read_loop_body(s, flags);
+  if (!condition || !body) return false;
+  if (flags.stop) condition = logical_and(is_clear(flags.stop), condition);
+  out.add(with_stop(flags, tir::make<tir::WhileNode>(condition, body, span(s.at)), span(s.at)));
+  return true;
+}
+
+bool TensorReader::read_leave(const Statement& s, StmtSequence& out) {
+  const bool is_break = s.kind == SyntaxKind::break_;
+  if (open_loops_.empty()) {
+    fail(s.at, DiagnosticKind::syntax, "`{}` stands in no loop", is_break ? "break" : "continue");
+    return false;
+  }
+  const OpenLoop& loop = open_loops_.back();
+  out.add(set_flag(is_break ? loop.stop : loop.skip, true, span(s.at)));
   return true;
 }
 

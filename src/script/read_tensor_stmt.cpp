@@ -35,7 +35,14 @@ Stmt TensorReader::read_body(const std::vector<Statement*>& body) {
   const Nesting outer = nesting_;
   StmtSequence sequence;
   bool ok = true;
-  for (const Statement* s : body) ok = read_or_poison(*s, sequence) && ok;
+  for (const Statement* s : body) {
+    ok = read_or_poison(*s, sequence) && ok;
+    if (const Expr condition = goes_on(*s); condition && s != body.back()) {
+      sequence.wrap_rest([condition](Stmt rest) {
+        return tir::make<tir::IfNode>(condition, std::move(rest), nullptr, Span());
+      });
+    }
+  }
   nesting_ = outer;
   scopes_.pop();
   return ok ? sequence.finish() : nullptr;
@@ -82,13 +89,11 @@ bool TensorReader::read_statement(const Statement& s, StmtSequence& out) {
       return read_assert(s, out);
     case SyntaxKind::if_:
       return read_if(s, out);
-    case SyntaxKind::while_: {
-      Expr condition = exprs_.read_condition(*s.value);
-      Stmt body = read_body(s.body);
-      if (!condition || !body) return false;
-      out.add(tir::make<tir::WhileNode>(condition, body, span(s.at)));
-      return true;
-    }
+    case SyntaxKind::while_:
+      return read_while(s, out);
+    case SyntaxKind::break_:
+    case SyntaxKind::continue_:
+      return read_leave(s, out);
     case SyntaxKind::return_: {
       Expr value = s.value ? exprs_.read(*s.value) : make_int(0, dtypes::int32);
       if (!value) return false;

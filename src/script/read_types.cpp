@@ -129,6 +129,10 @@ std::optional<Dims> TypeReader::read_dims(const Node& list) {
 
 Type TypeReader::read(const Node& a) {
   if (a.kind == NodeKind::none) return void_type();
+  const bool is_of_value = a.kind == NodeKind::attribute &&
+                           (a.text == "ty" || a.text == "struct_info") &&
+                           a.kids[0]->kind == NodeKind::name;
+  if (Type t = is_of_value && type_of_value ? type_of_value(a.kids[0]->text) : nullptr) return t;
   std::string name = annotation_name(a);
   if (name == "R.Tensor") return read_tensor(a);
   if (name == "R.Shape") return read_shape(a);

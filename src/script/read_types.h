@@ -27,6 +27,8 @@ class TypeReader {
   // Called around R.Callable, whose symbols are its own.
   std::function<void(const Node& annotation)> enter_callable;
   std::function<void()> leave_callable;
+  // The type of a value in scope, for `x.ty` and `x.struct_info`; null: there is no such value.
+  std::function<Type(const std::string& name)> type_of_value;
 
  private:
   ReadContext& context_;

@@ -276,6 +276,9 @@ class StatementParser : public ExpressionParser {
     } else if (token_.is_name("pass")) {
       s = make_statement(SyntaxKind::pass);
       advance();
+    } else if (token_.is_name("break") || token_.is_name("continue")) {
+      s = make_statement(token_.is_name("break") ? SyntaxKind::break_ : SyntaxKind::continue_);
+      advance();
     } else if (token_.is_name("import") || token_.is_name("from")) {
       s = make_statement(SyntaxKind::import);
       while (token_.kind != TokenKind::newline && token_.kind != TokenKind::end) advance();

@@ -68,6 +68,8 @@ enum class SyntaxKind {
   while_,
   return_,
   assert_,
+  break_,
+  continue_,
   function,
   class_,
   import,

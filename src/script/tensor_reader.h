@@ -77,6 +77,12 @@ class TensorReader : public NameScope {
   };
   Nesting nesting_;
   bool is_too_deep_ = false;  // reported
+  // Loops around the current statement: flags of one element that `break` and `continue` set, which
+  // the rest of the loop stands under; null where nothing in the loop sets them.
+  struct OpenLoop {
+    Buffer stop, skip;
+  };
+  std::vector<OpenLoop> open_loops_;
 
   template <class... Args>
   std::nullptr_t fail(const Position& at, DiagnosticKind kind, fmt::format_string<Args...> text,
@@ -120,6 +126,12 @@ class TensorReader : public NameScope {
   bool check_nesting(const Statement& s);
   bool read_statement(const Statement& s, StmtSequence& out);
   bool read_if(const Statement& s, StmtSequence& out);
+  bool read_while(const Statement& s, StmtSequence& out);
+  OpenLoop flags_of(const Statement& loop) const;
+  tir::Stmt read_loop_body(const Statement& loop, const OpenLoop& flags);
+  tir::Stmt with_stop(const OpenLoop& flags, tir::Stmt loop, const Span& at) const;
+  bool read_leave(const Statement& s, StmtSequence& out);
+  Expr goes_on(const Statement& s) const;  // behind a statement that may leave; null: always
   bool read_assert(const Statement& s, StmtSequence& out);
   bool read_store(const Statement& s, const Node& target, const Node& value, const Node* predicate,
                   StmtSequence& out);

@@ -1,4 +1,5 @@
-// Registers a GoogleTest case for each case of tests/<folder>/<subject>.relax, and runs all.
+// Registers a GoogleTest case for each case of tests/<folder>/<subject>.relax (or .relay), and runs
+// all.
 // BLESS=1 rewrites the expected texts; REPOSE_TEST_FILTER: only cases with this in their names.
 #include <gtest/gtest.h>
 
@@ -106,7 +107,8 @@ std::vector<std::unique_ptr<LoadedFile>> load_files() {
   for (const fs::directory_entry& folder : fs::directory_iterator(REPOSE_TESTS_DIR)) {
     if (!folder.is_directory()) continue;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder.path())) {
-      if (entry.path().extension() == ".relax") paths.push_back(entry.path());
+      const auto extension = entry.path().extension();
+      if (extension == ".relax" || extension == ".relay") paths.push_back(entry.path());
     }
   }
   std::sort(paths.begin(), paths.end());

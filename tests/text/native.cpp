@@ -82,16 +82,18 @@ std::vector<HostValue> as_native(const std::vector<HostValue>& args) {
 }
 
 NativeModule::NativeModule(NativeModule&& other) noexcept
-    : model_(std::exchange(other.model_, nullptr)) {}
+    : model_(std::exchange(other.model_, nullptr)), printed_(std::move(other.printed_)) {}
 NativeModule& NativeModule::operator=(NativeModule&& other) noexcept {
   std::swap(model_, other.model_);
+  std::swap(printed_, other.printed_);
   return *this;
 }
 NativeModule::~NativeModule() {
   if (model_) repose_unload(model_);
 }
 
-Result<NativeModule> NativeModule::load(const Module& module) {
+Result<NativeModule> NativeModule::load(const Module& module,
+                                        std::span<const repose_packed_entry> packed_functions) {
   CompileOptions options;
   REPOSE_TRY(target, host_target());
   options.pipeline.target = target;
@@ -104,6 +106,13 @@ Result<NativeModule> NativeModule::load(const Module& module) {
   auto written = write_artifact(compiled, Emit::shared, path);
   repose_options load_options = repose_default_options();
   load_options.num_threads = 2;
+  load_options.packed_functions = packed_functions.data();
+  load_options.num_packed_functions = static_cast<int32_t>(packed_functions.size());
+  auto printed = std::make_shared<std::string>();
+  load_options.print = [](void* user, const char* text) {
+    *static_cast<std::string*>(user) += std::string(text) + "\n";
+  };
+  load_options.print_user = printed.get();
   repose_model* model = nullptr;
   const int32_t status = written.ok() ? repose_load(path, &load_options, &model) : -1;
   std::remove(path);
@@ -111,7 +120,7 @@ Result<NativeModule> NativeModule::load(const Module& module) {
   if (status != REPOSE_OK) {
     return error(DiagnosticKind::cannot_read, {}, "{}", repose_last_error(nullptr));
   }
-  return NativeModule(model);
+  return NativeModule(model, std::move(printed));
 }
 
 Outcome NativeModule::call(const std::string& function, const std::vector<HostValue>& args) const {
@@ -128,6 +137,7 @@ Outcome NativeModule::call(const std::string& function, const std::vector<HostVa
   for (const HostValue& array : arrays) tensors.push_back(tensor_of(array.tensor()));
   for (const DLTensor& t : tensors) inputs.push_back(&t);
   std::vector<DLManagedTensorVersioned*> results(static_cast<size_t>(info.num_outputs));
+  printed_->clear();
   const int32_t status =
       repose_call(model_, index, inputs.data(), static_cast<int32_t>(inputs.size()), nullptr,
                   info.num_outputs, results.data());
@@ -139,6 +149,7 @@ Outcome NativeModule::call(const std::string& function, const std::vector<HostVa
   }
   Outcome o;
   o.value = values.size() == 1 ? values[0] : HostValue(std::move(values));
+  o.printed = *printed_;
   return o;
 }
 

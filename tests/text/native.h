@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "text/outcome.h"
 
 struct repose_model;
+struct repose_packed_entry;
 
 namespace repose {
 class CompiledProgram;
@@ -20,7 +22,8 @@ std::vector<HostValue> as_native(const std::vector<HostValue>& args);
 
 class NativeModule {
  public:
-  static Result<NativeModule> load(const Module& module);
+  static Result<NativeModule> load(const Module& module,
+                                   std::span<const repose_packed_entry> packed_functions = {});
   NativeModule(NativeModule&&) noexcept;
   NativeModule& operator=(NativeModule&&) noexcept;
   ~NativeModule();
@@ -29,8 +32,10 @@ class NativeModule {
   Outcome call(const std::string& function, const std::vector<HostValue>& args) const;
 
  private:
-  explicit NativeModule(repose_model* model) : model_(model) {}
+  NativeModule(repose_model* model, std::shared_ptr<std::string> printed)
+      : model_(model), printed_(std::move(printed)) {}
   repose_model* model_ = nullptr;
+  std::shared_ptr<std::string> printed_;  // by R.print since the call began
 };
 
 // One tensor program as it is, without the passes of the pipeline. Subscripts are checked.

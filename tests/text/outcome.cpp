@@ -78,8 +78,11 @@ std::string array_difference(const Array& a, const Array& b, Closeness closeness
 
 }  // namespace
 
-Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args) {
+Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args,
+            std::span<const repose_packed_entry> packed_functions) {
   InterpretOptions options;
+  options.packed_functions = packed_functions.data();
+  options.num_packed_functions = packed_functions.size();
   options.max_steps = max_steps;
   options.max_call_depth = 100;
   std::string printed;

@@ -1,6 +1,8 @@
 // What a call came to, and whether two calls agree.
 #pragma once
 
+#include <span>
+
 #include "interp/interpreter.h"
 
 namespace repose::testing_text {
@@ -13,8 +15,10 @@ struct Outcome {
   std::string error;    // where it was refused
 };
 
-// Calls a graph function; or a tensor program, whose result is the tuple of its buffers afterwards.
-Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args);
+// Packed functions are those given. Calls a graph function; or a tensor program, whose result is
+// the tuple of its buffers afterwards.
+Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args,
+            std::span<const repose_packed_entry> packed_functions = {});
 
 // How near floats have to be: the same bits (all NaNs are one), or rounding apart.
 enum class Closeness { exact, rounding };

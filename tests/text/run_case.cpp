@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "frontend/relay/import.h"
 #include "ir/structural.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
@@ -44,6 +45,17 @@ Result<Module> parse_with(const std::string& name, const std::string& text, cons
   return parse_module(make_text_source(name, text), standard_ops(), options);
 }
 
+// Relay has no comments that begin with `#`; `#[version = …]` is its own.
+std::string relay_of(const std::string& source) {
+  std::string text;
+  std::istringstream stream(source);
+  for (std::string line; std::getline(stream, line);) {
+    const size_t comment = line.find("# ");
+    text += line.substr(0, comment) + "\n";
+  }
+  return text;
+}
+
 std::string print_with_weights(const Module& module, Weights& weights) {
   PrintOptions options;
   options.on_weight = [&](const std::string& name, const Array& data) { weights[name] = data; };
@@ -77,7 +89,10 @@ class CaseRunner {
 
   CaseResult run() {
     Diagnostics messages;
-    auto module = parse_with(file_.path, case_.source, weights_of(case_), &messages);
+    auto module =
+        file_.command == "relay"
+            ? import_relay(make_text_source(file_.path, relay_of(case_.source)), standard_ops())
+            : parse_with(file_.path, case_.source, weights_of(case_), &messages);
     if (module.ok()) {
       if (auto result = run_command(*module, messages)) finish(*module, *result);
     } else {
@@ -114,7 +129,7 @@ class CaseRunner {
     add(messages, problems);
     if (!problems.empty()) return std::nullopt;
     round_trip("input", module);
-    if (file_.command == "run") compare_with_native(module);
+    if (file_.command == "run" || file_.command == "relay") compare_with_native(module);
     if (file_.command == "schedule") return scheduled(module, messages);
     if (file_.command != "pass") return module;
     Module current = module;
@@ -373,7 +388,8 @@ class CaseRunner {
     }
     const bool says_something = case_.expected || !case_.checks.empty() || case_.is_unchanged ||
                                 !case_.runs.empty() || !is_printed || !case_.messages.empty();
-    if (!says_something && file_.command != "verify" && file_.command != "run") {
+    const bool is_said = file_.command == "verify" || file_.command == "run";
+    if (!says_something && !is_said) {
       fail("the case expects nothing: no `# ==>`, `# check:`, `# unchanged` or `# run:`");
     }
   }
@@ -442,7 +458,7 @@ class CaseRunner {
   }
 };
 
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> compared_lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
@@ -457,7 +473,7 @@ CaseResult run_case(const TextFile& file, const TextCase& c, const RunOptions& o
 
 std::string text_difference(const std::string& expected, const std::string& actual) {
   if (expected == actual) return "";
-  const auto a = lines_of(expected), b = lines_of(actual);
+  const auto a = compared_lines(expected), b = compared_lines(actual);
   size_t begin = 0, end = 0;
   while (begin < a.size() && begin < b.size() && a[begin] == b[begin]) ++begin;
   while (end + begin < a.size() && end + begin < b.size() &&

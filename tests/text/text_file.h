@@ -61,7 +61,7 @@ struct TextCase {
 
 struct TextFile {
   std::string path;
-  std::string command;                 // "pass", "verify", "parse", "run", "schedule"
+  std::string command;                 // "pass", "verify", "parse", "run", "schedule", "relay"
   std::vector<std::string> arguments;  // "pass": names of passes
   std::vector<std::string> lines;
   std::vector<TextCase> cases;

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "ir/function_facts.h"
+#include "ir/while_loop.h"
 
 namespace repose {
 
@@ -18,18 +19,58 @@ struct Used {
 // The symbols that bindings bind, each by the first one whose type has it.
 using Binders = std::unordered_map<const graph::VariableNode*, std::vector<Var>>;
 
-bool is_pure(const graph::Value& v) {
-  if (const auto* call = graph::as<graph::CallNode>(v)) return is_pure_call(*call) && !is_check(v);
-  if (const auto* choice = graph::as<graph::IfNode>(v)) {
-    bool pure = true;
-    for (const graph::Body* b : {&choice->then_body, &choice->else_body}) {
-      graph::visit_bindings(
-          *b, false, [&](const graph::Binding& x) { pure = pure && is_pure(x.value) && !x.cast; });
-    }
-    return pure;
+// Tells what may be dropped where nobody uses it: what has no effect, checks nothing and casts
+// nothing, in the functions that it calls either.
+class Droppable {
+ public:
+  explicit Droppable(const Module& module) : module_(module) {}
+
+  // Closures are known from where they are bound.
+  void add(const graph::Body& body) {
+    graph::visit_bindings(body, true, [&](const graph::Binding& b) {
+      if (const auto* f = graph::as<graph::FunctionNode>(b.value)) closures_[b.var.get()] = f;
+    });
   }
-  return true;
-}
+
+  bool operator()(const graph::Value& v) {
+    if (const auto* call = graph::as<graph::CallNode>(v)) {
+      if (!is_pure_call(*call) || is_check(v)) return false;
+      if (call->callee) return is_droppable_call(call->callee);
+      return !is_while_loop(*call) ||
+             (is_droppable_call(call->args[0]) && is_droppable_call(call->args[1]));
+    }
+    const auto* choice = graph::as<graph::IfNode>(v);
+    return !choice ||
+           (is_droppable_body(choice->then_body) && is_droppable_body(choice->else_body));
+  }
+
+ private:
+  const Module& module_;
+  Closures closures_;
+  std::unordered_map<const graph::FunctionNode*, bool> known_;
+
+  bool is_droppable_body(const graph::Body& body) {
+    bool is_droppable = true;
+    graph::visit_bindings(body, false, [&](const graph::Binding& b) {
+      is_droppable = is_droppable && !b.cast && (*this)(b.value);
+    });
+    return is_droppable;
+  }
+
+  bool is_droppable_call(const graph::Value& callee) {
+    const graph::FunctionNode* f = nullptr;
+    graph::Function of_module;
+    if (auto it = closures_.find(callee.get()); it != closures_.end()) f = it->second;
+    if (const auto* g = graph::as<graph::GlobalNode>(callee)) {
+      of_module = module_.graph_function(g->name);
+      f = of_module.get();
+    }
+    if (!f) return callee->kind == graph::ValueKind::external;
+    // A function that calls itself is droppable if all else in it is.
+    if (known_.emplace(f, true).second) known_[f] = is_droppable_body(f->body);
+    return known_.at(f);
+  }
+};
 
 void use_symbols(const Expr& e, Used& used) {
   for (const Var& v : free_vars(e)) used.symbols.insert(v.get());
@@ -72,7 +113,8 @@ bool is_used(const graph::Variable& v, const Used& used, const Binders& binders)
                      [&](const Var& symbol) { return used.symbols.count(symbol.get()) != 0; });
 }
 
-graph::Body clean(const graph::Body& body, Used& used, const Binders& binders) {
+graph::Body clean(const graph::Body& body, Used& used, const Binders& binders,
+                  Droppable& is_droppable) {
   use(body->result, used);
   bool changed = false;
   std::vector<graph::Block> blocks;
@@ -82,21 +124,21 @@ graph::Body clean(const graph::Body& body, Used& used, const Binders& binders) {
     for (size_t j = bindings.size(); j-- > 0;) {
       graph::Binding b = bindings[j];
       const bool only_names = !b.cast || (size_name(b) && binders.contains(b.var.get()));
-      if (!is_used(b.var, used, binders) && is_pure(b.value) && only_names) {
+      if (!is_used(b.var, used, binders) && is_droppable(b.value) && only_names) {
         changed = true;
         continue;
       }
       use_symbols(b.var->type, used);
       if (const auto* choice = graph::as<graph::IfNode>(b.value)) {
-        graph::Body t = clean(choice->then_body, used, binders),
-                    e = clean(choice->else_body, used, binders);
+        graph::Body t = clean(choice->then_body, used, binders, is_droppable),
+                    e = clean(choice->else_body, used, binders, is_droppable);
         if (t != choice->then_body || e != choice->else_body) {
           changed = true;
           b.value = make_ref<graph::IfNode>(choice->condition, t, e, choice->type);
         }
         use(choice->condition, used);
       } else if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
-        graph::Body inner = clean(closure->body, used, binders);
+        graph::Body inner = clean(closure->body, used, binders, is_droppable);
         for (const graph::Variable& p : closure->params) use_symbols(p->type, used);
         if (inner != closure->body) {
           changed = true;
@@ -145,7 +187,9 @@ Module eliminate_dead_code(const Module& module) {
   for (const std::string& name : module.names()) {
     if (graph::Function f = module.graph_function(name)) {
       Used used;
-      graph::Body body = clean(f->body, used, binders_of(f));
+      Droppable is_droppable(module);
+      is_droppable.add(f->body);
+      graph::Body body = clean(f->body, used, binders_of(f), is_droppable);
       if (body != f->body) {
         f = make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure,
                                           f->is_private, f->attrs, f->span);

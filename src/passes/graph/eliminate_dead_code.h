@@ -3,8 +3,9 @@
 // before:  a = exp(x); b = relu(x); return b
 // after:   b = relu(x); return b
 // requires: normal form
-// ensures: impure calls, checks and match_casts stay (later proofs rest on them); public functions
-// stay; so does what binds a symbol that is used
+// ensures: impure calls, checks and match_casts stay (later proofs rest on them), and calls and
+// loops of functions that have some; public functions stay; so does what binds a symbol that is
+// used
 #pragma once
 
 #include "ir/module.h"

@@ -13,5 +13,7 @@
 namespace repose {
 
 Module eliminate_dead_code(const Module& module);
+// The same of the bindings of one function.
+graph::Function eliminate_dead_code(const graph::Function& f);
 
 }  // namespace repose

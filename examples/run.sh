@@ -36,6 +36,7 @@ case $example in
     # The package is not part of a build with sanitizers.
     if compgen -G "$build/python/repose/_repose.*.so" >/dev/null; then
       PYTHONPATH=$build/python "${PYTHON:-python3}" python/package.py
+      PYTHONPATH=$build/python "${PYTHON:-python3}" python/train.py
     fi
     ;;
   *)

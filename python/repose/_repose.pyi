@@ -29,6 +29,14 @@ class Module:
                   max_bytes: int = 0) -> Any:
         """Calls a graph function as it is written, without compiling it: slow, and the meaning of
         the IR. Tuples and lists are tuples of tensors."""
+    def gradient(self, function: str = "main", parameters: Sequence[str] = ..., target: int = 0) -> Module:
+        """The module with FUNCTION_adjoint, which returns the function's results and a tuple of
+        the gradients of one of them, a tensor of rank 0, in these parameters (none: in every
+        float tensor).
+        """
+    def to_mixed_precision(self, dtype: str = "float16", always: Sequence[str] = ..., follow: Sequence[str] = ...,
+                           never: Sequence[str] = ...) -> Module:
+        """The module with products, convolutions and what follows them in float16 or bfloat16."""
     def run_passes(self, *names: str, cpu: str = "host") -> Module:
         """The module after these passes of the pipeline (`repose.passes()`), in this order; each
         result is verified."""

@@ -453,6 +453,43 @@ def zeros(shape: Any, dtype: Any = ...) -> Value:
 def zeros_like(x: Any, dtype: Any = ...) -> Value:
     """zeros of x's shape, and of its dtype unless one is given"""
 
+class grad:
+    @staticmethod
+    def avg_pool1d_backward(output_grad: Any, data: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
+        """the gradient of nn.avg_pool1d in its operand"""
+
+    @staticmethod
+    def avg_pool2d_backward(output_grad: Any, data: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
+        """the gradient of nn.avg_pool2d in its operand"""
+
+    @staticmethod
+    def avg_pool3d_backward(output_grad: Any, data: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
+        """the gradient of nn.avg_pool3d in its operand"""
+
+    @staticmethod
+    def end_checkpoint(x: Any) -> Value:
+        """x, which ends a checkpointed part"""
+
+    @staticmethod
+    def max_pool1d_backward(output_grad: Any, data: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
+        """the gradient of nn.max_pool1d in its operand"""
+
+    @staticmethod
+    def max_pool2d_backward(output_grad: Any, data: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
+        """the gradient of nn.max_pool2d in its operand"""
+
+    @staticmethod
+    def max_pool3d_backward(output_grad: Any, data: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
+        """the gradient of nn.max_pool3d in its operand"""
+
+    @staticmethod
+    def no_grad(x: Any) -> Value:
+        """x, through which no gradient flows"""
+
+    @staticmethod
+    def start_checkpoint(x: Any) -> Value:
+        """x, from which a checkpointed part begins"""
+
 class image:
     @staticmethod
     def affine_grid(x: Any, size: Any) -> Value:

@@ -122,6 +122,26 @@ def module_pass(run: Callable[[Module], Module] | None = None, *, name: str | No
     return Pass(name or run.__name__, run, run.__doc__ or "")
 
 
+def Gradient(func_name: str = "main", require_grads: Sequence[str | Value] | str | Value | None = None,
+             target_index: int = 0) -> Pass:
+    """Adds `<func_name>_adjoint`: the function's results, and a tuple of the gradients of result `target_index`,
+    a tensor of rank 0, in the parameters `require_grads` (names or the variables; None: every float tensor)."""
+    if isinstance(require_grads, (str, Value)):
+        require_grads = [require_grads]
+    names = [one if isinstance(one, str) else one.name for one in require_grads or ()]
+    return Pass("gradient", lambda module: module.gradient(func_name, names, target_index),
+                _repose._passes()["gradient"])
+
+
+def ToMixedPrecision(out_dtype: str = "float16", *, always: Sequence[str] = (), follow: Sequence[str] = (),
+                     never: Sequence[str] = ()) -> Pass:
+    """Computes products, convolutions and what follows them in `out_dtype`, "float16" or "bfloat16". The lists name
+    operators that are narrow wherever they stand, where their operands are, or never, where the usual lists differ."""
+    return Pass("to_mixed_precision",
+                lambda module: module.to_mixed_precision(out_dtype, list(always), list(follow), list(never)),
+                _repose._passes()["to_mixed_precision"])
+
+
 class Visitor:
     """Walks over graph functions. Override what matters; the defaults go on."""
 

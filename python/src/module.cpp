@@ -242,6 +242,27 @@ Module run_passes(const Module& module, const nb::args& names, const std::string
   return unlocked([&] { return passes.run(module, standard_ops(), cpu); });
 }
 
+Module add_gradient(const Module& module, const std::string& function,
+                    const std::vector<std::string>& parameters, int target) {
+  const GradientOptions options{function, parameters, target};
+  PassManager passes;
+  passes.add("gradient", [&](const Module& m) { return gradient(m, standard_ops(), options); });
+  return unlocked([&] { return passes.run(module); });
+}
+
+Module narrowed(const Module& module, const std::string& dtype, std::vector<std::string> always,
+                std::vector<std::string> follow, std::vector<std::string> never) {
+  const auto parsed = DType::parse(dtype);
+  if (!parsed) raise_bad_argument("`" + dtype + "` is no dtype");
+  const MixedPrecisionOptions options{*parsed, std::move(always), std::move(follow),
+                                      std::move(never)};
+  PassManager passes;
+  passes.add("to_mixed_precision",
+             [&](const Module& m) { return to_mixed_precision(m, standard_ops(), options); });
+  passes.add("eliminate_dead_code");
+  return unlocked([&] { return passes.run(module); });
+}
+
 std::vector<std::string> torch_operators() {
   std::vector<std::string> names;
   for (std::string_view name : torch::operator_names()) names.emplace_back(name);
@@ -251,6 +272,7 @@ std::vector<std::string> torch_operators() {
 nb::dict pass_list() {
   nb::dict passes;
   for (const PassInfo& p : pipeline_passes()) passes[p.name] = p.summary;
+  for (const PassInfo& p : further_passes()) passes[p.name] = p.summary;
   return passes;
 }
 
@@ -281,6 +303,16 @@ void bind_module(nb::module_& m) {
       .def("run_passes", &run_passes, nb::arg("names"), nb::kw_only(), nb::arg("cpu") = "host",
            "The module after these passes of the pipeline (`repose.passes()`), in this order; "
            "each result is verified.")
+      .def("gradient", &add_gradient, nb::arg("function") = "main",
+           nb::arg("parameters") = std::vector<std::string>(), nb::arg("target") = 0,
+           "The module with FUNCTION_adjoint, which returns the function's results and a tuple of "
+           "the gradients of one of them, a tensor of rank 0, in these parameters (none: in every "
+           "float tensor).")
+      .def("to_mixed_precision", &narrowed, nb::arg("dtype") = "float16",
+           nb::arg("always") = std::vector<std::string>(),
+           nb::arg("follow") = std::vector<std::string>(),
+           nb::arg("never") = std::vector<std::string>(),
+           "The module with products, convolutions and what follows them in float16 or bfloat16.")
       .def(
           "verify",
           [](const Module& self) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 
 #include "driver/evaluate.h"
 #include "ir/verifier.h"
@@ -125,27 +126,53 @@ const Pass passes[] = {
      }},
 };
 
+// Asked for by name only. None of them is required.
+const Pass further[] = {
+    {{"gradient", "adds the gradient of a function", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {
+       return gradient(m, ops, o.gradient);
+     }},
+    {{"to_mixed_precision", "computes products and what follows them in 16 bits", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {
+       REPOSE_TRY(narrowed, to_mixed_precision(m, ops, o.mixed_precision));
+       return eliminate_dead_code(narrowed);
+     }},
+};
+
 const Pass* find_pass(const std::string& name) {
-  for (const Pass& p : passes) {
-    if (p.info.name == name) return &p;
+  for (const std::span<const Pass> table :
+       {std::span<const Pass>(passes), std::span<const Pass>(further)}) {
+    for (const Pass& p : table) {
+      if (p.info.name == name) return &p;
+    }
   }
   return nullptr;
 }
 
+std::vector<PassInfo> infos_of(std::span<const Pass> table) {
+  std::vector<PassInfo> list;
+  for (const Pass& p : table) list.push_back(p.info);
+  return list;
+}
+
 Diagnostic unknown_pass(const std::string& name) {
   std::string known;
-  for (const Pass& p : passes) known += (known.empty() ? "" : ", ") + std::string(p.info.name);
+  for (const std::span<const Pass> table :
+       {std::span<const Pass>(passes), std::span<const Pass>(further)}) {
+    for (const Pass& p : table) known += (known.empty() ? "" : ", ") + std::string(p.info.name);
+  }
   return error(DiagnosticKind::bad_usage, {}, "no pass is called `{}`; there are {}", name, known);
 }
 
 }  // namespace
 
 const std::vector<PassInfo>& pipeline_passes() {
-  static const std::vector<PassInfo> infos = [] {
-    std::vector<PassInfo> list;
-    for (const Pass& p : passes) list.push_back(p.info);
-    return list;
-  }();
+  static const std::vector<PassInfo> infos = infos_of(passes);
+  return infos;
+}
+
+const std::vector<PassInfo>& further_passes() {
+  static const std::vector<PassInfo> infos = infos_of(further);
   return infos;
 }
 

@@ -9,15 +9,19 @@
 #include "base/work.h"
 #include "ir/module.h"
 #include "ir/op.h"
+#include "passes/graph/gradient.h"
+#include "passes/graph/to_mixed_precision.h"
 #include "schedule/schedule.h"
 
 namespace repose {
 
 struct PipelineOptions {
   Target target;
-  std::vector<std::string> disabled;  // names of passes that are skipped
-  bool verify = false;                // after every pass
-  ScheduleOptions schedule;           // of schedule_programs
+  std::vector<std::string> disabled;      // names of passes that are skipped
+  bool verify = false;                    // after every pass
+  ScheduleOptions schedule;               // of schedule_programs
+  GradientOptions gradient;               // of gradient
+  MixedPrecisionOptions mixed_precision;  // of to_mixed_precision
   // Called after each pass that ran (--print-after, --dump-ir).
   std::function<void(const std::string& pass, const Module& module)> after_pass;
 };
@@ -29,8 +33,10 @@ struct PassInfo {
 };
 // The passes in the order in which they run.
 const std::vector<PassInfo>& pipeline_passes();
+// Those that run only where someone asks for them by name.
+const std::vector<PassInfo>& further_passes();
 
-// One pass by name. An error for an unknown name.
+// One pass by name, of either list. An error for an unknown name.
 Result<Module> run_pass(const std::string& name, const Module& module, const OpTable& ops,
                         const PipelineOptions& options);
 

@@ -80,6 +80,16 @@ struct AttrSpec {
   std::optional<Attr> absent = std::nullopt;  // the default; none: must be given
 };
 
+// A call of a function that is differentiated, as reverse mode comes to it: the gradients are those
+// of the target of the function.
+struct Pullback {
+  const graph::CallNode& call;  // typed; operands are leaves, shapes of tensors are known
+  graph::Value result;          // what the call is bound to
+  // In the result, or in each member where that is a tuple: null where it is no float tensor.
+  std::vector<graph::Value> gradients;
+  std::vector<bool> wanted;  // by operand: whether anybody asks for the gradient in it
+};
+
 // An operator. `infer` gets a call whose arguments are typed and match `args`, with every attribute
 // present (defaults filled in) and of its kind.
 struct OpDef {
@@ -97,6 +107,10 @@ struct OpDef {
   // operands; nothing where they cannot be known. Null: never known.
   std::optional<std::vector<Expr>> (*elements)(const InferContext&, const graph::CallNode&,
                                                const Type& result) = nullptr;
+  // The gradients in the operands, one for each, of the operand's type (a tuple of them for a tuple
+  // of tensors), as expressions of calls, whose nodes may be shared; null: nothing flows into that
+  // operand. Null: the operator has no gradient, and reverse mode refuses it (src/ops/gradient.h).
+  Result<std::vector<graph::Value>> (*gradient)(Builder&, const Pullback&) = nullptr;
   const char* doc = "";  // constraints C1…Cn, attributes, result
 };
 

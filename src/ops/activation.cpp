@@ -7,8 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -159,17 +158,96 @@ std::vector<te::Tensor> prelu_rule(const graph::CallNode& call, const std::vecto
       "prelu")};
 }
 
+// The same functions as formulas, which have gradients. The side of a choice that isn't taken stays
+// finite, and 0 belongs to the side of constants.
+using Parameters = const Attrs&;
+Formula zero_like(const Formula& x) {
+  return scalar_constant(x.dtype(), 0);
+}
+Formula formula_of_relu(const Formula& x, Parameters) {
+  return choose(x > 0, x, zero_like(x));
+}
+Formula clamped(const Formula& x, double low, double high) {
+  const Formula top = scalar_constant(x.dtype(), high), bottom = scalar_constant(x.dtype(), low);
+  return choose(x > low, choose(x < high, x, top), bottom);
+}
+Formula formula_of_relu6(const Formula& x, Parameters) {
+  return clamped(x, 0, 6);
+}
+Formula formula_of_leakyrelu(const Formula& x, Parameters a) {
+  return choose(x > 0, x, x * a.get_float("alpha"));
+}
+Formula formula_of_thresholded_relu(const Formula& x, Parameters a) {
+  return choose(x > a.get_float("alpha"), x, zero_like(x));
+}
+Formula exponential_unit(const Formula& x, double alpha, double width) {
+  const Formula below = choose(x > 0, zero_like(x), x);
+  return choose(x > 0, x, (apply_op(op_exp(), below / width) - 1) * alpha);
+}
+Formula formula_of_elu(const Formula& x, Parameters a) {
+  return exponential_unit(x, a.get_float("alpha"), 1);
+}
+Formula formula_of_celu(const Formula& x, Parameters a) {
+  return exponential_unit(x, a.get_float("alpha"), a.get_float("alpha"));
+}
+Formula formula_of_selu(const Formula& x, Parameters a) {
+  return formula_of_elu(x, a) * a.get_float("gamma");
+}
+Formula formula_of_gelu(const Formula& x, Parameters) {
+  return x * 0.5 * (apply_op(op_erf(), x * 0.70710678118654752440) + 1);
+}
+Formula formula_of_gelu_tanh(const Formula& x, Parameters) {
+  const Formula inner = (x + x * x * x * 0.044715) * 0.79788456080286535588;
+  return x * 0.5 * (apply_op(op_tanh(), inner) + 1);
+}
+Formula formula_of_silu(const Formula& x, Parameters) {
+  return x * apply_op(op_sigmoid(), x);
+}
+Formula formula_of_softplus(const Formula& x, Parameters a) {
+  const double beta = a.get_float("beta"), threshold = a.get_float("threshold");
+  const Formula y = apply_op(op_log_add_exp(), x * beta, zero_like(x)) / beta;
+  return std::isinf(threshold) ? y : choose(x * beta > threshold, x, y);
+}
+Formula formula_of_softsign(const Formula& x, Parameters) {
+  return x / (apply_op(op_abs(), x) + 1);
+}
+Formula formula_of_hard_sigmoid(const Formula& x, Parameters a) {
+  return clamped(x * a.get_float("alpha") + a.get_float("beta"), 0, 1);
+}
+Formula formula_of_hard_swish(const Formula& x, Parameters a) {
+  return x * formula_of_hard_sigmoid(x, a);
+}
+Formula formula_of_mish(const Formula& x, Parameters) {
+  return x * apply_op(op_tanh(), apply_op(op_log_add_exp(), x, zero_like(x)));
+}
+
+template <Formula (*formula)(const Formula& x, Parameters)>
+Result<graph::Value> compose_activation(Builder&, const graph::CallNode& call) {
+  return graph::Value(formula(call.args[0], call.attrs));
+}
+
+// The slope as a tensor that broadcasts to x.
+Result<graph::Value> compose_prelu(Builder&, const graph::CallNode& call) {
+  const int rank = graph::tensor_of(call.args[0])->rank;
+  const int64_t given = call.attrs.get_int("axis");
+  Dims shape(static_cast<size_t>(rank), make_int(1));
+  shape[static_cast<size_t>(given < 0 ? given + rank : given)] = shape_of_arg(call, 1)[0];
+  const Formula x = call.args[0], slope(reshaped(call.args[1], shape), x.dtype());
+  return graph::Value(choose(x > 0, x, x * slope));
+}
+
 }  // namespace
 
-#define ACTIVATION(op, accept, parameters, text)                    \
-  const OpDef& op_nn_##op() {                                       \
-    static const OpDef def{.name = "nn." #op,                       \
-                           .args = {{"x"}},                         \
-                           .attrs = parameters,                     \
-                           .infer = infer_activation<accept>,       \
-                           .lower = te::lower<activation_rule<op>>, \
-                           .doc = text};                            \
-    return def;                                                     \
+#define ACTIVATION(op, accept, parameters, text)                                               \
+  const OpDef& op_nn_##op() {                                                                  \
+    static const OpDef def{.name = "nn." #op,                                                  \
+                           .args = {{"x"}},                                                    \
+                           .attrs = parameters,                                                \
+                           .infer = infer_activation<accept>,                                  \
+                           .lower = te::lower<activation_rule<op>>,                            \
+                           .gradient = composed_gradient<compose_activation<formula_of_##op>>, \
+                           .doc = text};                                                       \
+    return def;                                                                                \
   }
 
 namespace {
@@ -211,6 +289,7 @@ const OpDef& op_nn_prelu() {
       .attrs = {{"axis", AttrKind::integer, Attr(1)}},
       .infer = infer_prelu,
       .lower = te::lower<prelu_rule>,
+      .gradient = composed_gradient<compose_prelu>,
       .doc = "x where it is positive, else slope * x, a slope per index of `axis`"};
   return def;
 }

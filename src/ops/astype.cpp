@@ -9,8 +9,7 @@
 //   clip: y[i] = min(max(x[i], min), max); NaN stays.
 //     C1: the operand is a number; the bounds are known prim values, which take its dtype; None:
 //         no bound.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -89,6 +88,19 @@ std::vector<te::Tensor> clip_rule(const graph::CallNode& call, const std::vector
       "clip")};
 }
 
+Gradients astype_gradient(Builder&, const Pullback& p) {
+  return std::vector<graph::Value>{
+      converted(p.gradients[0], graph::tensor_of(p.call.args[0])->dtype)};
+}
+
+// Where x is a bound it counts as inside.
+Gradients clip_gradient(Builder&, const Pullback& p) {
+  const Formula x = p.call.args[0], g = p.gradients[0];
+  const Formula inside = is_equal(x, Formula(p.result));
+  return std::vector<graph::Value>{choose(inside, g, scalar_constant(g.dtype(), 0)), nullptr,
+                                   nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_astype() {
@@ -98,6 +110,7 @@ const OpDef& op_astype() {
                          .infer = infer_astype,
                          .lower = te::lower<astype_rule>,
                          .elements = te::elements<astype_rule>,
+                         .gradient = astype_gradient,
                          .doc = "the same values in another dtype"};
   return def;
 }
@@ -109,6 +122,7 @@ const OpDef& op_wrap_param() {
                          .infer = infer_astype,
                          .lower = te::lower<astype_rule>,
                          .elements = te::elements<astype_rule>,
+                         .gradient = astype_gradient,
                          .doc = "a parameter of the model in another dtype"};
   return def;
 }
@@ -131,6 +145,7 @@ const OpDef& op_clip() {
       .infer = infer_clip,
       .lower = te::lower<clip_rule>,
       .elements = te::elements<clip_rule>,
+      .gradient = clip_gradient,
       .doc = "values below min become min, then values above max become max"};
   return def;
 }

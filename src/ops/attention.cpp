@@ -9,7 +9,7 @@
 //       query that sees nothing gives NaN.
 #include <cmath>
 
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -152,6 +152,7 @@ const OpDef& op_nn_attention() {
       .attrs = attention_attrs(),
       .infer = infer_attention,
       .lower = lower_composite<compose_attention>,
+      .gradient = composed_gradient<lower_composite<compose_attention>>,
       .doc =
           "softmax(q k^T * scale + bias) v for each head; operands are (batch, length, heads, "
           "width); `causal_mask` is None, \"TopLeft\" or \"BottomRight\""};
@@ -164,6 +165,7 @@ const OpDef& op_nn_attention_bias() {
                          .attrs = attention_attrs(),
                          .infer = infer_attention,
                          .lower = lower_composite<compose_attention>,
+                         .gradient = composed_gradient<lower_composite<compose_attention>>,
                          .doc =
                              "nn.attention with a bias, which broadcasts to (batch, heads, "
                              "queries, keys)"};

@@ -6,8 +6,7 @@
 //   C3: nn.batch_norm_inference gives the normalised tensor, of x's type; nn.batch_norm (as in
 //       Relax) a tuple of it and the two statistics, and is for inference only: `training` must
 //       be false.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -74,6 +73,26 @@ Result<graph::Value> lower_batch_norm(Builder&, const graph::CallNode& call) {
                             call.args[3], call.args[4]});
 }
 
+// As a formula, which has a gradient; float16 and bfloat16 in float32.
+Result<graph::Value> compose_batch_norm(Builder&, const graph::CallNode& call) {
+  const Dims& shape = shape_of_arg(call, 0);
+  const int64_t given = call.attrs.get_int("axis");
+  const size_t axis =
+      static_cast<size_t>(given < 0 ? given + static_cast<int64_t>(shape.size()) : given);
+  const DType dtype = graph::tensor_of(call.args[0])->dtype, wide = accumulator_dtype(dtype);
+  Dims ones(shape.size(), make_int(1));
+  ones[axis] = shape[axis];
+  auto wider = [&](const graph::Value& v) {
+    return graph::tensor_of(v)->dtype == wide ? v : converted(v, wide);
+  };
+  auto weight = [&](size_t k) { return Formula(reshaped(wider(call.args[k]), ones), wide); };
+  Formula y = (Formula(wider(call.args[0]), wide) - weight(3)) *
+              apply_op(op_rsqrt(), weight(4) + call.attrs.get_float("epsilon"));
+  if (call.attrs.get_bool("scale")) y = y * weight(1);
+  if (call.attrs.get_bool("center")) y = y + weight(2);
+  return wide == dtype ? y.value() : converted(y, dtype);
+}
+
 std::vector<AttrSpec> inference_attrs() {
   return {{"axis", AttrKind::integer, Attr(1)},
           {"epsilon", AttrKind::number, Attr(1e-5)},
@@ -97,6 +116,7 @@ const OpDef& op_nn_batch_norm_inference() {
       .attrs = inference_attrs(),
       .infer = infer_batch_norm_inference,
       .lower = te::lower<batch_norm_rule>,
+      .gradient = composed_gradient<compose_batch_norm>,
       .doc = "(x - mean) / sqrt(variance + epsilon) * gamma + beta along `axis`"};
   return def;
 }
@@ -108,6 +128,7 @@ const OpDef& op_nn_batch_norm() {
       .attrs = relax_attrs(),
       .infer = infer_batch_norm,
       .lower = lower_batch_norm,
+      .gradient = composed_gradient<lower_batch_norm>,
       .doc = "a tuple of nn.batch_norm_inference and the two statistics, unchanged"};
   return def;
 }

@@ -2,8 +2,7 @@
 //   C1: both operands have one dtype, which the operator takes.
 //   C2: the shapes broadcast (type_rules.h); the result has the broadcast shape.
 //   C3: the result's dtype is the operands', bool for comparisons.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -81,47 +80,114 @@ Expr exclusive_or(const Expr& a, const Expr& b) {
   return ne(a, b);
 }
 
+// What flows into a and b of g, the gradient in y = f(a, b), before it is summed over what was
+// broadcast. Where the larger or smaller of equal ones is asked for, it is a.
+struct Flows {
+  graph::Value into_a, into_b;
+};
+using F = const Formula&;
+Flows flows_of_add(F g, F, F, F) {
+  return {g, g};
+}
+Flows flows_of_subtract(F g, F, F, F) {
+  return {g, -g};
+}
+Flows flows_of_multiply(F g, F a, F b, F) {
+  return {g * b, g * a};
+}
+Flows flows_of_divide(F g, F, F b, F y) {
+  const Formula quotient = g / b;
+  return {quotient, -(quotient * y)};
+}
+// y = a - n * b, where n is constant between jumps.
+Flows flows_of_mod(F g, F a, F b, F) {
+  return {g, -(g * apply_op(op_trunc(), a / b))};
+}
+Flows flows_of_floor_mod(F g, F a, F b, F) {
+  return {g, -(g * apply_op(op_floor(), a / b))};
+}
+// Without 0 * infinity where b = 0 or a = 0.
+Flows flows_of_power(F g, F a, F b, F y) {
+  const Formula zero = scalar_constant(a.dtype(), 0), one = scalar_constant(a.dtype(), 1);
+  const Formula of_zero = is_equal(a, 0);
+  return {choose(is_equal(b, 0), zero, g * b * apply_op(op_power(), a, b - 1)),
+          choose(of_zero, zero, g * y * apply_op(op_log(), choose(of_zero, one, a)))};
+}
+Flows flows_of_atan2(F g, F a, F b, F) {
+  const Formula scaled = g / (a * a + b * b);
+  return {scaled * b, -(scaled * a)};
+}
+Flows flows_of_log_add_exp(F g, F a, F b, F y) {
+  return {g * apply_op(op_exp(), a - y), g * apply_op(op_exp(), b - y)};
+}
+Flows flows_of_maximum(F g, F a, F b, F) {
+  const Formula zero = scalar_constant(a.dtype(), 0);
+  return {choose(a < b, zero, g), choose(a < b, g, zero)};
+}
+Flows flows_of_minimum(F g, F a, F b, F) {
+  const Formula zero = scalar_constant(a.dtype(), 0);
+  return {choose(b < a, zero, g), choose(b < a, g, zero)};
+}
+
+template <Flows (*flows)(F g, F a, F b, F y)>
+Gradients binary_gradient(Builder&, const Pullback& p) {
+  const Flows f = flows(p.gradients[0], p.call.args[0], p.call.args[1], p.result);
+  const Dims& shape = result_shape(p.call);
+  return std::vector<graph::Value>{collapsed(f.into_a, shape, shape_of_arg(p.call, 0)),
+                                   collapsed(f.into_b, shape, shape_of_arg(p.call, 1))};
+}
+
 }  // namespace
 
-#define BINARY(op, accept, to_bool, f, text)                         \
+#define BINARY(op, accept, to_bool, f, flows, text)                  \
   const OpDef& op_##op() {                                           \
     static const OpDef def{.name = #op,                              \
                            .args = {{"a"}, {"b"}},                   \
                            .infer = infer_binary<accept, to_bool>,   \
                            .lower = te::lower<binary_rule<f>>,       \
                            .elements = te::elements<binary_rule<f>>, \
+                           .gradient = flows,                        \
                            .doc = text};                             \
     return def;                                                      \
   }
 
-BINARY(add, is_number_dtype, false, apply<ExprKind::add>, "a + b")
-BINARY(subtract, is_number_dtype, false, apply<ExprKind::sub>, "a - b")
-BINARY(multiply, is_number_dtype, false, apply<ExprKind::mul>, "a * b")
-BINARY(divide, is_number_dtype, false, apply<ExprKind::div>,
+BINARY(add, is_number_dtype, false, apply<ExprKind::add>, binary_gradient<flows_of_add>, "a + b")
+BINARY(subtract, is_number_dtype, false, apply<ExprKind::sub>, binary_gradient<flows_of_subtract>,
+       "a - b")
+BINARY(multiply, is_number_dtype, false, apply<ExprKind::mul>, binary_gradient<flows_of_multiply>,
+       "a * b")
+BINARY(divide, is_number_dtype, false, apply<ExprKind::div>, binary_gradient<flows_of_divide>,
        "a / b; integers round to zero, x / 0 is 0")
-BINARY(floor_divide, is_number_dtype, false, divide_down, "a / b rounded down")
-BINARY(mod, is_number_dtype, false, apply<ExprKind::mod>, "remainder with the sign of a (fmod)")
-BINARY(floor_mod, is_number_dtype, false, modulo_down, "remainder with the sign of b")
-BINARY(power, is_number_dtype, false, power, "a to the power of b")
-BINARY(atan2, is_float_dtype, false, arc_tangent, "angle of the point (b, a), in [-pi, pi]")
-BINARY(log_add_exp, is_float_dtype, false, log_of_sum, "log(exp(a) + exp(b))")
-BINARY(maximum, is_number_dtype, false, apply<ExprKind::max>, "the larger; NaN wins")
-BINARY(minimum, is_number_dtype, false, apply<ExprKind::min>, "the smaller; NaN wins")
-BINARY(equal, is_any, true, apply<ExprKind::eq>, "a == b")
-BINARY(not_equal, is_any, true, apply<ExprKind::ne>, "a != b")
-BINARY(less, is_number_dtype, true, apply<ExprKind::lt>, "a < b")
-BINARY(less_equal, is_number_dtype, true, apply<ExprKind::le>, "a <= b")
-BINARY(greater, is_number_dtype, true, apply<ExprKind::gt>, "a > b")
-BINARY(greater_equal, is_number_dtype, true, apply<ExprKind::ge>, "a >= b")
-BINARY(logical_and, is_bool_dtype, false, apply<ExprKind::logical_and>, "a and b")
-BINARY(logical_or, is_bool_dtype, false, apply<ExprKind::logical_or>, "a or b")
-BINARY(logical_xor, is_bool_dtype, false, exclusive_or, "exactly one of a, b")
-BINARY(bitwise_and, is_integer_dtype, false, apply<ExprKind::bit_and>, "bits in both")
-BINARY(bitwise_or, is_integer_dtype, false, apply<ExprKind::bit_or>, "bits in one or both")
-BINARY(bitwise_xor, is_integer_dtype, false, apply<ExprKind::bit_xor>, "bits in exactly one")
-BINARY(left_shift, is_integer_dtype, false, apply<ExprKind::shift_left>,
+BINARY(floor_divide, is_number_dtype, false, divide_down, no_gradient, "a / b rounded down")
+BINARY(mod, is_number_dtype, false, apply<ExprKind::mod>, binary_gradient<flows_of_mod>,
+       "remainder with the sign of a (fmod)")
+BINARY(floor_mod, is_number_dtype, false, modulo_down, binary_gradient<flows_of_floor_mod>,
+       "remainder with the sign of b")
+BINARY(power, is_number_dtype, false, power, binary_gradient<flows_of_power>, "a to the power of b")
+BINARY(atan2, is_float_dtype, false, arc_tangent, binary_gradient<flows_of_atan2>,
+       "angle of the point (b, a), in [-pi, pi]")
+BINARY(log_add_exp, is_float_dtype, false, log_of_sum, binary_gradient<flows_of_log_add_exp>,
+       "log(exp(a) + exp(b))")
+BINARY(maximum, is_number_dtype, false, apply<ExprKind::max>, binary_gradient<flows_of_maximum>,
+       "the larger; NaN wins")
+BINARY(minimum, is_number_dtype, false, apply<ExprKind::min>, binary_gradient<flows_of_minimum>,
+       "the smaller; NaN wins")
+BINARY(equal, is_any, true, apply<ExprKind::eq>, nullptr, "a == b")
+BINARY(not_equal, is_any, true, apply<ExprKind::ne>, nullptr, "a != b")
+BINARY(less, is_number_dtype, true, apply<ExprKind::lt>, nullptr, "a < b")
+BINARY(less_equal, is_number_dtype, true, apply<ExprKind::le>, nullptr, "a <= b")
+BINARY(greater, is_number_dtype, true, apply<ExprKind::gt>, nullptr, "a > b")
+BINARY(greater_equal, is_number_dtype, true, apply<ExprKind::ge>, nullptr, "a >= b")
+BINARY(logical_and, is_bool_dtype, false, apply<ExprKind::logical_and>, nullptr, "a and b")
+BINARY(logical_or, is_bool_dtype, false, apply<ExprKind::logical_or>, nullptr, "a or b")
+BINARY(logical_xor, is_bool_dtype, false, exclusive_or, nullptr, "exactly one of a, b")
+BINARY(bitwise_and, is_integer_dtype, false, apply<ExprKind::bit_and>, nullptr, "bits in both")
+BINARY(bitwise_or, is_integer_dtype, false, apply<ExprKind::bit_or>, nullptr, "bits in one or both")
+BINARY(bitwise_xor, is_integer_dtype, false, apply<ExprKind::bit_xor>, nullptr,
+       "bits in exactly one")
+BINARY(left_shift, is_integer_dtype, false, apply<ExprKind::shift_left>, nullptr,
        "a << (b modulo the width)")
-BINARY(right_shift, is_integer_dtype, false, apply<ExprKind::shift_right>,
+BINARY(right_shift, is_integer_dtype, false, apply<ExprKind::shift_right>, nullptr,
        "a >> (b modulo the width)")
 
 }  // namespace repose

@@ -9,8 +9,7 @@
 //     C2: the three shapes broadcast; the result has the broadcast shape.
 #include <algorithm>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -87,6 +86,20 @@ std::vector<te::Tensor> where_rule(const graph::CallNode& call, const std::vecto
       "where")};
 }
 
+Gradients broadcast_gradient(Builder&, const Pullback& p) {
+  return std::vector<graph::Value>{
+      collapsed(p.gradients[0], result_shape(p.call), shape_of_arg(p.call, 0)), nullptr};
+}
+
+Gradients where_gradient(Builder&, const Pullback& p) {
+  const Dims& shape = result_shape(p.call);
+  const Formula condition = p.call.args[0], g = p.gradients[0];
+  const Formula zero = scalar_constant(g.dtype(), 0);
+  return std::vector<graph::Value>{
+      nullptr, collapsed(choose(condition, g, zero), shape, shape_of_arg(p.call, 1)),
+      collapsed(choose(condition, zero, g), shape, shape_of_arg(p.call, 2))};
+}
+
 }  // namespace
 
 const OpDef& op_broadcast_to() {
@@ -95,6 +108,7 @@ const OpDef& op_broadcast_to() {
                          .infer = infer_broadcast_to,
                          .lower = te::lower<broadcast_rule>,
                          .elements = te::elements<broadcast_rule>,
+                         .gradient = broadcast_gradient,
                          .doc = "x repeated along dimensions where it is 1, to the shape"};
   return def;
 }
@@ -106,6 +120,7 @@ const OpDef& op_expand() {
       .infer = infer_expand,
       .lower = te::lower<broadcast_rule>,
       .elements = te::elements<broadcast_rule>,
+      .gradient = broadcast_gradient,
       .doc = "x broadcast together with the shape: dimensions of either may be 1"};
   return def;
 }
@@ -116,6 +131,7 @@ const OpDef& op_where() {
                          .infer = infer_where,
                          .lower = te::lower<where_rule>,
                          .elements = te::elements<where_rule>,
+                         .gradient = where_gradient,
                          .doc = "a where the condition holds, b elsewhere"};
   return def;
 }

@@ -4,7 +4,7 @@
 //   C2: aligned at the right, each dimension of the shape is 1 or x's. Dimensions that x alone has
 //       are summed over, and so are those that are 1 in the shape.
 //   C3: float16 and bfloat16 accumulate in float32.
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -78,6 +78,10 @@ std::vector<te::Tensor> collapse_rule(const graph::CallNode& call,
   return {cast_stage(te::reduce(shape, te::Reducer::sum, box, element, name), dtype)};
 }
 
+Gradients collapse_gradient(Builder&, const Pullback& p) {
+  return std::vector<graph::Value>{broadcast(p.gradients[0], shape_of_arg(p.call, 0)), nullptr};
+}
+
 graph::Value compose_collapse_like(const graph::CallNode& call) {
   return graph::make_op_call(
       op_collapse_sum_to(),
@@ -91,6 +95,7 @@ const OpDef& op_collapse_sum_to() {
                          .args = {{"x"}, {"shape", ArgKind::shape}},
                          .infer = infer_collapse_sum_to,
                          .lower = te::lower<collapse_rule>,
+                         .gradient = collapse_gradient,
                          .doc =
                              "sums of x over the dimensions along which the shape would be "
                              "broadcast to x's"};
@@ -102,6 +107,7 @@ const OpDef& op_collapse_sum_like() {
                          .args = {{"x"}, {"collapse_target"}},
                          .infer = infer_collapse_sum_like,
                          .lower = lower_composite<compose_collapse_like>,
+                         .gradient = composed_gradient<lower_composite<compose_collapse_like>>,
                          .doc =
                              "sums of x over the dimensions along which a tensor of the target's "
                              "shape would be broadcast to x's"};

@@ -48,6 +48,16 @@ bool has_shapes(const graph::CallNode& call) {
   });
 }
 
+std::vector<graph::Value> members_of(const graph::Value& tuple) {
+  if (const auto* literal = graph::as<graph::TupleNode>(tuple)) return literal->fields;
+  std::vector<graph::Value> members;
+  const size_t count = as<TupleTypeNode>(tuple->type)->fields.size();
+  for (size_t i = 0; i < count; ++i) {
+    members.push_back(graph::make_tuple_get(tuple, static_cast<int>(i)));
+  }
+  return members;
+}
+
 graph::Value scalar_constant(DType dtype, double value) {
   return graph::make_constant(
       make_scalar_array(dtype.is_float() ? Scalar::of_float(value, dtype)
@@ -64,6 +74,13 @@ graph::Value permuted(graph::Value x, const std::vector<int64_t>& axes) {
 
 graph::Value converted(graph::Value x, DType dtype) {
   return graph::make_op_call(op_astype(), {std::move(x)}, Attrs{{"dtype", Attr(dtype)}});
+}
+
+graph::Value part_of(graph::Value x, int64_t axis, Expr begin, Expr end) {
+  return graph::make_op_call(
+      op_strided_slice(),
+      {std::move(x), graph::make_shape({std::move(begin)}), graph::make_shape({std::move(end)})},
+      Attrs{{"axes", Attr(std::vector<int64_t>{axis})}, {"assume_inbound", Attr(true)}});
 }
 
 graph::Value sliced(graph::Value x, int64_t axis, Expr begin, Expr end) {

@@ -21,6 +21,8 @@ Result<graph::Value> lower_composite(Builder&, const graph::CallNode& call) {
   return compose(call);
 }
 
+// The members of a tuple, one by one.
+std::vector<graph::Value> members_of(const graph::Value& tuple);
 // A tensor of rank 0.
 graph::Value scalar_constant(DType dtype, double value);
 
@@ -29,5 +31,7 @@ graph::Value reshaped(graph::Value x, Dims shape);
 graph::Value permuted(graph::Value x, const std::vector<int64_t>& axes);
 graph::Value converted(graph::Value x, DType dtype);
 graph::Value sliced(graph::Value x, int64_t axis, Expr begin, Expr end);
+// The same where 0 <= begin <= end <= the dimension.
+graph::Value part_of(graph::Value x, int64_t axis, Expr begin, Expr end);
 
 }  // namespace repose

@@ -2,8 +2,7 @@
 //   C1: there is at least one operand; all have one dtype and one rank.
 //   C2: they agree in every dimension but `axis`.
 //   C3: the result's extent along `axis` is the sum of the operands'.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -73,6 +72,20 @@ std::vector<te::Tensor> concat_rule(const graph::CallNode& call,
       "concat")};
 }
 
+Gradients concat_gradient(Builder&, const Pullback& p) {
+  const auto rank = static_cast<int64_t>(result_shape(p.call).size());
+  const int64_t given = p.call.attrs.get_int("axis"), axis = given < 0 ? given + rank : given;
+  std::vector<graph::Value> parts;
+  Expr begin = make_int(0);
+  for (const Type& field : as<TupleTypeNode>(p.call.args[0]->type)->fields) {
+    const Expr& extent = (*as<TensorTypeNode>(field)->shape)[static_cast<size_t>(axis)];
+    const Expr end = canonical(begin + extent);
+    parts.push_back(part_of(p.gradients[0], axis, begin, end));
+    begin = end;
+  }
+  return std::vector<graph::Value>{graph::make_tuple(std::move(parts))};
+}
+
 }  // namespace
 
 const OpDef& op_concat() {
@@ -82,6 +95,7 @@ const OpDef& op_concat() {
                          .infer = infer_concat,
                          .lower = te::lower<concat_rule>,
                          .elements = te::elements<concat_rule>,
+                         .gradient = concat_gradient,
                          .doc = "the tensors one after the other along `axis`"};
   return def;
 }

@@ -16,6 +16,7 @@
 //     C6: as C1, C2; the input channels are w's dimension 0, which groups divides.
 //     C7: the output extent is (d - 1) * stride + dilation * (kernel - 1) + 1 + output_padding -
 //         pads, at least 0.
+#include "ops/gradient.h"
 #include "ops/layouts.h"
 #include "ops/window.h"
 #include "ops/winograd.h"
@@ -294,6 +295,150 @@ Result<graph::Value> lower_conv_transpose(Builder& b, const graph::CallNode& cal
   });
 }
 
+constexpr const OpDef& (*convolution_ops[])() = {op_nn_conv1d, op_nn_conv2d, op_nn_conv3d};
+constexpr const OpDef& (*transposed_ops[])() = {op_nn_conv1d_transpose, op_nn_conv2d_transpose,
+                                                op_nn_conv3d_transpose};
+
+std::vector<int64_t> both_pads(const Window& window) {
+  std::vector<int64_t> pads = window.pad_begin;
+  pads.insert(pads.end(), window.pad_end.begin(), window.pad_end.end());
+  return pads;
+}
+
+// The first elements along the dimensions from 2 on, as many as `shape` says: there are as many.
+graph::Value cropped(const graph::Value& x, const Dims& shape) {
+  Dims begins, ends;
+  std::vector<int64_t> axes;
+  for (size_t d = 2; d < shape.size(); ++d) {
+    begins.push_back(make_int(0));
+    ends.push_back(shape[d]);
+    axes.push_back(static_cast<int64_t>(d));
+  }
+  return graph::make_op_call(op_strided_slice(),
+                             {x, graph::make_shape(begins), graph::make_shape(ends)},
+                             Attrs{{"axes", Attr(axes)}, {"assume_inbound", Attr(true)}});
+}
+
+// x (n, groups * c, …) as (c, groups * n, …), or with `inner` (groups * c, n, …): batch and
+// channels change places, each group on its own.
+graph::Value exchanged(const graph::Value& x, const Dims& shape, int64_t groups, bool inner) {
+  std::vector<int64_t> axes;
+  if (groups == 1) {
+    axes = {1, 0};
+    for (size_t d = 2; d < shape.size(); ++d) axes.push_back(static_cast<int64_t>(d));
+    return permuted(x, axes);
+  }
+  const Expr channels = canonical(floor_div(shape[1], make_int(groups)));
+  Dims split{shape[0], make_int(groups), channels};
+  axes = inner ? std::vector<int64_t>{1, 2, 0} : std::vector<int64_t>{2, 1, 0};
+  Dims joined = inner ? Dims{shape[1], shape[0]} : Dims{channels, canonical(shape[0] * groups)};
+  for (size_t d = 2; d < shape.size(); ++d) {
+    axes.push_back(static_cast<int64_t>(split.size()));
+    split.push_back(shape[d]);
+    joined.push_back(shape[d]);
+  }
+  return reshaped(permuted(reshaped(x, split), axes), joined);
+}
+
+// What flows into weights (o, c, k…): the convolution of the image by the gradients g of its
+// outputs, over the batch as channels, where strides and dilations change places.
+graph::Value flow_into_weight(const graph::CallNode& call, size_t spatial,
+                              const graph::Value& image, const Dims& image_shape,
+                              const graph::Value& g, const Dims& g_shape, const Dims& weight) {
+  const Window window = window_of(call, spatial);
+  const int64_t groups = call.attrs.get_int("groups");
+  const graph::Value y = graph::make_op_call(
+      convolution_ops[spatial - 1](),
+      {exchanged(image, image_shape, groups, false), exchanged(g, g_shape, groups, true)},
+      Attrs{{"strides", Attr(window.dilation)},
+            {"dilation", Attr(window.strides)},
+            {"padding", Attr(both_pads(window))},
+            {"groups", Attr(groups)}});
+  std::vector<int64_t> axes{1, 0};
+  for (size_t d = 2; d < weight.size(); ++d) axes.push_back(static_cast<int64_t>(d));
+  return permuted(cropped(y, weight), axes);
+}
+
+// Operands and g in the dtype that the call computes in.
+struct ConvolutionParts {
+  graph::Value x, w, g;
+  const Dims &x_shape, &w_shape, &y_shape;
+
+  explicit ConvolutionParts(const Pullback& p)
+      : x(computed(p, 0)),
+        w(computed(p, 1)),
+        g(p.gradients[0]),
+        x_shape(shape_of_arg(p.call, 0)),
+        w_shape(shape_of_arg(p.call, 1)),
+        y_shape(result_shape(p.call)) {}
+  static graph::Value computed(const Pullback& p, size_t i) {
+    const DType dtype = result_dtype(p.call);
+    const graph::Value& v = p.call.args[i];
+    return graph::tensor_of(v)->dtype == dtype ? v : converted(v, dtype);
+  }
+  static Gradients in_operands(const Pullback& p, graph::Value into_x, graph::Value into_w) {
+    std::vector<graph::Value> flows{std::move(into_x), std::move(into_w)};
+    for (size_t i = 0; i < 2; ++i) {
+      const DType dtype = graph::tensor_of(p.call.args[i])->dtype;
+      if (dtype != result_dtype(p.call)) flows[i] = converted(flows[i], dtype);
+    }
+    return flows;
+  }
+};
+
+// Into the image by the transposed convolution, which reaches as far as windows do.
+template <size_t spatial>
+Gradients conv_gradient(Builder& b, const Pullback& p) {
+  const auto& layouts = conv_layouts[spatial - 1];
+  if (has_other_layouts(p.call, layouts)) {
+    return gradient_through(b, p, in_channels_first(p.call, layouts));
+  }
+  const Window window = window_of(p.call, spatial);
+  const ConvolutionParts c(p);
+  const graph::Value full = graph::make_op_call(transposed_ops[spatial - 1](), {c.g, c.w},
+                                                Attrs{{"strides", Attr(window.strides)},
+                                                      {"dilation", Attr(window.dilation)},
+                                                      {"groups", *p.call.attrs.find("groups")}});
+  Dims widths(4, make_int(0));
+  for (size_t d = 0; d < spatial; ++d) {
+    const Expr reach = (c.y_shape[d + 2] - 1) * window.strides[d] +
+                       (c.w_shape[d + 2] - 1) * window.dilation[d] + 1;
+    widths.push_back(make_int(-window.pad_begin[d]));
+    widths.push_back(canonical(c.x_shape[d + 2] + window.pad_begin[d] - reach));
+  }
+  const graph::Value into_x =
+      graph::make_op_call(op_nn_pad(), {full, graph::make_shape(std::move(widths))});
+  return ConvolutionParts::in_operands(
+      p, into_x, flow_into_weight(p.call, spatial, c.x, c.x_shape, c.g, c.y_shape, c.w_shape));
+}
+
+// Into the image by the convolution; into the weight as there, where image and outputs have changed
+// places.
+template <size_t spatial>
+Gradients conv_transpose_gradient(Builder& b, const Pullback& p) {
+  const auto& layouts = transposed_layouts[spatial - 1];
+  if (has_other_layouts(p.call, layouts)) {
+    return gradient_through(b, p, in_channels_first(p.call, layouts));
+  }
+  Window window = window_of(p.call, spatial);
+  const ConvolutionParts c(p);
+  for (size_t d = 0; d < spatial; ++d) {
+    // An image without elements has outputs all the same, fewer than a window: a window more.
+    const Expr one = make_int(1);
+    if (prove(le(one, c.x_shape[d + 2]), b.facts()) != Truth::yes) {
+      window.pad_end[d] += window.strides[d];
+    }
+  }
+  const graph::Value y = graph::make_op_call(convolution_ops[spatial - 1](), {c.g, c.w},
+                                             Attrs{{"strides", Attr(window.strides)},
+                                                   {"dilation", Attr(window.dilation)},
+                                                   {"padding", Attr(both_pads(window))},
+                                                   {"groups", *p.call.attrs.find("groups")}});
+  return ConvolutionParts::in_operands(
+      p, cropped(y, c.x_shape),
+      flow_into_weight(p.call, spatial, c.g, c.y_shape, c.x, c.x_shape, c.w_shape));
+}
+
 std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
   const auto& layouts = (transposed ? transposed_layouts : conv_layouts)[spatial - 1];
   std::vector<AttrSpec> attrs{{"strides", AttrKind::integers, Attr(AttrList{Attr(1)})},
@@ -320,6 +465,7 @@ std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
                            .attrs = conv_attrs(spatial, false),                                   \
                            .infer = infer_conv<spatial>,                                          \
                            .lower = lower_conv<spatial>,                                          \
+                           .gradient = conv_gradient<spatial>,                                    \
                            .doc = "convolution over " #spatial " spatial dimensions"};            \
     return def;                                                                                   \
   }                                                                                               \
@@ -329,6 +475,7 @@ std::vector<AttrSpec> conv_attrs(size_t spatial, bool transposed) {
                            .attrs = conv_attrs(spatial, true),                                    \
                            .infer = infer_conv_transpose<spatial>,                                \
                            .lower = lower_conv_transpose<spatial>,                                \
+                           .gradient = conv_transpose_gradient<spatial>,                          \
                            .doc = "transposed convolution over " #spatial " spatial dimensions"}; \
     return def;                                                                                   \
   }

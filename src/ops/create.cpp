@@ -12,8 +12,7 @@
 //         int64, or float32 where an operand is a float.
 #include <cmath>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -153,6 +152,14 @@ std::vector<te::Tensor> arange_rule(const graph::CallNode& call, const std::vect
       "arange")};
 }
 
+// Of a tensor of one value: into that value.
+Gradients full_gradient(Builder&, const Pullback& p) {
+  graph::Value sum = graph::make_op_call(op_sum(), {p.gradients[0]});
+  const DType fill = graph::tensor_of(p.call.args[1])->dtype;
+  if (fill != result_dtype(p.call)) sum = converted(sum, fill);
+  return std::vector<graph::Value>{nullptr, sum};
+}
+
 }  // namespace
 
 const OpDef& op_full() {
@@ -163,6 +170,7 @@ const OpDef& op_full() {
       .infer = infer_full,
       .lower = te::lower<full_rule>,
       .elements = te::elements<full_rule>,
+      .gradient = full_gradient,
       .doc = "a tensor whose elements are all the fill value (a tensor of rank 0)"};
   return def;
 }
@@ -174,6 +182,7 @@ const OpDef& op_zeros() {
                          .infer = infer_constant,
                          .lower = te::lower<constant_rule<0>>,
                          .elements = te::elements<constant_rule<0>>,
+                         .gradient = no_gradient,
                          .doc = "a tensor of zeros (float32, unless a dtype is given)"};
   return def;
 }
@@ -185,6 +194,7 @@ const OpDef& op_ones() {
                          .infer = infer_constant,
                          .lower = te::lower<constant_rule<1>>,
                          .elements = te::elements<constant_rule<1>>,
+                         .gradient = no_gradient,
                          .doc = "a tensor of ones (float32, unless a dtype is given)"};
   return def;
 }
@@ -196,6 +206,7 @@ const OpDef& op_zeros_like() {
                          .infer = infer_like,
                          .lower = lower_zeros_like,
                          .elements = te::elements<constant_rule<0>>,
+                         .gradient = no_gradient,
                          .doc = "zeros of x's shape, and of its dtype unless one is given"};
   return def;
 }
@@ -207,6 +218,7 @@ const OpDef& op_ones_like() {
                          .infer = infer_like,
                          .lower = lower_ones_like,
                          .elements = te::elements<constant_rule<1>>,
+                         .gradient = no_gradient,
                          .doc = "ones of x's shape, and of its dtype unless one is given"};
   return def;
 }
@@ -219,6 +231,7 @@ const OpDef& op_full_like() {
       .infer = infer_like,
       .lower = lower_full_like,
       .elements = te::elements<full_like_rule>,
+      .gradient = full_gradient,
       .doc =
           "the fill value (a tensor of rank 0) in x's shape, and in its dtype unless one is "
           "given"};

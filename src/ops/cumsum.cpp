@@ -5,8 +5,8 @@
 //   C3: `exclusive`: over j < k; `reverse`: from the end, over j >= k (exclusive: j > k).
 // They run along the axis in order, so they lower to a tensor program instead of a tensor
 // expression.
+#include "ops/gradient.h"
 #include "ops/loops.h"
-#include "ops/ops.h"
 
 namespace repose {
 
@@ -101,9 +101,45 @@ Result<graph::Value> lower_cumulative(Builder& b, const graph::CallNode& call) {
   return emit_program(b, name, {call.args[0]}, {x}, y, std::move(body));
 }
 
+// The sums of g from the other end.
+Gradients cumsum_gradient(Builder&, const Pullback& p) {
+  Attrs attrs = p.call.attrs;
+  attrs.set("reverse", Attr(!attrs.get_bool("reverse")));
+  attrs.set("dtype", Attr());
+  const graph::Value sums = graph::make_op_call(op_cumsum(), {p.gradients[0]}, attrs);
+  const DType dtype = graph::tensor_of(p.call.args[0])->dtype;
+  return std::vector<graph::Value>{dtype == result_dtype(p.call) ? sums : converted(sums, dtype)};
+}
+
+// For the gradient, which has no quotients by elements that may be 0: each product on its own, of
+// the elements that belong to it and ones.
+Result<graph::Value> compose_cumprod(Builder&, const graph::CallNode& call) {
+  const Dims& shape = shape_of_arg(call, 0);
+  const size_t axis = scan_axis(call, static_cast<int>(shape.size()));
+  const bool exclusive = call.attrs.get_bool("exclusive"), reverse = call.attrs.get_bool("reverse");
+  const Expr &extent = shape[axis], one = make_int(1);
+  Dims places(shape.size() + 1, one), elements = places, rows = shape;
+  places[axis] = extent;
+  elements[axis + 1] = extent;
+  rows.insert(rows.begin() + static_cast<int64_t>(axis), one);
+  const graph::Value line = graph::make_op_call(op_arange(), {graph::make_prim(extent)},
+                                                Attrs{{"dtype", Attr(dtypes::int64)}});
+  const Formula place(reshaped(line, places), dtypes::int64);
+  const Formula element(reshaped(line, elements), dtypes::int64);
+  const Formula &low = reverse ? place : element, &high = reverse ? element : place;
+  const Formula belongs = low < (exclusive ? high : high + 1);
+  const DType dtype = result_dtype(call);
+  graph::Value x = reshaped(call.args[0], rows);
+  if (graph::tensor_of(call.args[0])->dtype != dtype) x = converted(x, dtype);
+  const Formula factors = choose(belongs, {x, dtype}, scalar_constant(dtype, 1));
+  return graph::make_op_call(
+      op_prod(), {factors},
+      Attrs{{"axis", Attr(std::vector<int64_t>{static_cast<int64_t>(axis) + 1})}});
+}
+
 }  // namespace
 
-#define CUMULATIVE(op, reducer, text)                                               \
+#define CUMULATIVE(op, reducer, derivative, text)                                   \
   const OpDef& op_##op() {                                                          \
     static const OpDef def{.name = #op,                                             \
                            .args = {{"x"}},                                         \
@@ -114,11 +150,12 @@ Result<graph::Value> lower_cumulative(Builder& b, const graph::CallNode& call) {
                            .infer = infer_cumulative,                               \
                            .lower = lower_cumulative<reducer>,                      \
                            .elements = te::elements<cumulative_rule<reducer>>,      \
+                           .gradient = derivative,                                  \
                            .doc = text " along `axis`"};                            \
     return def;                                                                     \
   }
 
-CUMULATIVE(cumsum, te::Reducer::sum, "running sum")
-CUMULATIVE(cumprod, te::Reducer::prod, "running product")
+CUMULATIVE(cumsum, te::Reducer::sum, cumsum_gradient, "running sum")
+CUMULATIVE(cumprod, te::Reducer::prod, composed_gradient<compose_cumprod>, "running product")
 
 }  // namespace repose

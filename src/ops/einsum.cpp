@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <map>
 
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -271,6 +271,97 @@ Result<graph::Value> lower_einsum(Builder& b, const graph::CallNode& call) {
   return first_pair(call, operands);
 }
 
+// Labels as letters: those of "..." become letters too.
+class Letters {
+ public:
+  std::string of(const Labels& labels) {
+    std::string text;
+    for (int label : labels) {
+      const auto next = static_cast<int>(letters_.size());
+      const auto [it, is_new] =
+          letters_.emplace(label, static_cast<char>(next < 26 ? 'a' + next : 'A' + next - 26));
+      text.push_back(it->second);
+    }
+    return text;
+  }
+
+ private:
+  std::map<int, char> letters_;
+};
+
+Labels labels_in_both(const Labels& a, const std::vector<Labels>& others) {
+  Labels both;
+  for (int label : a) {
+    for (const Labels& other : others) {
+      if (std::find(other.begin(), other.end(), label) == other.end()) continue;
+      both.push_back(label);
+      break;
+    }
+  }
+  return both;
+}
+
+// Into one operand: the product of g and the other, with the labels that the operand shares with
+// them; along others, over which it alone was summed, the same everywhere.
+graph::Value flow_into(const Pullback& p, const EinsumTerms& terms, const Extents& extents,
+                       const std::vector<graph::Value>& operands, size_t k) {
+  Letters letters;
+  std::vector<Labels> others{terms.result};
+  std::vector<graph::Value> factors{p.gradients[0]};
+  std::string subscripts = letters.of(terms.result);
+  for (size_t o = 0; o < operands.size(); ++o) {
+    if (o == k) continue;
+    Dims full;
+    for (int label : terms.operands[o]) full.push_back(extents.at(label));
+    factors.push_back(broadcast(operands[o], full));
+    others.push_back(terms.operands[o]);
+    subscripts += "," + letters.of(terms.operands[o]);
+  }
+  const Labels& own = terms.operands[k];
+  const Labels shared = labels_in_both(own, others);
+  graph::Value flow =
+      graph::make_op_call(op_einsum(), {graph::make_tuple(std::move(factors))},
+                          Attrs{{"subscripts", Attr(subscripts + "->" + letters.of(shared))}});
+  Dims ones, full;
+  for (int label : own) {
+    const bool has = std::find(shared.begin(), shared.end(), label) != shared.end();
+    full.push_back(extents.at(label));
+    ones.push_back(has ? full.back() : make_int(1));
+  }
+  if (shared.size() < own.size()) {
+    flow = broadcast({reshaped(flow, ones), result_dtype(p.call)}, full);
+  }
+  return collapsed(flow, full, *graph::tensor_of(operands[k])->shape);
+}
+
+Gradients einsum_gradient(Builder& b, const Pullback& p) {
+  const std::vector<graph::Value> operands = members_of(p.call.args[0]);
+  if (operands.size() > 2) return gradient_through(b, p, first_pair(p.call, operands));
+  const EinsumTerms terms = *terms_of_call(p.call);
+  Extents extents;
+  for (size_t d = 0; d < terms.result.size(); ++d) {
+    extents.emplace(terms.result[d], result_shape(p.call)[d]);
+  }
+  const std::vector<const TensorTypeNode*> types = member_types(p.call);
+  for (size_t k = 0; k < operands.size(); ++k) {
+    Labels sorted = terms.operands[k];
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+      return error(DiagnosticKind::unsupported_feature, {},
+                   "`einsum` with subscripts \"{}\" takes a diagonal, which has no gradient",
+                   p.call.attrs.get_string("subscripts"));
+    }
+    for (size_t d = 0; d < terms.operands[k].size(); ++d) {
+      extents.emplace(terms.operands[k][d], (*types[k]->shape)[d]);
+    }
+  }
+  std::vector<graph::Value> flows;
+  for (size_t k = 0; k < operands.size(); ++k) {
+    flows.push_back(flow_into(p, terms, extents, operands, k));
+  }
+  return std::vector<graph::Value>{graph::make_tuple(std::move(flows))};
+}
+
 }  // namespace
 
 const OpDef& op_einsum() {
@@ -280,6 +371,7 @@ const OpDef& op_einsum() {
       .attrs = {{"subscripts", AttrKind::string}},
       .infer = infer_einsum,
       .lower = lower_einsum,
+      .gradient = einsum_gradient,
       .doc =
           "sums of products of tensors in Einstein's notation: \"ij,jk->ik\", with \"...\" for "
           "dimensions that are broadcast; more than two operands are taken from the left"};

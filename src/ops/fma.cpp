@@ -1,7 +1,7 @@
 // ewise_fma: a * b + c, element by element; the product is rounded as `multiply` rounds it.
 //   C1: the operands are numbers of one dtype.
 //   C2: they have one shape, which the result has.
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -40,6 +40,7 @@ const OpDef& op_ewise_fma() {
                          .args = {{"a"}, {"b"}, {"c"}},
                          .infer = infer_fma,
                          .lower = lower_composite<compose_fma>,
+                         .gradient = composed_gradient<lower_composite<compose_fma>>,
                          .doc = "a * b + c of three tensors of one shape"};
   return def;
 }

@@ -7,8 +7,7 @@
 //   gather_nd: y[b…, j…, s…] = x[b…, indices[b…, j…, 0], …, indices[b…, j…, n - 1], s…].
 //     C3: the last dimension n of the indices is a constant; there are `batch_dims` dimensions b,
 //         which agree; x has at least batch_dims + n dimensions.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -110,6 +109,41 @@ std::vector<te::Tensor> gather_nd_rule(const graph::CallNode& call,
       "gather_nd")};
 }
 
+Gradients gather_elements_gradient(Builder&, const Pullback& p) {
+  const graph::Value sums = graph::make_op_call(
+      op_scatter_elements(),
+      {zeros_of(shape_of_arg(p.call, 0), result_dtype(p.call)), p.call.args[1], p.gradients[0]},
+      Attrs{{"axis", Attr(p.call.attrs.get_int("axis"))}, {"reduction", Attr("add")}});
+  return std::vector<graph::Value>{sums, nullptr};
+}
+
+// scatter_nd has no batches: their positions go before the indices.
+Gradients gather_nd_gradient(Builder&, const Pullback& p) {
+  const Dims& indices = shape_of_arg(p.call, 1);
+  std::vector<graph::Value> columns;
+  Dims column = indices;
+  column.back() = make_int(1);
+  for (size_t d = 0; d < static_cast<size_t>(p.call.attrs.get_int("batch_dims")); ++d) {
+    Dims line(indices.size(), make_int(1));
+    line[d] = indices[d];
+    const graph::Value positions = graph::make_op_call(op_arange(), {graph::make_prim(indices[d])},
+                                                       Attrs{{"dtype", Attr(dtypes::int64)}});
+    columns.push_back(graph::make_op_call(op_broadcast_to(),
+                                          {reshaped(positions, line), graph::make_shape(column)}));
+  }
+  graph::Value tuples = p.call.args[1];
+  if (!columns.empty()) {
+    columns.push_back(converted(tuples, dtypes::int64));
+    tuples = graph::make_op_call(op_concat(), {graph::make_tuple(std::move(columns))},
+                                 Attrs{{"axis", Attr(-1)}});
+  }
+  const graph::Value sums = graph::make_op_call(
+      op_scatter_nd(),
+      {zeros_of(shape_of_arg(p.call, 0), result_dtype(p.call)), tuples, p.gradients[0]},
+      Attrs{{"reduction", Attr("add")}});
+  return std::vector<graph::Value>{sums, nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_gather_elements() {
@@ -119,6 +153,7 @@ const OpDef& op_gather_elements() {
                          .infer = infer_gather_elements,
                          .lower = te::lower<gather_elements_rule>,
                          .elements = te::elements<gather_elements_rule>,
+                         .gradient = gather_elements_gradient,
                          .doc = "for each index the element of x at it along `axis`"};
   return def;
 }
@@ -130,6 +165,7 @@ const OpDef& op_gather_nd() {
       .attrs = {{"batch_dims", AttrKind::integer, Attr(0)}},
       .infer = infer_gather_nd,
       .lower = te::lower<gather_nd_rule>,
+      .gradient = gather_nd_gradient,
       .doc = "slices of x at index tuples along the last dimension of the indices"};
   return def;
 }

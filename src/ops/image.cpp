@@ -19,7 +19,7 @@
 //         "NCHW" with its letters in any order. A `sample_ratio` below 1 is chosen by the region.
 #include <algorithm>
 
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -275,6 +275,7 @@ Result<Type> infer_regions(InferContext& context, const graph::CallNode& call) {
         .attrs = image_resize_attrs(layout),                                               \
         .infer = infer_image_resize<spatial>,                                              \
         .lower = lower_composite<compose_image_resize<spatial>>,                           \
+        .gradient = composed_gradient<lower_composite<compose_image_resize<spatial>>>,     \
         .doc = "images whose " #spatial " spatial dimensions are interpolated to a size"}; \
     return def;                                                                            \
   }

@@ -7,7 +7,7 @@
 //   C2: the result of index_tensor has the broadcast shape, then x's dimensions from the n-th on.
 //   C3: index_put takes values of x's dtype that broadcast to that shape; where two go to one
 //       element, the last one in row-major order stays.
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -125,6 +125,14 @@ Result<graph::Value> lower_index_put(Builder& b, const graph::CallNode& call) {
                              Attrs{{"reduction", Attr(reduction)}});
 }
 
+Gradients index_tensor_gradient(Builder&, const Pullback& p) {
+  const graph::Value zeros = zeros_of(shape_of_arg(p.call, 0), result_dtype(p.call));
+  return std::vector<graph::Value>{
+      graph::make_op_call(op_index_put(), {zeros, p.call.args[1], p.gradients[0]},
+                          Attrs{{"accumulate", Attr(true)}}),
+      nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_index_tensor() {
@@ -132,6 +140,7 @@ const OpDef& op_index_tensor() {
                          .args = {{"x"}, {"indices", ArgKind::tensors}},
                          .infer = infer_index_tensor,
                          .lower = te::lower<index_tensor_rule>,
+                         .gradient = index_tensor_gradient,
                          .doc =
                              "elements, or slices, of x at a tuple of index tensors, one for "
                              "each of its first dimensions"};
@@ -144,6 +153,7 @@ const OpDef& op_index_put() {
                          .attrs = {{"accumulate", AttrKind::boolean, Attr(false)}},
                          .infer = infer_index_put,
                          .lower = lower_index_put,
+                         .gradient = composed_gradient<lower_index_put>,
                          .doc =
                              "x with elements, or slices, at a tuple of index tensors replaced "
                              "by values (`accumulate`: increased by them)"};

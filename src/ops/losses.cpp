@@ -11,7 +11,7 @@
 //         of the weights of all targets that aren't ignored.
 //     C4: a target outside of [0, c) that isn't ignored is an error at run time. float16 and
 //         bfloat16 compute in float32.
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -145,6 +145,39 @@ std::vector<te::Tensor> nll_loss_rule(const graph::CallNode& call,
       "nll_loss")};
 }
 
+// nn.nll_loss as a formula over one_hot, which has a gradient: ignored targets have the weight 0.
+Result<graph::Value> compose_nll_loss(Builder&, const graph::CallNode& call) {
+  const Dims &shape = shape_of_arg(call, 0), &targets = shape_of_arg(call, 1);
+  const int channel = shape.size() == 1 ? 0 : 1;
+  const Formula x = call.args[0], zero = scalar_constant(x.dtype(), 0);
+  const graph::Value ignored = graph::make_constant(make_scalar_array(
+      Scalar::of_int(call.attrs.get_int("ignore_index"), graph::tensor_of(call.args[1])->dtype)));
+  Dims kept = targets;
+  kept.insert(kept.begin() + channel, make_int(1));
+  const Formula is_ignored(reshaped(graph::make_op_call(op_equal(), {call.args[1], ignored}), kept),
+                           dtypes::boolean);
+  const Formula hot(graph::make_op_call(op_one_hot(),
+                                        {call.args[1], graph::make_prim(make_float(1, x.dtype())),
+                                         graph::make_prim(make_float(0, x.dtype())),
+                                         graph::make_prim(shape[static_cast<size_t>(channel)])},
+                                        Attrs{{"axis", Attr(static_cast<int64_t>(channel))}}),
+                    x.dtype());
+  Formula weight = choose(is_ignored, zero, hot);
+  if (has_arg(call, 2)) {
+    Dims ones(shape.size(), make_int(1));
+    ones[static_cast<size_t>(channel)] = shape[static_cast<size_t>(channel)];
+    weight = weight * Formula(reshaped(call.args[2], ones), x.dtype());
+  }
+  const Formula losses = -(x * weight);
+  const std::string reduction = call.attrs.get_string("reduction");
+  if (reduction == "none") {
+    return graph::make_op_call(op_sum(), {losses},
+                               Attrs{{"axis", Attr(std::vector<int64_t>{channel})}});
+  }
+  const Formula total = apply_op(op_sum(), losses);
+  return graph::Value(reduction == "sum" ? total : total / apply_op(op_sum(), weight));
+}
+
 }  // namespace
 
 const OpDef& op_nn_cross_entropy_with_logits() {
@@ -152,6 +185,7 @@ const OpDef& op_nn_cross_entropy_with_logits() {
                          .args = {{"predictions"}, {"labels"}},
                          .infer = infer_cross_entropy,
                          .lower = lower_composite<compose_cross_entropy>,
+                         .gradient = composed_gradient<lower_composite<compose_cross_entropy>>,
                          .doc =
                              "-sum(predictions * labels), divided by the batch where the rank is "
                              "above 1"};
@@ -166,6 +200,7 @@ const OpDef& op_nn_nll_loss() {
                 {"ignore_index", AttrKind::integer, Attr(-100)}},
       .infer = infer_nll_loss,
       .lower = te::lower<nll_loss_rule>,
+      .gradient = composed_gradient<compose_nll_loss>,
       .doc =
           "negative log likelihood of targets, weighted; their mean, their sum or all (\"none\")"};
   return def;

@@ -8,8 +8,7 @@
 //     C3: the indices are integers, negative ones count from the end; the values are known prim
 //         values of one dtype, which the result has (int64 for integers without one); `depth` is
 //         a known prim value, not negative.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -43,6 +42,13 @@ std::vector<te::Tensor> triangle_rule(const graph::CallNode& call,
         return make_if_then_else(keep, in[0](i), make_const(in[0].dtype(), 0));
       },
       std::string(call.op->name))};
+}
+
+// What is kept of x is kept of g.
+Gradients triangle_gradient(Builder&, const Pullback& p) {
+  std::vector<graph::Value> args = p.call.args;
+  args[0] = p.gradients[0];
+  return std::vector<graph::Value>{graph::make_op_call(*p.call.op, args, p.call.attrs), nullptr};
 }
 
 DType value_dtype(const graph::CallNode& call) {
@@ -95,6 +101,7 @@ const OpDef& op_tril() {
                          .args = {{"x"}, {"k", ArgKind::prim, true}},
                          .infer = infer_triangle,
                          .lower = te::lower<triangle_rule<true>>,
+                         .gradient = triangle_gradient,
                          .doc = "x up to diagonal k of its last two dimensions, 0 above"};
   return def;
 }
@@ -104,6 +111,7 @@ const OpDef& op_triu() {
                          .args = {{"x"}, {"k", ArgKind::prim, true}},
                          .infer = infer_triangle,
                          .lower = te::lower<triangle_rule<false>>,
+                         .gradient = triangle_gradient,
                          .doc = "x from diagonal k of its last two dimensions on, 0 below"};
   return def;
 }

@@ -7,9 +7,9 @@
 //   C5: the result's dtype is `out_dtype`, or the operands'. float16 and bfloat16 accumulate in
 //       float32.
 #include <algorithm>
+#include <numeric>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -84,6 +84,45 @@ std::vector<te::Tensor> matmul_rule(const graph::CallNode& call,
   return {cast_stage(c, dtype)};
 }
 
+graph::Value transposed(const graph::Value& x, size_t rank) {
+  std::vector<int64_t> axes(rank);
+  std::iota(axes.begin(), axes.end(), int64_t{0});
+  std::swap(axes[rank - 1], axes[rank - 2]);
+  return permuted(x, axes);
+}
+
+// g b^T into a, a^T g into b, where operands of rank 1 are a row and a column; summed over the
+// dimensions that were broadcast.
+Gradients matmul_gradient(Builder&, const Pullback& p) {
+  Dims a = shape_of_arg(p.call, 0), b = shape_of_arg(p.call, 1), y = result_shape(p.call);
+  if (b.size() == 1) y.push_back(make_int(1));
+  if (a.size() == 1) y.insert(y.end() - 1, make_int(1));
+  if (b.size() == 1) b.push_back(make_int(1));
+  if (a.size() == 1) a.insert(a.begin(), make_int(1));
+  auto seen = [&](const graph::Value& x, const Dims& shape, size_t rank) {
+    return rank == shape.size() ? x : reshaped(x, shape);
+  };
+  const graph::Value g = seen(p.gradients[0], y, result_shape(p.call).size());
+  const DType dtype = result_dtype(p.call);
+  std::vector<graph::Value> gradients;
+  for (size_t i = 0; i < 2; ++i) {
+    const Dims &own = i == 0 ? a : b, &other = i == 0 ? b : a;
+    const size_t rank = shape_of_arg(p.call, 1 - i).size();
+    graph::Value factor = seen(p.call.args[1 - i], other, rank);
+    const DType operand = graph::tensor_of(p.call.args[i])->dtype;
+    if (graph::tensor_of(p.call.args[1 - i])->dtype != dtype) factor = converted(factor, dtype);
+    factor = transposed(factor, other.size());
+    graph::Value flow = i == 0 ? graph::make_op_call(op_matmul(), {g, factor})
+                               : graph::make_op_call(op_matmul(), {factor, g});
+    Dims from(y.begin(), y.end() - 2);
+    from.insert(from.end(), own.end() - 2, own.end());
+    flow = collapsed(flow, from, own);
+    if (operand != dtype) flow = converted(flow, operand);
+    gradients.push_back(seen(flow, shape_of_arg(p.call, i), own.size()));
+  }
+  return gradients;
+}
+
 }  // namespace
 
 const OpDef& op_matmul() {
@@ -94,6 +133,7 @@ const OpDef& op_matmul() {
       .infer = infer_matmul,
       .lower = te::lower<matmul_rule>,
       .elements = te::elements<matmul_rule>,
+      .gradient = matmul_gradient,
       .doc =
           "matrix product over the last dimension of a and the one before the last of b; further "
           "dimensions broadcast"};

@@ -13,7 +13,7 @@
 //     C5: `num_groups` divides the number of channels.
 #include <algorithm>
 
-#include "ops/ops.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 
 namespace repose {
@@ -192,20 +192,29 @@ std::vector<te::Tensor> instance_norm_rule(const graph::CallNode& call,
 }
 
 // The channel dimension c is seen as (group, channel in the group): c = group * size + member.
+RowAxes rows_of_groups(const graph::CallNode& call, const Dims& shape) {
+  const int rank = static_cast<int>(shape.size());
+  const size_t channel = channel_axis(call, rank);
+  const Expr groups = make_int(call.attrs.get_int("num_groups"));
+  RowAxes rows{shape, {}};
+  rows.shape[channel] = groups;
+  rows.shape.insert(rows.shape.begin() + static_cast<int64_t>(channel) + 1,
+                    canonical(floor_div(shape[channel], groups)));
+  rows.axes.push_back(static_cast<int>(channel) + 1);
+  for (int a : ascending(call, rank)) {
+    rows.axes.push_back(a > static_cast<int>(channel) ? a + 1 : a);
+  }
+  std::sort(rows.axes.begin(), rows.axes.end());
+  return rows;
+}
+
 std::vector<te::Tensor> group_norm_rule(const graph::CallNode& call,
                                         const std::vector<te::Tensor>& in) {
   const te::Tensor& x = in[0];
   const size_t channel = channel_axis(call, x.rank());
-  const Expr groups = make_int(call.attrs.get_int("num_groups"));
-  const Expr size = canonical(floor_div(x.shape()[channel], groups));
+  const RowAxes rows = rows_of_groups(call, x.shape());
+  const Expr& size = rows.shape[channel + 1];
   const DType wide = accumulator_dtype(x.dtype());
-  RowAxes rows{x.shape(), {}};
-  rows.shape[channel] = groups;
-  rows.shape.insert(rows.shape.begin() + static_cast<int64_t>(channel) + 1, size);
-  rows.axes.push_back(static_cast<int>(channel) + 1);
-  for (int a : ascending(call, x.rank()))
-    rows.axes.push_back(a > static_cast<int>(channel) ? a + 1 : a);
-  std::sort(rows.axes.begin(), rows.axes.end());
   auto element = [&](const te::Indices& i) {
     te::Indices source = i;
     source[channel] = i[channel] * size + i[channel + 1];
@@ -222,6 +231,62 @@ std::vector<te::Tensor> group_norm_rule(const graph::CallNode& call,
   return {scaled_by_channel(call, in, rows, element, index, "group_norm")};
 }
 
+// The normalisations as formulas, which have gradients: over `axes` of x, which has the shape.
+Formula normalized(const Formula& x, const std::vector<int>& axes, const Dims& shape,
+                   double epsilon) {
+  const Formula centered = x - mean_over(x, axes, shape);
+  const Formula variance = mean_over(centered * centered, axes, shape);
+  return centered * apply_op(op_rsqrt(), variance + epsilon);
+}
+
+// A weight along `axes` of x, as a tensor that broadcasts to it.
+Formula along(const graph::Value& weight, const std::vector<int>& axes, const Dims& shape) {
+  Dims ones(shape.size(), make_int(1));
+  for (int a : axes) ones[static_cast<size_t>(a)] = shape[static_cast<size_t>(a)];
+  return {reshaped(weight, ones), graph::tensor_of(weight)->dtype};
+}
+
+Formula scaled_and_centered(const graph::CallNode& call, Formula y, const std::vector<int>& axes) {
+  const Dims& shape = shape_of_arg(call, 0);
+  if (call.attrs.get_bool("scale")) y = y * along(call.args[1], axes, shape);
+  if (call.attrs.get_bool("center")) y = y + along(call.args[2], axes, shape);
+  return y;
+}
+
+Result<graph::Value> compose_layer_norm(Builder&, const graph::CallNode& call) {
+  const Dims& shape = shape_of_arg(call, 0);
+  const std::vector<int> axes = ascending(call, static_cast<int>(shape.size()));
+  const Formula y = normalized(call.args[0], axes, shape, call.attrs.get_float("epsilon"));
+  return graph::Value(scaled_and_centered(call, y, axes));
+}
+
+Result<graph::Value> compose_rms_norm(Builder&, const graph::CallNode& call) {
+  const Dims& shape = shape_of_arg(call, 0);
+  const std::vector<int> axes = ascending(call, static_cast<int>(shape.size()));
+  const Formula x = call.args[0];
+  const Formula scale = mean_over(x * x, axes, shape) + call.attrs.get_float("epsilon");
+  return graph::Value(x * apply_op(op_rsqrt(), scale) * along(call.args[1], axes, shape));
+}
+
+Result<graph::Value> compose_instance_norm(Builder&, const graph::CallNode& call) {
+  const Dims& shape = shape_of_arg(call, 0);
+  const int rank = static_cast<int>(shape.size());
+  const Formula y =
+      normalized(call.args[0], ascending(call, rank), shape, call.attrs.get_float("epsilon"));
+  return graph::Value(scaled_and_centered(call, y, {static_cast<int>(channel_axis(call, rank))}));
+}
+
+Result<graph::Value> compose_group_norm(Builder&, const graph::CallNode& call) {
+  const Dims& shape = shape_of_arg(call, 0);
+  const int rank = static_cast<int>(shape.size());
+  const size_t channel = channel_axis(call, rank);
+  const RowAxes rows = rows_of_groups(call, shape);
+  const Formula x = call.args[0], grouped(reshaped(x, rows.shape), x.dtype());
+  const Formula y = normalized(grouped, rows.axes, rows.shape, call.attrs.get_float("epsilon"));
+  return graph::Value(
+      scaled_and_centered(call, {reshaped(y, shape), x.dtype()}, {static_cast<int>(channel)}));
+}
+
 }  // namespace
 
 const OpDef& op_nn_layer_norm() {
@@ -233,6 +298,7 @@ const OpDef& op_nn_layer_norm() {
                                    {"scale", AttrKind::boolean, Attr(true)}},
                          .infer = infer_layer_norm,
                          .lower = te::lower<layer_norm_rule>,
+                         .gradient = composed_gradient<compose_layer_norm>,
                          .doc = "(x - mean) / sqrt(variance + epsilon) * gamma + beta over `axes`"};
   return def;
 }
@@ -244,6 +310,7 @@ const OpDef& op_nn_rms_norm() {
       .attrs = {{"axes", AttrKind::integers}, {"epsilon", AttrKind::number, Attr(1e-5)}},
       .infer = infer_layer_norm,
       .lower = te::lower<rms_norm_rule>,
+      .gradient = composed_gradient<compose_rms_norm>,
       .doc = "x / sqrt(mean of x^2 + epsilon) * weight over `axes`"};
   return def;
 }
@@ -259,6 +326,7 @@ const OpDef& op_nn_group_norm() {
                                    {"scale", AttrKind::boolean, Attr(true)}},
                          .infer = infer_channel_norm,
                          .lower = te::lower<group_norm_rule>,
+                         .gradient = composed_gradient<compose_group_norm>,
                          .doc =
                              "layer normalisation over the channels of a group and `axes`, per "
                              "group; gamma and beta per channel"};
@@ -275,6 +343,7 @@ const OpDef& op_nn_instance_norm() {
                                    {"scale", AttrKind::boolean, Attr(true)}},
                          .infer = infer_channel_norm,
                          .lower = te::lower<instance_norm_rule>,
+                         .gradient = composed_gradient<compose_instance_norm>,
                          .doc =
                              "layer normalisation over `axes`, per channel; gamma and beta per "
                              "channel"};

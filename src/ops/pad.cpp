@@ -6,8 +6,7 @@
 //   C3: mode "constant" fills with `pad_value` (or the tensor `fill` of rank 0 and x's dtype);
 //       "reflect" mirrors about the first and last element (widths below d), "replicate" repeats
 //       them (d at least 1), "circular" starts over from the other side (d at least 1).
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -101,6 +100,49 @@ std::vector<te::Tensor> pad_rule(const graph::CallNode& call, const std::vector<
       "pad")};
 }
 
+// The other modes by `take` along each dimension, whose gradient adds up.
+Result<graph::Value> compose_pad(Builder&, const graph::CallNode& call) {
+  const std::string mode = call.attrs.get_string("pad_mode");
+  const Dims& widths = *shape_arg(call, 1);
+  graph::Value y = call.args[0];
+  for (size_t d = 0; d < widths.size() / 2; ++d) {
+    const Expr &dim = shape_of_arg(call, 0)[d], &before = widths[2 * d];
+    if (is_const_int(before, 0) && is_const_int(widths[2 * d + 1], 0)) continue;
+    const Expr first = canonical(make_int(0) - before);
+    const graph::Value line = graph::make_op_call(
+        op_arange(),
+        {graph::make_prim(first), graph::make_prim(canonical(first + result_shape(call)[d]))},
+        Attrs{{"dtype", Attr(dtypes::int64)}});
+    Formula place(line, dtypes::int64);
+    if (mode == "reflect") {
+      const Formula last = number_of(canonical(dim - 1), dtypes::int64);
+      place = last - apply_op(op_abs(), last - apply_op(op_abs(), place));
+    } else if (mode == "replicate") {
+      const Formula last = number_of(canonical(dim - 1), dtypes::int64);
+      place = apply_op(op_minimum(),
+                       apply_op(op_maximum(), place, scalar_constant(dtypes::int64, 0)), last);
+    }
+    y = graph::make_op_call(op_take(), {y, place},
+                            Attrs{{"axis", Attr(static_cast<int64_t>(d))},
+                                  {"mode", Attr(mode == "circular" ? "wrap" : "fast")}});
+  }
+  return y;
+}
+
+Gradients pad_gradient(Builder& b, const Pullback& p) {
+  if (p.call.attrs.get_string("pad_mode") != "constant") {
+    return composed_gradient<compose_pad>(b, p);
+  }
+  Dims widths = *shape_arg(p.call, 1);
+  for (Expr& w : widths) w = canonical(make_int(0) - w);
+  const Formula g = p.gradients[0];
+  const Formula inside(graph::make_op_call(op_nn_pad(), {g, graph::make_shape(widths)}), g.dtype());
+  std::vector<graph::Value> gradients{inside, nullptr};
+  if (has_arg(p.call, 2)) gradients.push_back(apply_op(op_sum(), g) - apply_op(op_sum(), inside));
+  gradients.resize(p.call.args.size());
+  return gradients;
+}
+
 }  // namespace
 
 const OpDef& op_nn_pad() {
@@ -112,6 +154,7 @@ const OpDef& op_nn_pad() {
       .infer = infer_pad,
       .lower = te::lower<pad_rule>,
       .elements = te::elements<pad_rule>,
+      .gradient = pad_gradient,
       .doc = "elements added before and after along each dimension"};
   return def;
 }

@@ -3,8 +3,7 @@
 //   C2: dimension d of the result is dimension axes[d] of the operand; the dtype stays.
 #include <algorithm>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -50,6 +49,16 @@ std::vector<te::Tensor> permute_dims_rule(const graph::CallNode& call,
       "permute_dims")};
 }
 
+Gradients permute_gradient(Builder&, const Pullback& p) {
+  const std::vector<int> axes =
+      permutation_of(p.call, static_cast<int>(result_shape(p.call).size()));
+  std::vector<int64_t> inverse(axes.size());
+  for (size_t d = 0; d < axes.size(); ++d) {
+    inverse[static_cast<size_t>(axes[d])] = static_cast<int64_t>(d);
+  }
+  return std::vector<graph::Value>{permuted(p.gradients[0], inverse)};
+}
+
 }  // namespace
 
 const OpDef& op_permute_dims() {
@@ -60,6 +69,7 @@ const OpDef& op_permute_dims() {
       .infer = infer_permute_dims,
       .lower = te::lower<permute_dims_rule>,
       .elements = te::elements<permute_dims_rule>,
+      .gradient = permute_gradient,
       .doc = "dimension d of the result is dimension axes[d] of the operand (None: reversed)"};
   return def;
 }

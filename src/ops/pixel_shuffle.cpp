@@ -6,7 +6,7 @@
 //   C3: x has rank 1 or more.
 // nn.dropout: what it is in inference: the tuple of x, and ones in x's type (nothing is dropped).
 //   C4: the rate is in [0, 1).
-#include "ops/composite.h"
+#include "ops/gradient.h"
 #include "ops/loops.h"
 
 namespace repose {
@@ -53,6 +53,22 @@ std::vector<te::Tensor> pixel_shuffle_rule(const graph::CallNode& call,
       "pixel_shuffle")};
 }
 
+// x as (c, r, r, h, w) is the result as (c, h, r, w, r), in its last dimensions.
+Gradients pixel_shuffle_gradient(Builder&, const Pullback& p) {
+  const Dims &x = shape_of_arg(p.call, 0), &y = result_shape(p.call);
+  const Expr r = make_int(p.call.attrs.get_int("upscale_factor"));
+  const auto c = static_cast<int64_t>(x.size()) - 3;
+  Dims shape(y.begin(), y.begin() + c + 1);
+  for (int64_t d = c + 1; d < c + 3; ++d) {
+    shape.push_back(x[static_cast<size_t>(d)]);
+    shape.push_back(r);
+  }
+  std::vector<int64_t> axes;
+  for (int64_t d = 0; d <= c; ++d) axes.push_back(d);
+  for (int64_t d : {2, 4, 1, 3}) axes.push_back(c + d);
+  return std::vector<graph::Value>{reshaped(permuted(reshaped(p.gradients[0], shape), axes), x)};
+}
+
 Result<Type> infer_batch_flatten(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   if (x->rank == 0) {  // C3
@@ -93,6 +109,7 @@ const OpDef& op_nn_pixel_shuffle() {
                          .attrs = {{"upscale_factor", AttrKind::integer}},
                          .infer = infer_pixel_shuffle,
                          .lower = te::lower<pixel_shuffle_rule>,
+                         .gradient = pixel_shuffle_gradient,
                          .doc =
                              "channels as the pixels of an image that is `upscale_factor` times "
                              "as high and as wide"};
@@ -104,6 +121,7 @@ const OpDef& op_nn_batch_flatten() {
                          .args = {{"x"}},
                          .infer = infer_batch_flatten,
                          .lower = lower_batch_flatten,
+                         .gradient = composed_gradient<lower_batch_flatten>,
                          .doc = "all dimensions but the first as one; a view"};
   return def;
 }
@@ -114,6 +132,7 @@ const OpDef& op_nn_dropout() {
                          .attrs = {{"rate", AttrKind::number, Attr(0.5)}},
                          .infer = infer_dropout,
                          .lower = lower_composite<compose_dropout>,
+                         .gradient = composed_gradient<lower_composite<compose_dropout>>,
                          .doc = "in inference: a tuple of x and a mask of ones"};
   return def;
 }

@@ -16,6 +16,12 @@
 //       equal ones the first in the window. A place is the row-major index into the operand; with
 //       `column_major` its last part, within an image, is the column-major one.
 //     C5: each window has an element inside of the input, or its place is the largest int64.
+//   grad.max_pool*_backward, grad.avg_pool*_backward: what flows into `data`, the operand of the
+//       pool with these attributes, of `output_grad`, the gradient in its result: the sums, over
+//       the windows in which an element is, of theirs where it is the largest (the first one of
+//       these); or of theirs divided by the number of their taps.
+//     C6: `output_grad` has the type of the pool's result; the result has that of `data`.
+#include "ops/gradient.h"
 #include "ops/layouts.h"
 #include "ops/window.h"
 
@@ -66,6 +72,32 @@ Expr taps_between(const Window& window, size_t d, const Expr& o, int64_t pool, c
   return last - first;
 }
 
+std::vector<int64_t> pool_size_of(const graph::CallNode& call, size_t spatial) {
+  std::vector<int64_t> pool = call.attrs.get_ints("pool_size");
+  if (pool.size() == 1) pool.assign(spatial, pool[0]);
+  return pool;
+}
+
+// How many taps of the window at `i` count in its mean.
+Expr window_taps(const graph::CallNode& call, const Window& window, const Dims& extents,
+                 const te::Indices& i) {
+  const bool ceil_mode = call.attrs.get_bool("ceil_mode");
+  const bool with_pad = call.attrs.get_bool("count_include_pad");
+  const std::vector<int64_t> pool = pool_size_of(call, extents.size());
+  Expr count = make_int(1);
+  for (size_t d = 0; d < extents.size(); ++d) {
+    const bool guarded = window.is_padded(d) || ceil_mode;
+    if (!guarded || (with_pad && !ceil_mode)) {
+      count = count * pool[d];
+      continue;
+    }
+    const Expr low = make_int(with_pad ? -window.pad_begin[d] : 0);
+    const Expr high = with_pad ? Expr(extents[d] + window.pad_end[d]) : extents[d];
+    count = count * taps_between(window, d, i[d + 2], pool[d], low, high);
+  }
+  return count;
+}
+
 template <size_t spatial, bool is_max>
 std::vector<te::Tensor> pool_rule(const graph::CallNode& call, const std::vector<te::Tensor>& in) {
   const te::Tensor& x = in[0];
@@ -74,8 +106,7 @@ std::vector<te::Tensor> pool_rule(const graph::CallNode& call, const std::vector
   const DType dtype = x.dtype(), wide = is_max ? dtype : accumulator_dtype(dtype);
   const te::Reducer reducer = is_max ? te::Reducer::max : te::Reducer::sum;
   const bool ceil_mode = call.attrs.get_bool("ceil_mode");
-  std::vector<int64_t> pool = call.attrs.get_ints("pool_size");
-  if (pool.size() == 1) pool.assign(spatial, pool[0]);
+  const std::vector<int64_t> pool = pool_size_of(call, spatial);
   const Dims extents(x.shape().begin() + 2, x.shape().end());
   Dims box;
   std::vector<bool> guarded;
@@ -97,21 +128,11 @@ std::vector<te::Tensor> pool_rule(const graph::CallNode& call, const std::vector
       },
       is_max ? "max_pool" : "pool_sum");
   if (is_max) return {total};
-  const bool with_pad = call.attrs.get_bool("count_include_pad");
   return {te::compute(
       shape,
       [&](const te::Indices& i) {
-        Expr count = make_int(1);
-        for (size_t d = 0; d < spatial; ++d) {
-          if (!guarded[d] || (with_pad && !ceil_mode)) {
-            count = count * pool[d];
-            continue;
-          }
-          const Expr low = make_int(with_pad ? -window.pad_begin[d] : 0);
-          const Expr high = with_pad ? Expr(extents[d] + window.pad_end[d]) : extents[d];
-          count = count * taps_between(window, d, i[d + 2], pool[d], low, high);
-        }
-        return make_cast(dtype, make_binary(ExprKind::div, total(i), make_cast(wide, count)));
+        const Expr count = make_cast(wide, window_taps(call, window, extents, i));
+        return make_cast(dtype, make_binary(ExprKind::div, total(i), count));
       },
       "avg_pool")};
 }
@@ -133,8 +154,7 @@ std::vector<te::Tensor> max_pool_indices_rule(const graph::CallNode& call,
   const te::Tensor& x = in[0];
   const Window window = window_of(call, spatial);
   const bool column_major = call.attrs.get_bool("column_major");
-  std::vector<int64_t> pool = call.attrs.get_ints("pool_size");
-  if (pool.size() == 1) pool.assign(spatial, pool[0]);
+  const std::vector<int64_t> pool = pool_size_of(call, spatial);
   const Dims extents(x.shape().begin() + 2, x.shape().end());
   Dims box;
   std::vector<bool> guarded;
@@ -263,6 +283,153 @@ std::vector<te::Tensor> adaptive_pool_rule(const graph::CallNode& call,
       "avg_pool")};
 }
 
+// ---- Gradients
+
+// The type of the pool whose gradient this is.
+template <size_t spatial, bool is_max>
+Result<Type> infer_pool_backward(InferContext& context, const graph::CallNode& call) {
+  const LayoutAttr& layout = pool_layouts[spatial - 1][0];
+  REPOSE_REQUIRE(require_layout(context, call, layout.name, layout.channels_first));
+  REPOSE_TRY(dtype, common_dtype(context, call, 0, 1));
+  const graph::CallNode forward(call.op, nullptr, {call.args[1]}, call.attrs, {}, nullptr);
+  REPOSE_TRY(result, infer_pool<spatial, is_max>(context, forward));
+  REPOSE_REQUIRE(require_rank(context, call, 0, static_cast<int>(spatial) + 2));  // C6
+  REPOSE_TRY(g, tensor_arg(context, call, 0));
+  REPOSE_TRY(x, tensor_arg(context, call, 1));
+  const auto* y = as<TensorTypeNode>(result);
+  if (!x->shape) return ranked_like(*x, x->rank, dtype);
+  for (size_t d = 0; g->shape && d < g->shape->size(); ++d) {
+    REPOSE_REQUIRE(require_equal(context, call.op->name, (*g->shape)[d],
+                                 fmt::format("dimension {} of operand 0", d), (*y->shape)[d],
+                                 "that of the pool's result"));
+  }
+  return tensor_like(*x, *x->shape, dtype);
+}
+
+// The sums over the windows that a position of the input is in, of f(index of the window).
+template <size_t spatial>
+std::vector<te::Tensor> sum_over_windows(
+    const graph::CallNode& call, const Dims& windows,
+    const std::function<Expr(const te::Indices& window, const te::Indices& position)>& f,
+    std::string name) {
+  const Window window = window_of(call, spatial);
+  const DType dtype = result_dtype(call), wide = accumulator_dtype(dtype);
+  Dims box;
+  for (int64_t size : pool_size_of(call, spatial)) box.push_back(make_int(size));
+  te::Tensor sums = te::reduce(
+      result_shape(call), te::Reducer::sum, box,
+      [&](const te::Indices& i, const te::Indices& k) {
+        te::Indices at{i[0], i[1]};
+        Expr inside;
+        for (size_t d = 0; d < spatial; ++d) {
+          // The window's index, times the stride.
+          const Expr scaled = i[d + 2] + window.pad_begin[d] - k[d] * window.dilation[d];
+          const Expr stride = make_int(window.strides[d]);
+          Expr hit =
+              logical_and(le(make_int(0), scaled), lt(scaled, windows[d + 2] * window.strides[d]));
+          if (window.strides[d] != 1) {
+            hit = logical_and(hit, eq(floor_mod(scaled, stride), make_int(0)));
+          }
+          inside = inside ? logical_and(inside, hit) : hit;
+          at.push_back(window.strides[d] == 1 ? scaled : floor_div(scaled, stride));
+        }
+        return make_if_then_else(inside, make_cast(wide, f(at, i)), make_const(wide, 0));
+      },
+      std::move(name));
+  return {cast_stage(sums, dtype)};
+}
+
+template <size_t spatial>
+std::vector<te::Tensor> avg_pool_backward_rule(const graph::CallNode& call,
+                                               const std::vector<te::Tensor>& in) {
+  const te::Tensor& g = in[0];
+  const Window window = window_of(call, spatial);
+  const DType wide = accumulator_dtype(g.dtype());
+  const Dims extents(in[1].shape().begin() + 2, in[1].shape().end());
+  te::Tensor shares = te::compute(
+      g.shape(),
+      [&](const te::Indices& i) {
+        const Expr count = make_cast(wide, window_taps(call, window, extents, i));
+        return make_binary(ExprKind::div, make_cast(wide, g(i)), count);
+      },
+      "avg_pool_shares");
+  return sum_over_windows<spatial>(
+      call, g.shape(), [&](const te::Indices& w, const te::Indices&) { return shares(w); },
+      "avg_pool_backward");
+}
+
+template <size_t spatial>
+const OpDef& max_pool_indices_op();
+
+template <size_t spatial>
+Result<graph::Value> lower_max_pool_backward(Builder& b, const graph::CallNode& call) {
+  REPOSE_TRY(both, b.infer_only(graph::make_op_call(max_pool_indices_op<spatial>(), {call.args[1]},
+                                                    call.attrs)));
+  REPOSE_TRY(lowered, te::lower_by_rule(max_pool_indices_rule<spatial>, b,
+                                        *graph::as<graph::CallNode>(both)));
+  REPOSE_TRY(pair, b.normalize(lowered));
+  REPOSE_TRY(places, b.normalize(graph::make_tuple_get(pair, 1)));
+  const Dims& x = result_shape(call);
+  return te::emit_te(b, "max_pool_backward", {call.args[0], places}, [&](const auto& in) {
+    return sum_over_windows<spatial>(
+        call, in[0].shape(),
+        [&](const te::Indices& w, const te::Indices& i) {
+          Expr flat = make_int(0);
+          for (size_t d = 0; d < i.size(); ++d) flat = flat * x[d] + i[d];
+          const Expr is_place = eq(in[1](w), make_cast(dtypes::int64, flat));
+          return make_select(is_place, in[0](w), make_const(in[0].dtype(), 0));
+        },
+        "max_pool_backward");
+  });
+}
+
+// By the operator `backward`, which takes g and the operand.
+template <size_t spatial>
+Gradients pool_gradient(Builder& b, const Pullback& p, const OpDef& backward) {
+  const auto& layouts = pool_layouts[spatial - 1];
+  if (has_other_layouts(p.call, layouts)) {
+    return gradient_through(b, p, in_channels_first(p.call, layouts));
+  }
+  return std::vector<graph::Value>{
+      graph::make_op_call(backward, {p.gradients[0], p.call.args[0]}, p.call.attrs)};
+}
+
+// A mean over windows is a product with a matrix per dimension, which has a gradient: the element
+// (position, window) is one over the window's extent where the position is in the window.
+Formula averaging_matrix(const Expr& extent, const Expr& count, DType dtype) {
+  auto line = [&](const Expr& n, bool is_row) {
+    const graph::Value positions = graph::make_op_call(op_arange(), {graph::make_prim(n)},
+                                                       Attrs{{"dtype", Attr(dtypes::int64)}});
+    return Formula(reshaped(positions, is_row ? Dims{make_int(1), n} : Dims{n, make_int(1)}),
+                   dtypes::int64);
+  };
+  const Formula position = line(extent, false), window = line(count, true);
+  const Formula inputs = number_of(extent, dtypes::int64),
+                windows = number_of(count, dtypes::int64);
+  const Formula begin = apply_op(op_floor_divide(), window * inputs, windows);
+  const Formula end = -apply_op(op_floor_divide(), -((window + 1) * inputs), windows);
+  const Formula one = scalar_constant(dtypes::int64, 1), zero = scalar_constant(dtypes::int64, 0);
+  const Formula inside = choose(position < begin, zero, choose(position < end, one, zero));
+  return Formula(converted(inside, dtype), dtype) / Formula(converted(end - begin, dtype), dtype);
+}
+
+template <size_t spatial>
+Result<graph::Value> compose_adaptive_pool(Builder&, const graph::CallNode& call) {
+  const auto& layouts = pool_layouts[spatial - 1];
+  if (has_other_layouts(call, layouts)) return in_channels_first(call, layouts);
+  const Dims &x = shape_of_arg(call, 0), &y = result_shape(call);
+  graph::Value value = call.args[0];
+  const auto last = static_cast<int64_t>(x.size()) - 1;
+  for (int64_t d = 2; d <= last; ++d) {
+    std::vector<int64_t> swapped;
+    for (int64_t a = 0; a <= last; ++a) swapped.push_back(a == d ? last : a == last ? d : a);
+    const auto at = static_cast<size_t>(d);
+    const Formula matrix = averaging_matrix(x[at], y[at], result_dtype(call));
+    value = permuted(graph::make_op_call(op_matmul(), {permuted(value, swapped), matrix}), swapped);
+  }
+  return value;
+}
+
 std::vector<AttrSpec> pool_attrs(size_t spatial) {
   return {
       {"pool_size", AttrKind::integers, Attr(AttrList{Attr(1)})},
@@ -298,6 +465,42 @@ MAX_POOL_INDICES(1)
 MAX_POOL_INDICES(2)
 MAX_POOL_INDICES(3)
 
+#define POOL_GRADIENTS(spatial)                                                               \
+  const OpDef& op_grad_max_pool##spatial##d_backward() {                                      \
+    static const OpDef def{.name = "grad.max_pool" #spatial "d_backward",                     \
+                           .args = {{"output_grad"}, {"data"}},                               \
+                           .attrs = pool_attrs(spatial),                                      \
+                           .infer = infer_pool_backward<spatial, true>,                       \
+                           .lower = lower_max_pool_backward<spatial>,                         \
+                           .doc = "the gradient of nn.max_pool" #spatial "d in its operand"}; \
+    return def;                                                                               \
+  }                                                                                           \
+  const OpDef& op_grad_avg_pool##spatial##d_backward() {                                      \
+    static const OpDef def{.name = "grad.avg_pool" #spatial "d_backward",                     \
+                           .args = {{"output_grad"}, {"data"}},                               \
+                           .attrs = pool_attrs(spatial),                                      \
+                           .infer = infer_pool_backward<spatial, false>,                      \
+                           .lower = te::lower<avg_pool_backward_rule<spatial>>,               \
+                           .doc = "the gradient of nn.avg_pool" #spatial "d in its operand"}; \
+    return def;                                                                               \
+  }                                                                                           \
+  namespace {                                                                                 \
+  template <>                                                                                 \
+  const OpDef& max_pool_indices_op<spatial>() {                                               \
+    return op_nn_max_pool_indices##spatial##d();                                              \
+  }                                                                                           \
+  Gradients max_pool##spatial##d_gradient(Builder& b, const Pullback& p) {                    \
+    return pool_gradient<spatial>(b, p, op_grad_max_pool##spatial##d_backward());             \
+  }                                                                                           \
+  Gradients avg_pool##spatial##d_gradient(Builder& b, const Pullback& p) {                    \
+    return pool_gradient<spatial>(b, p, op_grad_avg_pool##spatial##d_backward());             \
+  }                                                                                           \
+  }
+
+POOL_GRADIENTS(1)
+POOL_GRADIENTS(2)
+POOL_GRADIENTS(3)
+
 #define POOLS(spatial)                                                              \
   const OpDef& op_nn_max_pool##spatial##d() {                                       \
     static const OpDef def{.name = "nn.max_pool" #spatial "d",                      \
@@ -305,6 +508,7 @@ MAX_POOL_INDICES(3)
                            .attrs = pool_attrs(spatial),                            \
                            .infer = infer_pool<spatial, true>,                      \
                            .lower = lower_pool<spatial, pool_rule<spatial, true>>,  \
+                           .gradient = max_pool##spatial##d_gradient,               \
                            .doc = "the largest element of each window"};            \
     return def;                                                                     \
   }                                                                                 \
@@ -314,6 +518,7 @@ MAX_POOL_INDICES(3)
                            .attrs = pool_attrs(spatial),                            \
                            .infer = infer_pool<spatial, false>,                     \
                            .lower = lower_pool<spatial, pool_rule<spatial, false>>, \
+                           .gradient = avg_pool##spatial##d_gradient,               \
                            .doc = "the mean of each window"};                       \
     return def;                                                                     \
   }                                                                                 \
@@ -327,6 +532,7 @@ MAX_POOL_INDICES(3)
                   {"out_layout", AttrKind::any, Attr()}},                           \
         .infer = infer_adaptive_pool<spatial>,                                      \
         .lower = lower_pool<spatial, adaptive_pool_rule<spatial>>,                  \
+        .gradient = composed_gradient<compose_adaptive_pool<spatial>>,              \
         .doc = "the mean of each of output_size windows that cover the operand"};   \
     return def;                                                                     \
   }

@@ -3,7 +3,7 @@
 //   C2: the result's extent along the axis is x's times `repeats`.
 // flip: x with its elements along `axis` in reverse order.
 //   C3: `axis` is one of x's axes; the result has x's type.
-#include "ops/composite.h"
+#include "ops/gradient.h"
 #include "ops/loops.h"
 
 namespace repose {
@@ -56,6 +56,17 @@ Result<graph::Value> lower_repeat(Builder& b, const graph::CallNode& call) {
                              attrs);
 }
 
+Gradients repeat_gradient(Builder& b, const Pullback& p) {
+  if (p.call.attrs.find("axis")->is_none()) return composed_gradient<lower_repeat>(b, p);
+  const Dims& x = shape_of_arg(p.call, 0);
+  const size_t axis = moved_axis(p.call, static_cast<int>(x.size()));
+  Dims pairs = x;
+  pairs.insert(pairs.begin() + static_cast<int64_t>(axis) + 1,
+               make_int(p.call.attrs.get_int("repeats")));
+  const Formula g(reshaped(p.gradients[0], pairs), result_dtype(p.call));
+  return std::vector<graph::Value>{reshaped(sum_over(g, {static_cast<int>(axis) + 1}), x)};
+}
+
 Result<Type> infer_flip(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   if (x->rank >= 0) {
@@ -77,6 +88,10 @@ std::vector<te::Tensor> flip_rule(const graph::CallNode& call, const std::vector
       "flip")};
 }
 
+Gradients flip_gradient(Builder&, const Pullback& p) {
+  return std::vector<graph::Value>{graph::make_op_call(op_flip(), {p.gradients[0]}, p.call.attrs)};
+}
+
 }  // namespace
 
 const OpDef& op_repeat() {
@@ -87,6 +102,7 @@ const OpDef& op_repeat() {
       .infer = infer_repeat,
       .lower = lower_repeat,
       .elements = te::elements<repeat_rule>,
+      .gradient = repeat_gradient,
       .doc =
           "each element `repeats` times in a row along `axis` (None: of x "
           "flattened)"};
@@ -100,6 +116,7 @@ const OpDef& op_flip() {
                          .infer = infer_flip,
                          .lower = te::lower<flip_rule>,
                          .elements = te::elements<flip_rule>,
+                         .gradient = flip_gradient,
                          .doc = "x with its elements along `axis` in reverse order"};
   return def;
 }

@@ -15,8 +15,7 @@
 //         of every other it is stated that it is not 1.
 #include <algorithm>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -108,6 +107,7 @@ const OpDef& op_reshape() {
                          .args = {{"x"}, {"shape", ArgKind::shape}},
                          .infer = infer_reshape,
                          .elements = elements_of_operand,
+                         .gradient = reshape_gradient,
                          .doc =
                              "the same elements, in row-major order, under another shape with as "
                              "many elements; a view"};
@@ -120,6 +120,7 @@ const OpDef& op_flatten() {
                          .infer = infer_flatten,
                          .lower = lower_to_reshape,
                          .elements = elements_of_operand,
+                         .gradient = reshape_gradient,
                          .doc = "the elements in row-major order as a tensor of rank 1"};
   return def;
 }
@@ -131,6 +132,7 @@ const OpDef& op_expand_dims() {
                          .infer = infer_expand_dims,
                          .lower = lower_to_reshape,
                          .elements = elements_of_operand,
+                         .gradient = reshape_gradient,
                          .doc = "new dimensions of extent 1 at `axis`, counted in the result"};
   return def;
 }
@@ -143,6 +145,7 @@ const OpDef& op_squeeze() {
       .infer = infer_squeeze,
       .lower = lower_to_reshape,
       .elements = elements_of_operand,
+      .gradient = reshape_gradient,
       .doc = "drops the dimensions `axis`, which are 1 (None: every dimension that is 1)"};
   return def;
 }

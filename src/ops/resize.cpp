@@ -23,8 +23,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -258,6 +257,32 @@ std::vector<te::Tensor> resize_rule(const graph::CallNode& call,
       "resize")};
 }
 
+// The result is a product with a matrix, which is the same call of the identity; g times that.
+Gradients resize_gradient(Builder&, const Pullback& p) {
+  const Dims& x = shape_of_arg(p.call, 0);
+  const auto rank = static_cast<int64_t>(x.size());
+  const int64_t given = p.call.attrs.get_int("axis"), axis = given < 0 ? given + rank : given;
+  const Expr& extent = x[static_cast<size_t>(axis)];
+  const DType dtype = result_dtype(p.call);
+  const graph::Value identity =
+      graph::make_op_call(op_eye(), {graph::make_prim(extent), graph::make_prim(extent)},
+                          Attrs{{"dtype", Attr(dtype)}});
+  std::vector<graph::Value> args = p.call.args;
+  args[0] = identity;
+  Attrs attrs = p.call.attrs;
+  attrs.set("axis", Attr(0));
+  attrs.set("outside", Attr(0.0));
+  const graph::Value matrix = graph::make_op_call(op_resize(), args, attrs);
+  std::vector<int64_t> swapped;
+  for (int64_t d = 0; d < rank; ++d) {
+    swapped.push_back(d == axis ? rank - 1 : d == rank - 1 ? axis : d);
+  }
+  std::vector<graph::Value> gradients(args.size());
+  gradients[0] = permuted(
+      graph::make_op_call(op_matmul(), {permuted(p.gradients[0], swapped), matrix}), swapped);
+  return gradients;
+}
+
 }  // namespace
 
 const OpDef& op_resize() {
@@ -278,6 +303,7 @@ const OpDef& op_resize() {
                 {"outside", AttrKind::number, Attr(0.0)}},
       .infer = infer_resize,
       .lower = te::lower<resize_rule>,
+      .gradient = resize_gradient,
       .doc = "x interpolated along one axis"};
   return def;
 }

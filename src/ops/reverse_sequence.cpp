@@ -3,8 +3,7 @@
 //   C1: the lengths are integers of rank 1; both axes are x's, and differ.
 //   C2: there is a length for each index of `batch_axis`. One below 0 or beyond the extent of
 //       `seq_axis` is an error at run time.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -56,6 +55,12 @@ std::vector<te::Tensor> reverse_sequence_rule(const graph::CallNode& call,
       "reverse_sequence")};
 }
 
+// It is its own inverse.
+Gradients reverse_sequence_gradient(Builder&, const Pullback& p) {
+  return std::vector<graph::Value>{
+      graph::make_op_call(*p.call.op, {p.gradients[0], p.call.args[1]}, p.call.attrs), nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_reverse_sequence() {
@@ -65,6 +70,7 @@ const OpDef& op_reverse_sequence() {
                                    {"batch_axis", AttrKind::integer, Attr(0)}},
                          .infer = infer_reverse_sequence,
                          .lower = te::lower<reverse_sequence_rule>,
+                         .gradient = reverse_sequence_gradient,
                          .doc =
                              "the first elements along `seq_axis` in reverse order, as many as "
                              "the lengths say for each index of `batch_axis`"};

@@ -11,8 +11,8 @@
 //         the shape indices.shape[:-1] + x.shape[n:] and x's dtype.
 //     C4: `reduction` says what happens to the element that is there: "update" replaces it,
 //         "add", "mul", "max", "min" combine the two. The result has x's type.
+#include "ops/gradient.h"
 #include "ops/loops.h"
-#include "ops/ops.h"
 
 namespace repose {
 
@@ -152,6 +152,44 @@ Result<graph::Value> lower_scatter_nd(Builder& b, const graph::CallNode& call) {
   });
 }
 
+// Of "add" all of g, into the updates what lies where they went. Of "update" that only for those
+// that stayed: the last one at each element, found by scattering the updates' numbers.
+Gradients scatter_gradient(Builder&, const Pullback& p, const OpDef& gather, const Attrs& axis) {
+  const te::Reducer reducer = *reducer_of(p.call);
+  const graph::Value &indices = p.call.args[1], g = p.gradients[0];
+  auto gathered = [&](const graph::Value& x) {
+    return graph::make_op_call(gather, {x, indices}, axis);
+  };
+  if (reducer == te::Reducer::sum) return std::vector<graph::Value>{g, nullptr, gathered(g)};
+  if (reducer != te::Reducer::none) {
+    return error(DiagnosticKind::unsupported_feature, {},
+                 "`{}` with the reduction \"{}\" has no gradient; \"update\" and \"add\" have one",
+                 p.call.op->name, p.call.attrs.get_string("reduction"));
+  }
+  auto updated = [&](const graph::Value& x, const graph::Value& updates) {
+    return graph::make_op_call(*p.call.op, {x, indices, updates}, p.call.attrs);
+  };
+  const Dims &x = shape_of_arg(p.call, 0), &updates = shape_of_arg(p.call, 2);
+  const graph::Value line =
+      graph::make_op_call(op_arange(), {graph::make_prim(element_count(updates))},
+                          Attrs{{"dtype", Attr(dtypes::int64)}});
+  const Formula numbers(reshaped(line, updates), dtypes::int64);
+  const Formula winners(gathered(updated(zeros_of(x, dtypes::int64), numbers)), dtypes::int64);
+  const Formula flow(gathered(g), result_dtype(p.call));
+  const Formula zero = scalar_constant(result_dtype(p.call), 0);
+  return std::vector<graph::Value>{updated(g, zeros_of(updates, result_dtype(p.call))), nullptr,
+                                   choose(is_equal(winners, numbers), flow, zero)};
+}
+
+Gradients scatter_elements_gradient(Builder& b, const Pullback& p) {
+  return scatter_gradient(b, p, op_gather_elements(),
+                          Attrs{{"axis", Attr(p.call.attrs.get_int("axis"))}});
+}
+
+Gradients scatter_nd_gradient(Builder& b, const Pullback& p) {
+  return scatter_gradient(b, p, op_gather_nd(), {});
+}
+
 }  // namespace
 
 const OpDef& op_scatter_elements() {
@@ -161,6 +199,7 @@ const OpDef& op_scatter_elements() {
                                    {"reduction", AttrKind::string, Attr("update")}},
                          .infer = infer_scatter_elements,
                          .lower = lower_scatter_elements,
+                         .gradient = scatter_elements_gradient,
                          .doc = "x with the element at each index along `axis` updated"};
   return def;
 }
@@ -172,6 +211,7 @@ const OpDef& op_scatter_nd() {
       .attrs = {{"reduction", AttrKind::string, Attr("update")}},
       .infer = infer_scatter_nd,
       .lower = lower_scatter_nd,
+      .gradient = scatter_nd_gradient,
       .doc =
           "x with slices updated at index tuples along the last dimension of the "
           "indices"};

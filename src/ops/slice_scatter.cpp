@@ -4,8 +4,7 @@
 //   C2: the bounds are known prim values; negative ones count from the end, and they are clamped to
 //       [0, d] as NumPy clamps them. The step is known to be at least 1.
 //   C3: the replacement has x's extents, along `axis` that of the slice.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -85,6 +84,25 @@ std::vector<te::Tensor> slice_scatter_rule(const graph::CallNode& call,
       "slice_scatter")};
 }
 
+Gradients slice_scatter_gradient(Builder&, const Pullback& p) {
+  const Dims& source = shape_of_arg(p.call, 1);
+  const DType dtype = result_dtype(p.call);
+  std::vector<graph::Value> args = p.call.args, bounds{p.gradients[0]};
+  args[0] = p.gradients[0];
+  args[1] = zeros_of(source, dtype);
+  for (size_t i = 2; i < 5; ++i) {
+    if (has_arg(p.call, i))
+      bounds.push_back(graph::make_shape({prim_arg(p.call, i, dtypes::index)}));
+  }
+  const graph::Value slice = graph::make_op_call(
+      op_strided_slice(), bounds,
+      Attrs{{"axes", Attr(std::vector<int64_t>{p.call.attrs.get_int("axis")})}});
+  std::vector<graph::Value> gradients(p.call.args.size());
+  gradients[0] = graph::make_op_call(*p.call.op, args, p.call.attrs);
+  gradients[1] = reshaped(slice, source);
+  return gradients;
+}
+
 }  // namespace
 
 const OpDef& op_slice_scatter() {
@@ -97,6 +115,7 @@ const OpDef& op_slice_scatter() {
                          .attrs = {{"axis", AttrKind::integer, Attr(0)}},
                          .infer = infer_slice_scatter,
                          .lower = te::lower<slice_scatter_rule>,
+                         .gradient = slice_scatter_gradient,
                          .doc =
                              "x with a slice along `axis` replaced by `src`; bounds count from "
                              "the end where they are negative, and are clamped"};

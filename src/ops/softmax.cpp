@@ -3,7 +3,7 @@
 // log_softmax: its logarithm, x - m - log(sum of exp(x - m)).
 //   C1: the operand is a float; `axis` is one of its axes.
 //   C2: the result has the operand's shape and dtype. float16 and bfloat16 compute in float32.
-#include "ops/ops.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 
 namespace repose {
@@ -83,6 +83,20 @@ std::vector<te::Tensor> log_softmax_rule(const graph::CallNode& call,
       "log_softmax")};
 }
 
+std::vector<int> softmax_axis(const Pullback& p) {
+  return axes_of(p.call, "axis", static_cast<int>(result_shape(p.call).size()));
+}
+
+Gradients softmax_gradient(Builder&, const Pullback& p) {
+  const Formula g = p.gradients[0], y = p.result;
+  return std::vector<graph::Value>{y * (g - sum_over(g * y, softmax_axis(p)))};
+}
+
+Gradients log_softmax_gradient(Builder&, const Pullback& p) {
+  const Formula g = p.gradients[0], y = p.result;
+  return std::vector<graph::Value>{g - apply_op(op_exp(), y) * sum_over(g, softmax_axis(p))};
+}
+
 }  // namespace
 
 const OpDef& op_nn_softmax() {
@@ -91,6 +105,7 @@ const OpDef& op_nn_softmax() {
                          .attrs = {{"axis", AttrKind::integer, Attr(-1)}},
                          .infer = infer_softmax,
                          .lower = te::lower<softmax_rule>,
+                         .gradient = softmax_gradient,
                          .doc = "exponentials along `axis`, scaled to the sum 1"};
   return def;
 }
@@ -101,6 +116,7 @@ const OpDef& op_nn_log_softmax() {
                          .attrs = {{"axis", AttrKind::integer, Attr(-1)}},
                          .infer = infer_softmax,
                          .lower = te::lower<log_softmax_rule>,
+                         .gradient = log_softmax_gradient,
                          .doc = "logarithm of the softmax along `axis`"};
   return def;
 }

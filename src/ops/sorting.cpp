@@ -11,7 +11,7 @@
 //   bucketize: for each element v the number of boundaries b below it, so that b[i - 1] < v <=
 //   b[i]; with `right` of those not above, so that b[i - 1] <= v < b[i].
 //     C5: the boundaries are ascending, of rank 1 and x's dtype, a number. NaN is behind all.
-#include "ops/composite.h"
+#include "ops/gradient.h"
 #include "ops/loops.h"
 #include "ops/rows.h"
 
@@ -169,6 +169,7 @@ const OpDef& op_sort() {
                 {"descending", AttrKind::boolean, Attr(false)}},
       .infer = infer_sort,
       .lower = lower_composite<compose_sort>,
+      .gradient = composed_gradient<lower_composite<compose_sort>>,
       .doc = "x with its elements along `axis` in order; NaN is greater than everything else"};
   return def;
 }

@@ -3,8 +3,7 @@
 //       none negative, where parts begin after the first.
 //   C2: n sections: of extent ceil(d / n) each as far as d reaches, the last ones smaller or
 //       empty; positions are clamped to d. The extents of all parts add up to d.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -85,6 +84,12 @@ Result<graph::Value> lower_split(Builder& b, const graph::CallNode& call) {
   return graph::make_tuple(std::move(parts));
 }
 
+Gradients split_gradient(Builder&, const Pullback& p) {
+  return std::vector<graph::Value>{
+      graph::make_op_call(op_concat(), {graph::make_tuple(p.gradients)},
+                          Attrs{{"axis", Attr(p.call.attrs.get_int("axis"))}})};
+}
+
 }  // namespace
 
 const OpDef& op_split() {
@@ -94,6 +99,7 @@ const OpDef& op_split() {
       .attrs = {{"indices_or_sections", AttrKind::any}, {"axis", AttrKind::integer, Attr(0)}},
       .infer = infer_split,
       .lower = lower_split,
+      .gradient = split_gradient,
       .doc =
           "a tuple of parts along `axis`: a number of sections, or the positions where parts "
           "begin after the first"};

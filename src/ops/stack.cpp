@@ -10,21 +10,11 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/composite.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
 namespace {
-
-std::vector<graph::Value> members_of(const graph::Value& tuple) {
-  if (const auto* literal = graph::as<graph::TupleNode>(tuple)) return literal->fields;
-  std::vector<graph::Value> members;
-  const size_t count = as<TupleTypeNode>(tuple->type)->fields.size();
-  for (size_t i = 0; i < count; ++i) {
-    members.push_back(graph::make_tuple_get(tuple, static_cast<int>(i)));
-  }
-  return members;
-}
 
 graph::Value unsqueezed(graph::Value x, int64_t axis) {
   return graph::make_op_call(op_expand_dims(), {std::move(x)},
@@ -183,6 +173,7 @@ const OpDef& op_stack() {
                          .infer = infer_stack,
                          .lower = lower_composite<compose_stack>,
                          .elements = elements_of_stack,
+                         .gradient = composed_gradient<lower_composite<compose_stack>>,
                          .doc = "tensors of one shape one after the other along a new dimension"};
   return def;
 }
@@ -193,6 +184,7 @@ const OpDef& op_meshgrid() {
                          .attrs = {{"indexing", AttrKind::string, Attr("ij")}},
                          .infer = infer_meshgrid,
                          .lower = lower_composite<compose_meshgrid>,
+                         .gradient = composed_gradient<lower_composite<compose_meshgrid>>,
                          .doc =
                              "a tuple: each vector along its dimension of a grid, repeated along "
                              "the others; \"xy\" swaps the first two dimensions"};
@@ -204,6 +196,7 @@ const OpDef& op_outer() {
                          .args = {{"a"}, {"b"}},
                          .infer = infer_outer,
                          .lower = lower_composite<compose_outer>,
+                         .gradient = composed_gradient<lower_composite<compose_outer>>,
                          .doc = "the products of all elements of one vector with those of another"};
   return def;
 }

@@ -11,8 +11,7 @@
 //       is clamped.
 #include <algorithm>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -152,10 +151,25 @@ Result<Type> infer_strided_slice(InferContext& context, const graph::CallNode& c
   return tensor_like(*x, std::move(out), x->dtype);
 }
 
+// The position of element 0 along axis k of the list.
+Expr start_of_slice(const graph::CallNode& call, size_t k, const Expr& dim) {
+  const bool inbound = call.attrs.get_bool("assume_inbound");
+  const Expr stride = tamed(member(call, 3, k), {});
+  const Bound first = resolve(member(call, 1, k), dim, {});
+  int64_t value = 0;
+  if (as_const_int(stride, &value) || prove(lt(make_int(0), stride)) == Truth::yes) {
+    return canonical(first_position(first, dim, value >= 0, inbound && value >= 0, {}));
+  }
+  // Of a symbolic stride only inference knows the sign: with it, an element exists where both
+  // agree.
+  return canonical(make_select(lt(make_int(0), stride),
+                               first_position(first, dim, true, inbound, {}),
+                               first_position(first, dim, false, false, {})));
+}
+
 std::vector<te::Tensor> strided_slice_rule(const graph::CallNode& call,
                                            const std::vector<te::Tensor>& in) {
   const std::vector<int64_t> axes = call.attrs.get_ints("axes");
-  const bool inbound = call.attrs.get_bool("assume_inbound");
   return {te::compute(
       result_shape(call),
       [&](const te::Indices& i) {
@@ -163,25 +177,49 @@ std::vector<te::Tensor> strided_slice_rule(const graph::CallNode& call,
         for (size_t k = 0; k < axes.size(); ++k) {
           const size_t axis = static_cast<size_t>(axes[k] < 0 ? axes[k] + in[0].rank() : axes[k]);
           const Expr& dim = in[0].shape()[axis];
-          const Expr stride = tamed(member(call, 3, k), {});
-          // Of a symbolic stride only inference knows the sign: with it, an element exists where
-          // both agree.
-          int64_t value = 0;
-          const Expr begin = member(call, 1, k);
-          const Bound first = resolve(begin, dim, {});
-          Expr start;
-          if (as_const_int(stride, &value) || prove(lt(make_int(0), stride)) == Truth::yes) {
-            start = first_position(first, dim, value >= 0, inbound && value >= 0, {});
-          } else {
-            start =
-                make_select(lt(make_int(0), stride), first_position(first, dim, true, inbound, {}),
-                            first_position(first, dim, false, false, {}));
-          }
-          source[axis] = canonical(start) + i[axis] * stride;
+          source[axis] = start_of_slice(call, k, dim) + i[axis] * tamed(member(call, 3, k), {});
         }
         return in[0](std::move(source));
       },
       "strided_slice")};
+}
+
+// Each element in front of stride - 1 zeros: dimension `axis` of the shape becomes as many times as
+// long.
+graph::Value spread(const graph::Value& x, Dims& shape, size_t axis, const Expr& stride) {
+  Dims pairs = shape, widths(2 * (shape.size() + 1), make_int(0));
+  pairs.insert(pairs.begin() + static_cast<int64_t>(axis) + 1, make_int(1));
+  widths[2 * axis + 3] = canonical(stride - 1);
+  shape[axis] = canonical(shape[axis] * stride);
+  return reshaped(graph::make_op_call(op_nn_pad(), {reshaped(x, pairs), graph::make_shape(widths)}),
+                  shape);
+}
+
+// Zeros around what the slice took, and between where its stride isn't 1.
+Gradients strided_slice_gradient(Builder& b, const Pullback& p) {
+  const Dims& from = shape_of_arg(p.call, 0);
+  const std::vector<int64_t> axes = p.call.attrs.get_ints("axes");
+  Dims shape = result_shape(p.call), widths(2 * from.size(), make_int(0));
+  graph::Value g = p.gradients[0];
+  for (size_t k = 0; k < axes.size(); ++k) {
+    const int64_t given = axes[k];
+    const size_t axis =
+        static_cast<size_t>(given < 0 ? given + static_cast<int64_t>(from.size()) : given);
+    const Expr count = shape[axis];
+    Expr stride = tamed(member(p.call, 3, k), b.facts()),
+         first = start_of_slice(p.call, k, from[axis]);
+    if (prove(lt(stride, make_int(0)), b.facts()) == Truth::yes) {
+      first = canonical(first + (count - 1) * stride);
+      stride = canonical(make_int(0) - stride);
+      g = graph::make_op_call(op_flip(), {g}, Attrs{{"axis", Attr(static_cast<int64_t>(axis))}});
+    }
+    if (!is_const_int(stride, 1)) g = spread(g, shape, axis, stride);
+    widths[2 * axis] = first;
+    widths[2 * axis + 1] = canonical(from[axis] - first - shape[axis]);
+  }
+  return std::vector<graph::Value>{
+      graph::make_op_call(op_nn_pad(), {g, graph::make_shape(std::move(widths))}), nullptr, nullptr,
+      nullptr};
 }
 
 }  // namespace
@@ -197,6 +235,7 @@ const OpDef& op_strided_slice() {
       .infer = infer_strided_slice,
       .lower = te::lower<strided_slice_rule>,
       .elements = te::elements<strided_slice_rule>,
+      .gradient = strided_slice_gradient,
       .doc =
           "elements begin, begin + stride, … before end along each of `axes`; bounds count from "
           "the end where they are negative, and are clamped as NumPy clamps them"};

@@ -4,8 +4,9 @@
 //       x's.
 //   C3: negative indices count from the end. mode "fast": an index outside of [-d, d) is an error
 //       at run time; "clip": it is clamped to [0, d); "wrap": it is taken modulo d.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include <algorithm>
+
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -63,6 +64,42 @@ std::vector<te::Tensor> take_rule(const graph::CallNode& call, const std::vector
       "take")};
 }
 
+// The positions that the indices name, as int64; negative ones may count from the end.
+graph::Value taken_positions(const graph::CallNode& call, const Expr& dim) {
+  const std::string mode = call.attrs.get_string("mode");
+  const Formula index(converted(call.args[1], dtypes::int64), dtypes::int64);
+  if (mode == "fast") return index;
+  const Formula extent = number_of(dim, dtypes::int64);
+  if (mode == "wrap") return apply_op(op_floor_mod(), index, extent);
+  const Formula wrapped = choose(index < 0, index + extent, index);
+  const Formula zero = scalar_constant(dtypes::int64, 0);
+  return apply_op(op_minimum(), apply_op(op_maximum(), wrapped, zero), extent - 1);
+}
+
+// Slices of g added where they come from. scatter_nd wants the axis first.
+Gradients take_gradient(Builder&, const Pullback& p) {
+  const Dims &x = shape_of_arg(p.call, 0), &indices = shape_of_arg(p.call, 1);
+  const int64_t given = p.call.attrs.get_int("axis", 0);
+  const auto rank = static_cast<int64_t>(x.size()), count = static_cast<int64_t>(indices.size());
+  const int64_t axis = given < 0 ? given + rank : given;
+  std::vector<int64_t> to_front, back;
+  for (int64_t d = 0; d < count; ++d) to_front.push_back(axis + d);
+  for (int64_t d = 0; d < rank - 1 + count; ++d) {
+    if (d < axis || d >= axis + count) to_front.push_back(d);
+  }
+  for (int64_t d = 0; d < rank; ++d) back.push_back(d < axis ? d + 1 : d == axis ? 0 : d);
+  Dims moved = x, tuples = indices;
+  std::rotate(moved.begin(), moved.begin() + axis, moved.begin() + axis + 1);
+  tuples.push_back(make_int(1));
+  const graph::Value g = axis == 0 ? p.gradients[0] : permuted(p.gradients[0], to_front);
+  const graph::Value sums = graph::make_op_call(
+      op_scatter_nd(),
+      {zeros_of(moved, result_dtype(p.call)),
+       reshaped(taken_positions(p.call, x[static_cast<size_t>(axis)]), tuples), g},
+      Attrs{{"reduction", Attr("add")}});
+  return std::vector<graph::Value>{axis == 0 ? sums : permuted(sums, back), nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_take() {
@@ -74,6 +111,7 @@ const OpDef& op_take() {
       .infer = infer_take,
       .lower = te::lower<take_rule>,
       .elements = te::elements<take_rule>,
+      .gradient = take_gradient,
       .doc = "slices of x along `axis` at the indices; negative ones count from the end"};
   return def;
 }

@@ -3,8 +3,7 @@
 //   C2: no repeat is negative; the result's extents are the products.
 #include <algorithm>
 
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -54,6 +53,23 @@ std::vector<te::Tensor> tile_rule(const graph::CallNode& call, const std::vector
       "tile")};
 }
 
+// The repeats become dimensions of their own, over which g is summed.
+Gradients tile_gradient(Builder&, const Pullback& p) {
+  const size_t rank = result_shape(p.call).size();
+  const Dims dims = aligned(shape_of_arg(p.call, 0), rank),
+             counts = aligned(*shape_arg(p.call, 1), rank);
+  Dims pairs;
+  std::vector<int> repeated;
+  for (size_t d = 0; d < rank; ++d) {
+    repeated.push_back(static_cast<int>(pairs.size()));
+    pairs.push_back(counts[d]);
+    pairs.push_back(dims[d]);
+  }
+  const Formula g(reshaped(p.gradients[0], pairs), result_dtype(p.call));
+  return std::vector<graph::Value>{reshaped(sum_over(g, repeated), shape_of_arg(p.call, 0)),
+                                   nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_tile() {
@@ -62,6 +78,7 @@ const OpDef& op_tile() {
                          .infer = infer_tile,
                          .lower = te::lower<tile_rule>,
                          .elements = te::elements<tile_rule>,
+                         .gradient = tile_gradient,
                          .doc = "x repeated along each dimension"};
   return def;
 }

@@ -6,7 +6,7 @@
 //       them: "values" or "indices".
 //   C4: values come in order, the best first; of equal ones, the one with the lower index. NaN is
 //       greater than everything else.
-#include "ops/ops.h"
+#include "ops/gradient.h"
 #include "ops/sort.h"
 
 namespace repose {
@@ -86,6 +86,22 @@ Result<graph::Value> lower_topk(Builder& b, const graph::CallNode& call) {
   return graph::make_tuple_get(results, wanted == "values" ? 0 : 1);
 }
 
+Gradients topk_gradient(Builder&, const Pullback& p) {
+  graph::Value places;
+  if (p.call.attrs.get_string("ret_type") == "both") {
+    places = graph::make_tuple_get(p.result, 1);
+  } else {
+    Attrs attrs = p.call.attrs;
+    attrs.set("ret_type", Attr("indices"));
+    places = graph::make_op_call(*p.call.op, p.call.args, attrs);
+  }
+  const graph::Value sums = graph::make_op_call(
+      op_scatter_elements(),
+      {zeros_of(shape_of_arg(p.call, 0), result_dtype(p.call)), places, p.gradients[0]},
+      Attrs{{"axis", Attr(p.call.attrs.get_int("axis"))}, {"reduction", Attr("add")}});
+  return std::vector<graph::Value>{sums, nullptr};
+}
+
 }  // namespace
 
 const OpDef& op_topk() {
@@ -98,6 +114,7 @@ const OpDef& op_topk() {
                 {"dtype", AttrKind::dtype, Attr(dtypes::int64)}},
       .infer = infer_topk,
       .lower = lower_topk,
+      .gradient = topk_gradient,
       .doc =
           "the k largest or smallest elements along `axis`, in order, and "
           "their indices (int64 unless `dtype` is given); `ret_type` asks for one of them"};

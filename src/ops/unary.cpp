@@ -1,9 +1,9 @@
-// Elementwise operators of one operand: y[i] = f(x[i]).
+// Elementwise operators of one operand: y[i] = f(x[i]). What jumps between constants has the
+// gradient 0; what takes or gives no floats has none.
 //   C1: the operand's dtype is one that the operator takes.
 //   C2: the result has the operand's shape; its dtype is the operand's (bool for isfinite, isinf,
 //   isnan).
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -54,50 +54,137 @@ Expr sign(const Expr& x) {
   return make_select(lt(zero, x), one, make_select(lt(x, zero), make_const(x->dtype, -1), x));
 }
 
+// Derivatives, given x and y = f(x).
+Formula slope_of_abs(const Formula& x, const Formula&) {
+  return apply_op(op_sign(), x);
+}
+Formula slope_of_acos(const Formula& x, const Formula&) {
+  return -1.0 / apply_op(op_sqrt(), 1.0 - x * x);
+}
+Formula slope_of_acosh(const Formula& x, const Formula&) {
+  return 1.0 / (apply_op(op_sqrt(), x - 1) * apply_op(op_sqrt(), x + 1));
+}
+Formula slope_of_asin(const Formula& x, const Formula&) {
+  return 1.0 / apply_op(op_sqrt(), 1.0 - x * x);
+}
+Formula slope_of_asinh(const Formula& x, const Formula&) {
+  return 1.0 / apply_op(op_sqrt(), x * x + 1);
+}
+Formula slope_of_atan(const Formula& x, const Formula&) {
+  return 1.0 / (x * x + 1);
+}
+Formula slope_of_atanh(const Formula& x, const Formula&) {
+  return 1.0 / (1.0 - x * x);
+}
+Formula slope_of_cos(const Formula& x, const Formula&) {
+  return -apply_op(op_sin(), x);
+}
+Formula slope_of_cosh(const Formula& x, const Formula&) {
+  return apply_op(op_sinh(), x);
+}
+Formula slope_of_erf(const Formula& x, const Formula&) {
+  return apply_op(op_exp(), -(x * x)) * 1.12837916709551257390;
+}
+Formula slope_of_exp(const Formula&, const Formula& y) {
+  return y;
+}
+Formula slope_of_log(const Formula& x, const Formula&) {
+  return 1.0 / x;
+}
+Formula slope_of_rsqrt(const Formula&, const Formula& y) {
+  return y * y * y * -0.5;
+}
+Formula slope_of_sigmoid(const Formula&, const Formula& y) {
+  return y * (1.0 - y);
+}
+Formula slope_of_sin(const Formula& x, const Formula&) {
+  return apply_op(op_cos(), x);
+}
+Formula slope_of_sinh(const Formula& x, const Formula&) {
+  return apply_op(op_cosh(), x);
+}
+Formula slope_of_sqrt(const Formula&, const Formula& y) {
+  return 0.5 / y;
+}
+Formula slope_of_square(const Formula& x, const Formula&) {
+  return x * 2;
+}
+Formula slope_of_tan(const Formula&, const Formula& y) {
+  return y * y + 1;
+}
+Formula slope_of_tanh(const Formula&, const Formula& y) {
+  return 1.0 - y * y;
+}
+Formula slope_of_negative(const Formula& x, const Formula&) {
+  return scalar_constant(x.dtype(), -1);
+}
+
 }  // namespace
 
-#define UNARY(op, accept, to_bool, f, text)                         \
+#define UNARY(op, accept, to_bool, f, derivative, text)             \
   const OpDef& op_##op() {                                          \
     static const OpDef def{.name = #op,                             \
                            .args = {{"x"}},                         \
                            .infer = infer_unary<accept, to_bool>,   \
                            .lower = te::lower<unary_rule<f>>,       \
                            .elements = te::elements<unary_rule<f>>, \
+                           .gradient = derivative,                  \
                            .doc = text};                            \
     return def;                                                     \
   }
 
-UNARY(abs, is_number_dtype, false, apply<Intrinsic::abs>,
+UNARY(abs, is_number_dtype, false, apply<Intrinsic::abs>, unary_gradient<slope_of_abs>,
       "absolute value; of the smallest integer: itself")
-UNARY(acos, is_float_dtype, false, apply<Intrinsic::acos>, "arc cosine")
-UNARY(acosh, is_float_dtype, false, apply<Intrinsic::acosh>, "inverse hyperbolic cosine")
-UNARY(asin, is_float_dtype, false, apply<Intrinsic::asin>, "arc sine")
-UNARY(asinh, is_float_dtype, false, apply<Intrinsic::asinh>, "inverse hyperbolic sine")
-UNARY(atan, is_float_dtype, false, apply<Intrinsic::atan>, "arc tangent")
-UNARY(atanh, is_float_dtype, false, apply<Intrinsic::atanh>, "inverse hyperbolic tangent")
-UNARY(ceil, is_float_dtype, false, apply<Intrinsic::ceil>, "the smallest integer not below")
-UNARY(cos, is_float_dtype, false, apply<Intrinsic::cos>, "cosine")
-UNARY(cosh, is_float_dtype, false, apply<Intrinsic::cosh>, "hyperbolic cosine")
-UNARY(erf, is_float_dtype, false, apply<Intrinsic::erf>, "error function")
-UNARY(exp, is_float_dtype, false, apply<Intrinsic::exp>, "exponential")
-UNARY(floor, is_float_dtype, false, apply<Intrinsic::floor>, "the largest integer not above")
-UNARY(log, is_float_dtype, false, apply<Intrinsic::log>, "natural logarithm")
-UNARY(negative, is_number_dtype, false, negate, "negation; integers wrap")
-UNARY(round, is_float_dtype, false, apply<Intrinsic::round>, "the nearest integer, halves to even")
-UNARY(rsqrt, is_float_dtype, false, apply<Intrinsic::rsqrt>, "1 / square root")
-UNARY(sigmoid, is_float_dtype, false, apply<Intrinsic::sigmoid>, "1 / (1 + exp(-x))")
-UNARY(sign, is_number_dtype, false, sign, "-1, 0 or 1; NaN stays NaN")
-UNARY(sin, is_float_dtype, false, apply<Intrinsic::sin>, "sine")
-UNARY(sinh, is_float_dtype, false, apply<Intrinsic::sinh>, "hyperbolic sine")
-UNARY(sqrt, is_float_dtype, false, apply<Intrinsic::sqrt>, "square root")
-UNARY(square, is_number_dtype, false, square, "x * x")
-UNARY(tan, is_float_dtype, false, apply<Intrinsic::tan>, "tangent")
-UNARY(tanh, is_float_dtype, false, apply<Intrinsic::tanh>, "hyperbolic tangent")
-UNARY(trunc, is_float_dtype, false, apply<Intrinsic::trunc>, "the nearest integer towards 0")
-UNARY(isfinite, is_float_dtype, true, apply<Intrinsic::isfinite>, "neither infinite nor NaN")
-UNARY(isinf, is_float_dtype, true, apply<Intrinsic::isinf>, "infinite")
-UNARY(isnan, is_float_dtype, true, apply<Intrinsic::isnan>, "not a number")
-UNARY(logical_not, is_bool_dtype, false, not_, "logical negation")
-UNARY(bitwise_not, is_integer_dtype, false, bit_not, "every bit inverted")
+UNARY(acos, is_float_dtype, false, apply<Intrinsic::acos>, unary_gradient<slope_of_acos>,
+      "arc cosine")
+UNARY(acosh, is_float_dtype, false, apply<Intrinsic::acosh>, unary_gradient<slope_of_acosh>,
+      "inverse hyperbolic cosine")
+UNARY(asin, is_float_dtype, false, apply<Intrinsic::asin>, unary_gradient<slope_of_asin>,
+      "arc sine")
+UNARY(asinh, is_float_dtype, false, apply<Intrinsic::asinh>, unary_gradient<slope_of_asinh>,
+      "inverse hyperbolic sine")
+UNARY(atan, is_float_dtype, false, apply<Intrinsic::atan>, unary_gradient<slope_of_atan>,
+      "arc tangent")
+UNARY(atanh, is_float_dtype, false, apply<Intrinsic::atanh>, unary_gradient<slope_of_atanh>,
+      "inverse hyperbolic tangent")
+UNARY(ceil, is_float_dtype, false, apply<Intrinsic::ceil>, no_gradient,
+      "the smallest integer not below")
+UNARY(cos, is_float_dtype, false, apply<Intrinsic::cos>, unary_gradient<slope_of_cos>, "cosine")
+UNARY(cosh, is_float_dtype, false, apply<Intrinsic::cosh>, unary_gradient<slope_of_cosh>,
+      "hyperbolic cosine")
+UNARY(erf, is_float_dtype, false, apply<Intrinsic::erf>, unary_gradient<slope_of_erf>,
+      "error function")
+UNARY(exp, is_float_dtype, false, apply<Intrinsic::exp>, unary_gradient<slope_of_exp>,
+      "exponential")
+UNARY(floor, is_float_dtype, false, apply<Intrinsic::floor>, no_gradient,
+      "the largest integer not above")
+UNARY(log, is_float_dtype, false, apply<Intrinsic::log>, unary_gradient<slope_of_log>,
+      "natural logarithm")
+UNARY(negative, is_number_dtype, false, negate, unary_gradient<slope_of_negative>,
+      "negation; integers wrap")
+UNARY(round, is_float_dtype, false, apply<Intrinsic::round>, no_gradient,
+      "the nearest integer, halves to even")
+UNARY(rsqrt, is_float_dtype, false, apply<Intrinsic::rsqrt>, unary_gradient<slope_of_rsqrt>,
+      "1 / square root")
+UNARY(sigmoid, is_float_dtype, false, apply<Intrinsic::sigmoid>, unary_gradient<slope_of_sigmoid>,
+      "1 / (1 + exp(-x))")
+UNARY(sign, is_number_dtype, false, sign, no_gradient, "-1, 0 or 1; NaN stays NaN")
+UNARY(sin, is_float_dtype, false, apply<Intrinsic::sin>, unary_gradient<slope_of_sin>, "sine")
+UNARY(sinh, is_float_dtype, false, apply<Intrinsic::sinh>, unary_gradient<slope_of_sinh>,
+      "hyperbolic sine")
+UNARY(sqrt, is_float_dtype, false, apply<Intrinsic::sqrt>, unary_gradient<slope_of_sqrt>,
+      "square root")
+UNARY(square, is_number_dtype, false, square, unary_gradient<slope_of_square>, "x * x")
+UNARY(tan, is_float_dtype, false, apply<Intrinsic::tan>, unary_gradient<slope_of_tan>, "tangent")
+UNARY(tanh, is_float_dtype, false, apply<Intrinsic::tanh>, unary_gradient<slope_of_tanh>,
+      "hyperbolic tangent")
+UNARY(trunc, is_float_dtype, false, apply<Intrinsic::trunc>, no_gradient,
+      "the nearest integer towards 0")
+UNARY(isfinite, is_float_dtype, true, apply<Intrinsic::isfinite>, nullptr,
+      "neither infinite nor NaN")
+UNARY(isinf, is_float_dtype, true, apply<Intrinsic::isinf>, nullptr, "infinite")
+UNARY(isnan, is_float_dtype, true, apply<Intrinsic::isnan>, nullptr, "not a number")
+UNARY(logical_not, is_bool_dtype, false, not_, nullptr, "logical negation")
+UNARY(bitwise_not, is_integer_dtype, false, bit_not, nullptr, "every bit inverted")
 
 }  // namespace repose

@@ -5,8 +5,7 @@
 //   C2: the operand has at least offset + (the new shape's) elements.
 //   C3: no dimension is negative; the result has the operand's dtype.
 // memory.ensure_zero_offset: the operand. Tensors of ours always begin where their memory does.
-#include "ops/ops.h"
-#include "ops/type_rules.h"
+#include "ops/gradient.h"
 
 namespace repose {
 
@@ -74,6 +73,7 @@ const OpDef& op_memory_ensure_zero_offset() {
                          .infer = infer_ensure_zero_offset,
                          .lower = lower_ensure_zero_offset,
                          .elements = elements_of_operand,
+                         .gradient = reshape_gradient,
                          .doc = "the operand, whose memory begins with its first element anyway"};
   return def;
 }

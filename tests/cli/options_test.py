@@ -9,7 +9,7 @@ import unittest
 
 import numpy as np
 
-from command_line import OK, REFUSED, TEXT, UNSUPPORTED, USAGE, Command, model_of
+from command_line import MALFORMED, OK, REFUSED, TEXT, UNSUPPORTED, USAGE, Command, model_of
 
 TWO = """
 @I.ir_module
@@ -223,6 +223,36 @@ class Passes(Command):
                         ("opt", path, "--passes", "legalize")):
             with self.subTest(command[0]):
                 self.expect(OK, *command, "--time-passes", says=["ms  legalize", "ms  total\n"])
+
+    def test_gradient(self):
+        path = self.write("two.relax", TWO)
+        passes = ("--passes", "gradient")
+        self.expect(OK, "opt", path, *passes, "--gradient-of", "g")
+        self.assertIn("def g_adjoint", self.out)
+        self.assertNotIn("def f_adjoint", self.out)
+        self.expect(OK, "opt", path, *passes, "--gradient-of", "f", "--gradient-in", "x")
+        self.assertIn("x_grad", self.out)
+        self.expect(MALFORMED, "opt", path, *passes, says="`main`")
+        self.expect(MALFORMED, "opt", path, *passes, "--gradient-of", "f", "--gradient-in", "w",
+                    says="`f` has no parameter `w`; it has x")
+        self.expect(MALFORMED, "opt", path, *passes, "--gradient-of", "f", "--gradient-target", "1", says="result 1")
+
+    def test_mixed_precision(self):
+        path = self.write("product.relax", """
+@R.function
+def main(x: R.Tensor(("n", 4), "float32"), w: R.Tensor((4, 4), "float32")):
+    y = R.exp(R.matmul(x, w))
+    return y
+""")
+        passes = ("--passes", "to_mixed_precision")
+        self.expect(OK, "opt", path, *passes, "--mixed-dtype", "bfloat16", "--mixed-follow", "exp")
+        self.assertIn('dtype="bfloat16") = R.matmul', self.out)
+        self.assertIn('dtype="bfloat16") = R.exp', self.out)
+        self.expect(OK, "opt", path, *passes, "--mixed-never", "matmul")
+        self.assertNotIn("float16", self.out)
+        self.expect(USAGE, "opt", path, *passes, "--mixed-dtype", "half", says="`half`")
+        self.expect(MALFORMED, "opt", path, *passes, "--mixed-dtype", "float64", says="float64")
+        self.expect(MALFORMED, "opt", path, *passes, "--mixed-always", "nope", says="`nope`")
 
     def test_opt(self):
         path = self.write("m.relax", TEXT)

@@ -509,6 +509,69 @@ import repose
         self.assertIn("magic", text_of(module.run_passes, "magic", kind=repose.CompileError))
         self.assertIn("`int`", text_of(module.run_passes, 3))
 
+    def test_gradient(self):
+        text = """
+@R.function
+def loss(x: R.Tensor(("n", 3), "float32"), w: R.Tensor((3,), "float32")):
+    y = R.sum(R.matmul(x, w))
+    return y
+"""
+        module = repose.Module.from_text(text)
+        x, w = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(3, np.float32)
+        both = repose.transform.Gradient("loss")(module)
+        y, in_x, in_w = repose.build(both)["loss_adjoint"](x, w)
+        self.assertEqual(float(y), 15)
+        np.testing.assert_array_equal(in_x, np.ones((2, 3)))
+        np.testing.assert_array_equal(in_w, x.sum(0))
+        one = repose.transform.Gradient("loss", require_grads=module["loss"].params[1])(module)
+        self.assertEqual(len(one.interpret(x, w, function="loss_adjoint")[1]), 1)
+        refused = repose.transform.Gradient("main")
+        self.assertIn("`main`", text_of(refused, module, kind=repose.CompileError))
+
+    def test_checkpoints_save_memory(self):
+        layers = 12
+        body = "".join(f"""
+        c{i} = R.grad.start_checkpoint(x{i})
+        a{i} = R.sin(R.matmul(c{i}, w))
+        b{i} = R.exp(R.sin(R.matmul(a{i}, w)))
+        x{i + 1} = R.grad.end_checkpoint(b{i})""" for i in range(layers))
+        text = f"""
+@R.function
+def main(x0: R.Tensor(("n", 16), "float32"), w: R.Tensor((16, 16), "float32")):
+    with R.dataflow():{body}
+        y = R.sum(x{layers})
+        R.output(y)
+    return y
+"""
+        plain = text.replace("R.grad.start_checkpoint", "").replace("R.grad.end_checkpoint", "")
+        x, w = np.ones((5, 16), np.float32), np.full((16, 16), 0.01, np.float32)
+        bytes_of, results = [], []
+        for one in (plain, text):
+            module = repose.transform.Gradient("main")(repose.Module.from_text(one))
+            function = repose.build(module)["main_adjoint"]
+            bytes_of.append(function.memory(n=1000).arena_bytes)
+            results.append([np.asarray(r) for r in function(x, w)])
+        self.assertLess(bytes_of[1], 0.7 * bytes_of[0])
+        for kept, again in zip(*results):
+            np.testing.assert_allclose(kept, again, rtol=1e-5)
+
+    def test_mixed_precision(self):
+        text = """
+@R.function
+def main(x: R.Tensor(("n", 8), "float32"), w: R.Tensor((8, 8), "float32")):
+    y = R.nn.relu(R.matmul(x, w))
+    return y
+"""
+        module = repose.Module.from_text(text)
+        x, w = (np.random.default_rng(0).standard_normal((8, 8)).astype(np.float32) for _ in range(2))
+        for dtype, near in (("float16", 1e-2), ("bfloat16", 1e-1)):
+            narrow = repose.transform.ToMixedPrecision(dtype)(module)
+            self.assertIn(f'dtype="{dtype}") = R.nn.relu', narrow.script())
+            np.testing.assert_allclose(repose.build(narrow)(x, w), np.maximum(x @ w, 0), atol=near)
+        wide = repose.transform.ToMixedPrecision(never=["matmul"])(module)
+        self.assertNotIn("float16", wide.script())
+        self.assertIn("`half`", text_of(repose.transform.ToMixedPrecision("half"), module))
+
     # ---- Threads, and the end ------------------------------------------------------------------
 
     def test_calls_at_once(self):

@@ -50,9 +50,10 @@ void flatten(const HostValue& v, std::vector<HostValue>& leaves) {
   }
 }
 
-bool is_near(const Scalar& a, const Scalar& b) {
+bool is_near(const Scalar& a, const Scalar& b, Closeness closeness) {
   if (!a.dtype.is_float() || std::isnan(a.f) || std::isnan(b.f) || std::isinf(a.f)) return a == b;
-  const double relative = a.dtype == dtypes::float64   ? 1e-12
+  const double relative = closeness == Closeness::half ? 3e-2
+                          : a.dtype == dtypes::float64 ? 1e-12
                           : a.dtype == dtypes::float32 ? 1e-4
                           : a.dtype == dtypes::float16 ? 4e-3
                                                        : 3e-2;
@@ -69,7 +70,7 @@ std::string array_difference(const Array& a, const Array& b, Closeness closeness
   }
   for (int64_t i = 0, n = a->num_elements(); i < n; ++i) {
     const Scalar x = a->load(i), y = b->load(i);
-    if (closeness == Closeness::exact ? is_equal(x, y) : is_near(x, y)) continue;
+    if (closeness == Closeness::exact ? is_equal(x, y) : is_near(x, y, closeness)) continue;
     return fmt::format("element {} of shape ({}): {} and {}", i, fmt::join(a->shape, ", "),
                        to_string(HostValue(x)), to_string(HostValue(y)));
   }

@@ -20,8 +20,9 @@ struct Outcome {
 Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args,
             std::span<const repose_packed_entry> packed_functions = {});
 
-// How near floats have to be: the same bits (all NaNs are one), or rounding apart.
-enum class Closeness { exact, rounding };
+// How near floats have to be: the same bits (all NaNs are one), rounding apart, or rounding of 16
+// bits.
+enum class Closeness { exact, rounding, half };
 
 // "" where the values are equal, else the first difference. Tuples are flattened first.
 std::string difference(const HostValue& a, const HostValue& b, Closeness closeness);

@@ -24,11 +24,13 @@ constexpr const char* drops_dead_code = "it drops calls whose results nobody use
 
 constexpr Departure departures[] = {
     {"eliminate_dead_code", nullptr, drops_dead_code},
+    {"gradient", "it adds a function, which is there already"},
     {"fold_scales", nullptr, drops_dead_code,
      Closeness::rounding},  // weights are scaled, not results
     {"legalize", nullptr, drops_dead_code},
     {"assign_layouts", nullptr, drops_dead_code},
     {"fuse_programs", nullptr, drops_dead_code},
+    {"to_mixed_precision", nullptr, drops_dead_code, Closeness::half},
     {"move_scales", nullptr, nullptr, Closeness::rounding},
 };
 
@@ -82,9 +84,14 @@ std::function<Result<Module>(const Module&)> each_program(
 
 std::vector<PassUnderTest> make_passes() {
   std::vector<PassUnderTest> all;
-  for (const PassInfo& info : pipeline_passes()) {
+  std::vector<PassInfo> infos = pipeline_passes();
+  const size_t in_pipeline = infos.size();
+  infos.insert(infos.end(), further_passes().begin(), further_passes().end());
+  for (size_t i = 0; i < infos.size(); ++i) {
+    const PassInfo& info = infos[i];
     PassUnderTest pass;
     pass.name = info.name;
+    pass.on_request = i >= in_pipeline;
     pass.run = pipeline_pass(info.name);
     for (const Departure& d : departures) {
       if (pass.name != d.pass) continue;

@@ -14,6 +14,8 @@ struct PassUnderTest {
   const char* second_run = nullptr;      // why running it again may change its result
   const char* drops_failures = nullptr;  // why a call that failed before may succeed after it
   const char* not_printed = nullptr;     // why its result isn't printed
+  // It runs where someone asks for it, and not on every module.
+  bool on_request = false;
   // Parameters and results become tensors (`as_native` in native.h).
   bool makes_tensors = false;
   // The same pass for other targets: their results have to compute the same too.

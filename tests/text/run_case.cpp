@@ -8,10 +8,12 @@
 #include "ir/structural.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "passes/graph/gradient.h"
 #include "schedule/finish.h"
 #include "schedule/replay.h"
 #include "script/parser.h"
 #include "script/printer.h"
+#include "text/gradient_case.h"
 #include "text/inputs.h"
 #include "text/native.h"
 #include "text/run_line.h"
@@ -131,6 +133,7 @@ class CaseRunner {
     round_trip("input", module);
     if (file_.command == "run" || file_.command == "relay") compare_with_native(module);
     if (file_.command == "schedule") return scheduled(module, messages);
+    if (file_.command == "gradient") return with_gradient(module, messages);
     if (file_.command != "pass") return module;
     Module current = module;
     for (const std::string& name : file_.arguments) {
@@ -148,6 +151,24 @@ class CaseRunner {
       current = std::move(*next);
     }
     return current;
+  }
+
+  std::optional<Module> with_gradient(const Module& module, Diagnostics& messages) {
+    auto result = gradient(module, standard_ops());
+    if (!result.ok()) {
+      add(messages, result.errors());
+      return std::nullopt;
+    }
+    const Diagnostics problems = verify(*result, standard_ops());
+    if (!problems.empty()) {
+      fail("the gradient is not well formed: {}{}", to_string(problems), text_of(*result));
+      return *result;
+    }
+    round_trip("gradient", *result);
+    if (case_.no_run) return *result;
+    const std::string found = compare_with_differences(*result, !case_.no_native);
+    if (!found.empty()) fail("{}\n{}", found, text_of(*result));
+    return *result;
   }
 
   Module scheduled(const Module& module, Diagnostics& messages) {

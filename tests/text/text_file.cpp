@@ -110,7 +110,7 @@ class FileReader {
     const std::string text = file_.lines[0].substr(prefix.size());
     const size_t space = text.find(' ');
     file_.command = text.substr(0, space);
-    const char* commands[] = {"pass", "parse", "verify", "run", "schedule", "relay"};
+    const char* commands[] = {"pass", "parse", "verify", "run", "schedule", "relay", "gradient"};
     if (std::find(std::begin(commands), std::end(commands), file_.command) == std::end(commands)) {
       mistake(1, fmt::format("`{}` is no command", file_.command));
     }

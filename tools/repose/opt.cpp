@@ -14,6 +14,9 @@ namespace {
 struct OptOptions {
   ModelOptions model;
   std::vector<std::string> passes;
+  GradientOptions gradient;
+  MixedPrecisionOptions mixed_precision;
+  std::string mixed_dtype = "float16";
 };
 
 Result<Module> apply(const OptOptions& o, const Module& module, std::vector<PassReport>& reports) {
@@ -21,6 +24,13 @@ Result<Module> apply(const OptOptions& o, const Module& module, std::vector<Pass
   PipelineOptions pipeline;
   pipeline.target = target;
   pipeline.verify = true;
+  pipeline.gradient = o.gradient;
+  pipeline.mixed_precision = o.mixed_precision;
+  const std::optional<DType> dtype = DType::parse(o.mixed_dtype);
+  if (!dtype) {
+    return error(DiagnosticKind::bad_usage, {}, "--mixed-dtype: `{}` is no dtype", o.mixed_dtype);
+  }
+  pipeline.mixed_precision.dtype = *dtype;
   const bool schedules =
       std::find(o.passes.begin(), o.passes.end(), "schedule_programs") != o.passes.end();
   if (auto used = use_schedules(o.model, pipeline, schedules); !used.ok()) return used.errors();
@@ -58,8 +68,29 @@ void add_opt(CLI::App& app, int& exit_code) {
       app.add_subcommand("opt", "Apply passes to a model or IR text and print the result");
   std::string names = "Passes, in order:";
   for (const PassInfo& p : pipeline_passes()) names += fmt::format("\n  {}: {}", p.name, p.summary);
+  names += "\nand, which run only where they are asked for:";
+  for (const PassInfo& p : further_passes()) names += fmt::format("\n  {}: {}", p.name, p.summary);
   add_model_options(*command, options->model, Uses::passes, "An .onnx or .pt2 file, or IR text");
   command->add_option("--passes", options->passes, names)->delimiter(',');
+  command->add_option("--gradient-of", options->gradient.function,
+                      "The function whose gradient `gradient` adds, as FUNCTION_adjoint: main");
+  command
+      ->add_option("--gradient-in", options->gradient.parameters,
+                   "The parameters that it is the gradient in, by name: every float tensor")
+      ->delimiter(',');
+  command->add_option("--gradient-target", options->gradient.target,
+                      "The result that it is the gradient of, where there are several: 0");
+  command->add_option("--mixed-dtype", options->mixed_dtype,
+                      "What `to_mixed_precision` computes in: float16 (the default) or bfloat16");
+  auto add_list = [&](const char* flag, std::vector<std::string>& names, const char* text) {
+    command->add_option(flag, names, text)->delimiter(',');
+  };
+  add_list("--mixed-always", options->mixed_precision.always,
+           "Operators that it computes in 16 bits wherever they stand");
+  add_list("--mixed-follow", options->mixed_precision.follow,
+           "Operators that it computes in 16 bits where their operands are");
+  add_list("--mixed-never", options->mixed_precision.never,
+           "Operators that it computes in float32");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

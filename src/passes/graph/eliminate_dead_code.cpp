@@ -181,20 +181,23 @@ void mentioned(const tir::PrimFunc& f, std::vector<std::string>& names) {
 
 }  // namespace
 
+graph::Function eliminate_dead_code(const graph::Function& f, const Module& module) {
+  Used used;
+  Droppable is_droppable(module);
+  is_droppable.add(f->body);
+  graph::Body body = clean(f->body, used, binders_of(f), is_droppable);
+  if (body == f->body) return f;
+  return make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure, f->is_private,
+                                       f->attrs, f->span);
+}
+
 Module eliminate_dead_code(const Module& module) {
   Module result = module;
   std::vector<std::string> reached;
   for (const std::string& name : module.names()) {
     if (graph::Function f = module.graph_function(name)) {
-      Used used;
-      Droppable is_droppable(module);
-      is_droppable.add(f->body);
-      graph::Body body = clean(f->body, used, binders_of(f), is_droppable);
-      if (body != f->body) {
-        f = make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure,
-                                          f->is_private, f->attrs, f->span);
-        result.set(name, f);
-      }
+      if (graph::Function cleaned = eliminate_dead_code(f, module); cleaned != f)
+        result.set(name, cleaned);
       if (!f->is_private) reached.push_back(name);
     } else if (tir::PrimFunc p = module.prim_func(name); p && !p->is_private) {
       reached.push_back(name);

@@ -14,5 +14,7 @@
 namespace repose {
 
 Module eliminate_dead_code(const Module& module);
+// The same of the bindings of one function of the module, or that may call what is in it.
+graph::Function eliminate_dead_code(const graph::Function& f, const Module& module);
 
 }  // namespace repose

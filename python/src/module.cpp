@@ -251,6 +251,7 @@ std::vector<std::string> torch_operators() {
 nb::dict pass_list() {
   nb::dict passes;
   for (const PassInfo& p : pipeline_passes()) passes[p.name] = p.summary;
+  for (const PassInfo& p : further_passes()) passes[p.name] = p.summary;
   return passes;
 }
 

@@ -3,16 +3,19 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 
 #include "driver/evaluate.h"
 #include "ir/verifier.h"
 #include "memory/order.h"
+#include "passes/graph/canonicalize_bindings.h"
 #include "passes/graph/eliminate_common_subexpressions.h"
 #include "passes/graph/eliminate_dead_code.h"
 #include "passes/graph/fold_constants.h"
 #include "passes/graph/fold_scales.h"
 #include "passes/graph/hoist_checks.h"
 #include "passes/graph/inline_functions.h"
+#include "passes/graph/pattern_rules.h"
 #include "passes/lower/compact_parameters.h"
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
@@ -89,6 +92,11 @@ const Pass passes[] = {
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(fuse_programs(m, ops));
      }},
+    {{"inline_groups", "puts the programs of groups in place of their calls", true},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       REPOSE_TRY(inlined, inline_groups(m, ops));
+       return eliminate_dead_code(inlined);
+     }},
     {{"move_scales", "scales queries and sums of attention, not scores and weights", false},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return move_scales(m);
@@ -120,27 +128,55 @@ const Pass passes[] = {
      }},
 };
 
+// Asked for by name only. None of them is required.
+const Pass further[] = {
+    {{"rewrite_patterns", "applies the rules that the module has, and drops them", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return apply_own_rules(m, ops);
+     }},
+    {{"canonicalize_bindings", "drops names for what has a name already", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return canonicalize_bindings(m, ops);
+     }},
+};
+
+std::vector<const Pass*> all_passes() {
+  std::vector<const Pass*> all;
+  for (const Pass& p : passes) all.push_back(&p);
+  for (const Pass& p : further) all.push_back(&p);
+  return all;
+}
+
 const Pass* find_pass(const std::string& name) {
-  for (const Pass& p : passes) {
-    if (p.info.name == name) return &p;
+  for (const Pass* p : all_passes()) {
+    if (p->info.name == name) return p;
   }
   return nullptr;
 }
 
+std::vector<PassInfo> infos_of(std::span<const Pass> table) {
+  std::vector<PassInfo> list;
+  for (const Pass& p : table) list.push_back(p.info);
+  return list;
+}
+
 Diagnostic unknown_pass(const std::string& name) {
   std::string known;
-  for (const Pass& p : passes) known += (known.empty() ? "" : ", ") + std::string(p.info.name);
+  for (const Pass* p : all_passes()) {
+    known += (known.empty() ? "" : ", ") + std::string(p->info.name);
+  }
   return error(DiagnosticKind::bad_usage, {}, "no pass is called `{}`; there are {}", name, known);
 }
 
 }  // namespace
 
 const std::vector<PassInfo>& pipeline_passes() {
-  static const std::vector<PassInfo> infos = [] {
-    std::vector<PassInfo> list;
-    for (const Pass& p : passes) list.push_back(p.info);
-    return list;
-  }();
+  static const std::vector<PassInfo> infos = infos_of(passes);
+  return infos;
+}
+
+const std::vector<PassInfo>& further_passes() {
+  static const std::vector<PassInfo> infos = infos_of(further);
   return infos;
 }
 

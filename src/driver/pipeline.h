@@ -29,8 +29,10 @@ struct PassInfo {
 };
 // The passes in the order in which they run.
 const std::vector<PassInfo>& pipeline_passes();
+// Those that run only where someone asks for them by name.
+const std::vector<PassInfo>& further_passes();
 
-// One pass by name. An error for an unknown name.
+// One pass by name, of either list. An error for an unknown name.
 Result<Module> run_pass(const std::string& name, const Module& module, const OpTable& ops,
                         const PipelineOptions& options);
 

@@ -27,6 +27,9 @@ constexpr Departure departures[] = {
     {"fold_scales", nullptr, drops_dead_code,
      Closeness::rounding},  // weights are scaled, not results
     {"legalize", nullptr, drops_dead_code},
+    {"inline_groups", nullptr, drops_dead_code},
+    {"rewrite_patterns", nullptr, drops_dead_code},
+    {"canonicalize_bindings", nullptr, drops_dead_code},
     {"assign_layouts", nullptr, drops_dead_code},
     {"fuse_programs", nullptr, drops_dead_code},
     {"move_scales", nullptr, nullptr, Closeness::rounding},
@@ -82,7 +85,9 @@ std::function<Result<Module>(const Module&)> each_program(
 
 std::vector<PassUnderTest> make_passes() {
   std::vector<PassUnderTest> all;
-  for (const PassInfo& info : pipeline_passes()) {
+  std::vector<PassInfo> infos = pipeline_passes();
+  infos.insert(infos.end(), further_passes().begin(), further_passes().end());
+  for (const PassInfo& info : infos) {
     PassUnderTest pass;
     pass.name = info.name;
     pass.run = pipeline_pass(info.name);

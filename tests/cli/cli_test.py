@@ -315,8 +315,8 @@ def pattern(x: R.Tensor):
 def replacement(x: R.Tensor):
     return R.nn.relu(x)
 """)
-        self.expect(OK, "opt", path, "--rewrite", rules)
-        self.assertEqual(self.out.count("R.nn.relu("), 1)
+        self.expect(OK, "opt", path, "--rewrite", rules, "--print-after", "rewrite")
+        self.assertEqual(self.out.count("R.nn.relu("), 2)  # printed twice
         self.expect(MALFORMED, "opt", path, "--rewrite", path, says="neither a pattern nor a replacement")
         self.expect(IO, "opt", path, "--rewrite", "none.relax", says="none.relax")
 

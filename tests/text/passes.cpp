@@ -30,6 +30,15 @@ constexpr Departure departures[] = {
     {"inline_groups", nullptr, drops_dead_code},
     {"rewrite_patterns", nullptr, drops_dead_code},
     {"canonicalize_bindings", nullptr, drops_dead_code},
+    {"combine_parallel_matmul", nullptr, drops_dead_code},
+    {"call_external_groups", nullptr, drops_dead_code},
+    {"lambda_lift", nullptr, drops_dead_code},
+    {"decompose_composites", nullptr, drops_dead_code},
+    {"adjust_matmul_order", nullptr, drops_dead_code, Closeness::rounding},
+    {"fold_batch_norm", nullptr, drops_dead_code,
+     Closeness::rounding},  // weights are scaled, not results
+    {"convert_layout", nullptr, drops_dead_code,
+     Closeness::rounding},  // sums of convolutions run over channels first
     {"assign_layouts", nullptr, drops_dead_code},
     {"fuse_programs", nullptr, drops_dead_code},
     {"move_scales", nullptr, nullptr, Closeness::rounding},

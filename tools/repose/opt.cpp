@@ -41,8 +41,10 @@ Result<Module> apply(const OptOptions& o, const Module& module, std::vector<Pass
       std::find(o.passes.begin(), o.passes.end(), "schedule_programs") != o.passes.end();
   if (auto used = use_schedules(o.model, pipeline, schedules); !used.ok()) return used.errors();
   Diagnostics problems;
-  if (auto watched = watch_passes(o.model, pipeline, problems); !watched.ok())
-    return watched.errors();
+  const std::string rules[] = {"rewrite"};
+  auto watched = watch_passes(o.model, pipeline, problems,
+                              o.rewrite.empty() ? std::span<const std::string>() : rules);
+  if (!watched.ok()) return watched.errors();
   Module current = module;
   if (!o.rewrite.empty()) {
     const WorkStep step(reports, "rewrite");

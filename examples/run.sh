@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs an example the way a user does: examples/run.sh c | cpp | python [BUILD FOLDER]
+# Runs an example the way a user does: examples/run.sh c | cpp | python | blas [BUILD FOLDER]
 # BUILD FOLDER: where repose was built (default: build/release). What is made lies below it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-example=${1:?which example: c, cpp or python}
+example=${1:?which example: c, cpp, python or blas}
 build=$(cd "${2:-$here/../build/release}" && pwd)
 cd "$here"
 repose=$build/bin/repose
@@ -38,6 +38,18 @@ case $example in
       PYTHONPATH=$build/python "${PYTHON:-python3}" python/package.py
       PYTHONPATH=$build/python "${PYTHON:-python3}" python/train.py
     fi
+    ;;
+  blas)
+    cc=${CC:-cc}
+    if ! echo '#include <cblas.h>' | "$cc" -fsyntax-only -x c - 2>/dev/null; then
+      echo "skipped: there is no cblas.h (Debian: libopenblas-dev)"
+      exit 77
+    fi
+    "$repose" opt models/two_layers.relax --rewrite models/blas.relax --passes call_external_groups \
+      >"$out/with_blas.relax"
+    "$repose" compile "$out/with_blas.relax" -o "$out/with_blas.so"
+    "$cc" -std=c11 -Wall -Wextra -Werror -I ../include c/blas.c -lopenblas -lm -o "$out/blas"
+    "$out/blas" "$out/with_blas.so"
     ;;
   *)
     echo "no example is called $example" >&2

@@ -27,7 +27,8 @@
 //
 // The layers below are part of the interface: expressions (expr/expr.h), types, values, `Builder`
 // and the verifier (ir/), tensor expressions (te/te.h), the operators (ops/ops.h), the text form
-// (script/), schedules (schedule/), the pipeline (driver/). Names: docs/ir.md.
+// (script/), schedules (schedule/), the pipeline (driver/), patterns (passes/graph/pattern.h).
+// Names: docs/ir.md.
 #pragma once
 
 #include <concepts>
@@ -49,6 +50,11 @@
 #include "ir/structural.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "passes/graph/bind_params.h"
+#include "passes/graph/convert_layout.h"
+#include "passes/graph/external_groups.h"
+#include "passes/graph/fuse_by_pattern.h"
+#include "passes/graph/pattern_rules.h"
 #include "schedule/finish.h"
 #include "schedule/primitives.h"
 #include "schedule/replay.h"
@@ -196,7 +202,9 @@ class ModuleBuilder {
 };
 
 // Runs passes of the pipeline by name, in the order in which they were added; pipeline_passes()
-// lists them. The result of each is verified.
+// lists them, further_passes() those that are no part of it. The result of each is verified. Passes
+// with more to say are functions: apply_pattern_rules, fuse_by_pattern, call_external_groups,
+// bind_params, convert_layout (passes/graph/).
 //
 //   PassManager passes;
 //   passes.add("legalize").add("fuse_programs");

@@ -221,5 +221,6 @@ def register(name: str, function: Callable[..., Any] | None) -> None:
 
 
 def passes() -> dict[str, str]:
-    """The passes of the pipeline, in their order, with what each does."""
+    """The passes of the pipeline, in their order, then those that run only where they are asked for,
+    with what each does."""
     return _repose._passes()

@@ -8,12 +8,23 @@
 #include "driver/evaluate.h"
 #include "ir/verifier.h"
 #include "memory/order.h"
+#include "passes/graph/adjust_matmul_order.h"
+#include "passes/graph/bind_symbolic_vars.h"
+#include "passes/graph/canonicalize_bindings.h"
+#include "passes/graph/combine_parallel_matmul.h"
+#include "passes/graph/convert_layout.h"
+#include "passes/graph/decompose_composites.h"
 #include "passes/graph/eliminate_common_subexpressions.h"
 #include "passes/graph/eliminate_dead_code.h"
+#include "passes/graph/external_groups.h"
+#include "passes/graph/fold_batch_norm.h"
 #include "passes/graph/fold_constants.h"
 #include "passes/graph/fold_scales.h"
 #include "passes/graph/hoist_checks.h"
 #include "passes/graph/inline_functions.h"
+#include "passes/graph/lambda_lift.h"
+#include "passes/graph/lift_transform_params.h"
+#include "passes/graph/pattern_rules.h"
 #include "passes/lower/compact_parameters.h"
 #include "passes/lower/expose_symbols.h"
 #include "passes/lower/legalize.h"
@@ -95,6 +106,11 @@ const Pass passes[] = {
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(fuse_programs(m, ops));
      }},
+    {{"inline_groups", "puts the programs of groups in place of their calls", true},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       REPOSE_TRY(inlined, inline_groups(m, ops));
+       return eliminate_dead_code(inlined);
+     }},
     {{"move_scales", "scales queries and sums of attention, not scores and weights", false},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return move_scales(m);
@@ -137,14 +153,68 @@ const Pass further[] = {
        REPOSE_TRY(narrowed, to_mixed_precision(m, ops, o.mixed_precision));
        return eliminate_dead_code(narrowed);
      }},
+    {{"rewrite_patterns", "applies the rules that the module has, and drops them", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return apply_own_rules(m, ops);
+     }},
+    {{"canonicalize_bindings", "drops names for what has a name already", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return canonicalize_bindings(m, ops);
+     }},
+    {{"adjust_matmul_order", "orders the products of three matrices by what they cost", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return adjust_matmul_order(m, ops);
+     }},
+    {{"bind_symbolic_vars", "makes numbers of symbols whose declared range is one number", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return bind_symbolic_vars(m, ops);
+     }},
+    {{"call_external_groups", "makes calls of packed functions of composite functions", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return call_external_groups(m, ops);
+     }},
+    {{"combine_parallel_matmul",
+      "makes one product of those that have their left operand in common", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return combine_parallel_matmul(m, ops);
+     }},
+    {{"convert_layout", "gives convolutions and pools channels last", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return convert_layout(m, ops);
+     }},
+    {{"decompose_composites", "replaces operators that consist of others by these", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return decompose_composites(m, ops);
+     }},
+    {{"fold_batch_norm", "folds batch normalisation into weights, constants or not", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return fold_batch_norm(m, ops);
+     }},
+    {{"lambda_lift", "makes functions of the module of closures that are only called", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return lambda_lift(m, ops);
+     }},
+    {{"lift_transform_params", "moves what depends on weights alone into a function of its own",
+      false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return lift_transform_params(m, ops);
+     }},
+    {{"merge_composite", "makes one group of composite functions that feed each other", false},
+     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
+       return merge_composite(m, ops);
+     }},
 };
 
+std::vector<const Pass*> all_passes() {
+  std::vector<const Pass*> all;
+  for (const Pass& p : passes) all.push_back(&p);
+  for (const Pass& p : further) all.push_back(&p);
+  return all;
+}
+
 const Pass* find_pass(const std::string& name) {
-  for (const std::span<const Pass> table :
-       {std::span<const Pass>(passes), std::span<const Pass>(further)}) {
-    for (const Pass& p : table) {
-      if (p.info.name == name) return &p;
-    }
+  for (const Pass* p : all_passes()) {
+    if (p->info.name == name) return p;
   }
   return nullptr;
 }
@@ -157,9 +227,8 @@ std::vector<PassInfo> infos_of(std::span<const Pass> table) {
 
 Diagnostic unknown_pass(const std::string& name) {
   std::string known;
-  for (const std::span<const Pass> table :
-       {std::span<const Pass>(passes), std::span<const Pass>(further)}) {
-    for (const Pass& p : table) known += (known.empty() ? "" : ", ") + std::string(p.info.name);
+  for (const Pass* p : all_passes()) {
+    known += (known.empty() ? "" : ", ") + std::string(p->info.name);
   }
   return error(DiagnosticKind::bad_usage, {}, "no pass is called `{}`; there are {}", name, known);
 }

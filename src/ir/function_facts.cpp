@@ -24,6 +24,13 @@ bool is_pure_call(const graph::CallNode& call) {
   return type && type->pure;
 }
 
+bool is_group(const graph::FunctionNode& f) {
+  const Attr* primitive = f.attrs.find("Primitive");
+  const bool is_primitive = primitive && ((primitive->as_bool() && *primitive->as_bool()) ||
+                                          (primitive->as_int() && *primitive->as_int() != 0));
+  return is_primitive || f.attrs.find("Composite");
+}
+
 bool is_check(const graph::Value& v) {
   const auto* call = graph::as<graph::CallNode>(v);
   return call && call->op && call->op->name == "check";

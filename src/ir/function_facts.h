@@ -10,6 +10,11 @@ namespace repose {
 // check is none.
 bool is_pure_call(const graph::CallNode& call);
 
+// A function that its author, or a pass, marked to stay together: it has the attribute `Composite`
+// (a name) or `Primitive`. Its operators become kernels of their own, and nothing is moved in or
+// out.
+bool is_group(const graph::FunctionNode& f);
+
 // Whether `v` calls the operator `check`; and the condition that the call requires, null if `v` is
 // no such call or if its condition is no known expression.
 bool is_check(const graph::Value& v);

@@ -301,6 +301,25 @@ def main(x: R.Tensor(("n", 4), "float32"), count: R.Tensor((1,), "int64")):
         self.expect(OK, "opt", path, "--passes", "legalize,fuse_programs")
         self.assertIn("R.call_tir", self.out)
 
+    def test_opt_rewrites_by_rules(self):
+        path = self.write("m.relax", """
+@R.function
+def main(x: R.Tensor(("n",), "float32")):
+    return R.nn.relu(R.nn.relu(x))
+""")
+        rules = self.write("rules.relax", """
+@R.function
+def pattern(x: R.Tensor):
+    return R.nn.relu(R.nn.relu(x))
+@R.function
+def replacement(x: R.Tensor):
+    return R.nn.relu(x)
+""")
+        self.expect(OK, "opt", path, "--rewrite", rules, "--print-after", "rewrite")
+        self.assertEqual(self.out.count("R.nn.relu("), 2)  # printed twice
+        self.expect(MALFORMED, "opt", path, "--rewrite", path, says="neither a pattern nor a replacement")
+        self.expect(IO, "opt", path, "--rewrite", "none.relax", says="none.relax")
+
     def test_what_compile_shows(self):
         path = self.write("m.relax", TEXT)
         self.expect(OK, "compile", path, "-o", "m.so", "--print-after", "legalize", "--time-passes",

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "passes/graph/pattern_rules.h"
 #include "script/printer.h"
 
 namespace repose::cli {
@@ -17,7 +18,22 @@ struct OptOptions {
   GradientOptions gradient;
   MixedPrecisionOptions mixed_precision;
   std::string mixed_dtype = "float16";
+  std::string rewrite;  // a file of pattern rules
 };
+
+// The module after the rules in a file.
+Result<Module> rewritten(const std::string& path, const Module& module,
+                         const PipelineOptions& pipeline) {
+  Diagnostics warnings;
+  REPOSE_TRY(text, read_model(path, {}, &warnings));
+  if (!warnings.empty()) report(warnings);
+  REPOSE_TRY(rules, read_pattern_rules(text, standard_ops()));
+  REPOSE_TRY(result, apply_pattern_rules(module, standard_ops(), rules));
+  Diagnostics problems = verify(result, standard_ops());
+  if (!problems.empty()) return problems;
+  if (pipeline.after_pass) pipeline.after_pass("rewrite", result);
+  return std::move(result);
+}
 
 Result<Module> apply(const OptOptions& o, const Module& module, std::vector<PassReport>& reports) {
   REPOSE_TRY(target, find_target(o.model.cpu));
@@ -35,9 +51,16 @@ Result<Module> apply(const OptOptions& o, const Module& module, std::vector<Pass
       std::find(o.passes.begin(), o.passes.end(), "schedule_programs") != o.passes.end();
   if (auto used = use_schedules(o.model, pipeline, schedules); !used.ok()) return used.errors();
   Diagnostics problems;
-  if (auto watched = watch_passes(o.model, pipeline, problems); !watched.ok())
-    return watched.errors();
+  const std::string rules[] = {"rewrite"};
+  auto watched = watch_passes(o.model, pipeline, problems,
+                              o.rewrite.empty() ? std::span<const std::string>() : rules);
+  if (!watched.ok()) return watched.errors();
   Module current = module;
+  if (!o.rewrite.empty()) {
+    const WorkStep step(reports, "rewrite");
+    REPOSE_TRY(next, rewritten(o.rewrite, module, pipeline));
+    current = std::move(next);
+  }
   for (const std::string& name : o.passes) {
     const WorkStep step(reports, name);
     REPOSE_TRY(next, run_pass(name, current, standard_ops(), pipeline));
@@ -71,6 +94,10 @@ void add_opt(CLI::App& app, int& exit_code) {
   names += "\nand, which run only where they are asked for:";
   for (const PassInfo& p : further_passes()) names += fmt::format("\n  {}: {}", p.name, p.summary);
   add_model_options(*command, options->model, Uses::passes, "An .onnx or .pt2 file, or IR text");
+  command
+      ->add_option("--rewrite", options->rewrite,
+                   "Rules that are applied first: functions `pattern` and `replacement`")
+      ->type_name("FILE");
   command->add_option("--passes", options->passes, names)->delimiter(',');
   command->add_option("--gradient-of", options->gradient.function,
                       "The function whose gradient `gradient` adds, as FUNCTION_adjoint: main");

@@ -1,8 +1,10 @@
 // Evaluates calls whose operands are all constants, and values whose elements are known.
 #include "passes/graph/fold_constants.h"
 
+#include <algorithm>
 #include <optional>
 
+#include "interp/interpreter.h"
 #include "ir/function_facts.h"
 #include "passes/graph/rebuild.h"
 
@@ -84,13 +86,55 @@ Value constant_of(const Type& type, const std::vector<Expr>& elements) {
   return graph::make_constant(Array(array));
 }
 
-// The bytes of the operands, if all are constants.
+bool is_program_call(const graph::CallNode& call) {
+  return call.op && call.op->name == "call_tir";
+}
+
+// The bytes of the operands, if all are constants; a program that is called is none.
 std::optional<int64_t> constant_bytes(const graph::CallNode& call) {
   int64_t bytes = 0;
-  for (const Value& a : call.args) {
-    if (!all_constant(a, bytes)) return std::nullopt;
+  for (size_t i = is_program_call(call) ? 1 : 0; i < call.args.size(); ++i) {
+    if (!all_constant(call.args[i], bytes)) return std::nullopt;
   }
   return bytes;
+}
+
+constexpr int64_t max_program_steps = 5'000'000;
+
+// Runs the program of a call_tir whose arguments are constants; nothing where it fails or takes
+// long.
+std::optional<std::vector<Array>> run_program(const Module& module, const graph::CallNode& call) {
+  const auto* global = graph::as<graph::GlobalNode>(call.args[0]);
+  const tir::PrimFunc f = global ? module.prim_func(global->name) : nullptr;
+  if (!f || call.type_args.size() != 1) return std::nullopt;
+  std::vector<Ref<ArrayNode>> buffers;
+  std::vector<Scalar> scalars;
+  for (const Value& arg : graph::as<graph::TupleNode>(call.args[1])->fields) {
+    if (const auto* constant = graph::as<graph::ConstantNode>(arg)) {
+      Ref<ArrayNode> copy = make_array(constant->data->shape, constant->data->dtype);
+      std::copy_n(constant->data->bytes, constant->data->num_bytes, copy->mutable_bytes());
+      buffers.push_back(std::move(copy));
+      continue;
+    }
+    const auto* prim = graph::as<graph::PrimValueNode>(arg);
+    const auto* number = prim ? as<IntImmNode>(prim->value) : nullptr;
+    if (!number) return std::nullopt;
+    scalars.push_back(Scalar::of_int(number->value, number->dtype));
+  }
+  std::vector<Array> results;
+  for (const TensorTypeNode* t : tensor_leaves(call.type_args[0])) {
+    std::vector<int64_t> shape(t->shape->size());
+    for (size_t d = 0; d < shape.size(); ++d) {
+      if (!as_const_int((*t->shape)[d], &shape[d])) return std::nullopt;
+    }
+    Ref<ArrayNode> result = make_array(std::move(shape), t->dtype);
+    buffers.push_back(result);
+    results.push_back(std::move(result));
+  }
+  InterpretOptions options;
+  options.max_steps = max_program_steps;
+  if (!interpret_program(f, buffers, scalars, options).ok()) return std::nullopt;
+  return results;
 }
 
 // Whether some call might be folded: else nothing has to be built anew.
@@ -103,8 +147,9 @@ bool may_fold(const Module& module) {
       const auto* call = graph::as<graph::CallNode>(b.value);
       if (!call || !call->op || !call->op->pure || is_check(b.value)) return;
       const int64_t bytes = call->op->elements ? result_bytes(b.var->type) : -1;
-      found = found || (call->op->lower && constant_bytes(*call)) ||
-              (bytes >= 0 && bytes <= max_element_bytes);
+      const bool runs = call->op->lower || is_program_call(*call);
+      found =
+          found || (runs && constant_bytes(*call)) || (bytes >= 0 && bytes <= max_element_bytes);
     });
   }
   return found;
@@ -119,11 +164,13 @@ Result<Module> fold_constants(const Module& module, const OpTable& ops,
       module, ops, [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
         if (!call.op || !call.op->pure || is_check(Value(&call))) return Value();
         const std::optional<int64_t> bytes = constant_bytes(call);
-        if (bytes && call.op->lower) {
+        if (bytes && (call.op->lower || is_program_call(call))) {
           REPOSE_TRY(typed, b.infer_only(Value(&call), span));
           const int64_t grown = result_bytes(typed->type);
           if (grown >= 0 && (grown <= *bytes || grown <= max_grown_bytes)) {
-            if (auto arrays = evaluate(*graph::as<graph::CallNode>(typed))) {
+            const auto& folded = *graph::as<graph::CallNode>(typed);
+            auto arrays = is_program_call(call) ? run_program(module, folded) : evaluate(folded);
+            if (arrays) {
               std::vector<Value> results;
               for (Array& a : *arrays) results.push_back(graph::make_constant(std::move(a)));
               return results.size() == 1 ? results[0] : graph::make_tuple(std::move(results));

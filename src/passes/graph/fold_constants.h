@@ -3,7 +3,9 @@
 // before:  a = R.const([1, 2]); b = add(a, a)
 // after:   b = R.const([2, 4])
 // requires: normal form
-// ensures: the same results bit for bit; no constant of more than 64 MB comes from smaller ones
+// ensures: the same results bit for bit; no constant of more than 64 MB comes from smaller ones.
+//          Tensor programs that are called with constants (call_tir) are interpreted, those of few
+//          steps.
 #pragma once
 
 #include <functional>

@@ -6,6 +6,7 @@
 
 #include "ir/function_facts.h"
 #include "ir/while_loop.h"
+#include "passes/graph/emit_body.h"
 #include "passes/graph/rebuild.h"
 
 namespace repose {
@@ -14,10 +15,10 @@ namespace {
 
 using graph::Value;
 
-// What inlining may add up to: nested calls, and bindings in the whole module. Functions that call
+// What inlining may add up to: nested calls, and calls in the whole module. Functions that call
 // each other twice double the code with each one.
 constexpr int max_depth = 256;
-constexpr int64_t max_bindings = 100'000;
+constexpr int64_t max_operations = 100'000;
 
 // The graph functions of a module that each mentions, as positions in `names`.
 struct CallGraph {
@@ -122,8 +123,10 @@ class Components {
 
 class Inliner {
  public:
-  explicit Inliner(const Module& module)
-      : module_(module), recursive_(Components::recursive_functions(module)) {}
+  Inliner(const Module& module, bool takes_groups)
+      : module_(module),
+        takes_groups_(takes_groups),
+        recursive_(Components::recursive_functions(module)) {}
 
   // The callee's bindings, in the caller; the result takes the call's place.
   Result<Value> inline_call(Builder& b, const graph::CallNode& call, const Span& span) {
@@ -133,6 +136,7 @@ class Inliner {
     graph::Function f = g ? module_.graph_function(g->name) : nullptr;
     // A body with branches or blocks of its own stays a function inside a dataflow block.
     if (!f || recursive_.count(g->name) || f->params.size() != call.args.size()) return Value();
+    if (!takes_groups_ && is_group(*f)) return Value();
     if (b.in_dataflow() && !is_straight(f->body)) return Value();
     graph::ValueMap values;
     VarMap symbols;
@@ -152,7 +156,7 @@ class Inliner {
                    "functions call each other more than {} deep", max_depth);
     }
     ++depth_;
-    auto result = body(b, f->body, values, symbols);
+    auto result = emit_body(b, f->body, std::move(values), std::move(symbols), nested());
     --depth_;
     return result;
   }
@@ -170,8 +174,7 @@ class Inliner {
                      "functions call each other more than {} deep", max_depth);
       }
       ++depth_;
-      const graph::Binding binding{graph::make_variable(g->name, f->type), f, nullptr, span};
-      auto made = closure(b, binding, *f, {}, {});
+      auto made = emit_closure(b, g->name, nullptr, *f, {}, {}, span, nested());
       --depth_;
       if (!made.ok()) return made.errors();
       args[i] = *made;
@@ -209,114 +212,55 @@ class Inliner {
     return straight;
   }
 
-  Result<Value> body(Builder& b, const graph::Body& source, graph::ValueMap values,
-                     VarMap symbols) {
-    for (const graph::Block& block : source->blocks) {
-      for (const graph::Binding& x : block.bindings) {
-        if (++bindings_ > max_bindings) {
-          return error(DiagnosticKind::too_large, x.span,
-                       "the functions that are called come to more than {} operations here",
-                       max_bindings);
-        }
-        auto bound = binding(b, x, values, symbols);
-        if (!bound.ok()) return bound.errors();
-        values[x.var.get()] = *bound;
-        // Symbols that this binding introduced are fresh in each call.
-        match_symbols(x.var->type, (*bound)->type, symbols);
+  // What goes into the copies of bodies: calls in them are inlined too.
+  CallRewrite nested() {
+    return [this](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
+      if (++operations_ > max_operations) {
+        return error(DiagnosticKind::too_large, span,
+                     "the functions that are called come to more than {} operations here",
+                     max_operations);
       }
-    }
-    return graph::substitute(source->result, values, symbols);
-  }
-
-  Result<Value> binding(Builder& b, const graph::Binding& x, const graph::ValueMap& values,
-                        VarMap& symbols) {
-    if (const auto* choice = graph::as<graph::IfNode>(x.value)) {
-      b.begin_if(graph::substitute(choice->condition, values, symbols), x.span);
-      REPOSE_TRY(t, body(b, choice->then_body, values, symbols));
-      REPOSE_TRY(then_leaf, b.normalize(t));
-      b.begin_else(then_leaf);
-      REPOSE_TRY(e, body(b, choice->else_body, values, symbols));
-      REPOSE_TRY(else_leaf, b.normalize(e));
-      REPOSE_TRY(joined, b.end_if(else_leaf, x.var->name));
-      return Value(joined);
-    }
-    if (const auto* f = graph::as<graph::FunctionNode>(x.value)) {
-      return closure(b, x, *f, values, symbols);
-    }
-    Value value = graph::substitute(x.value, values, symbols);
-    if (x.cast) {
-      for (const Var& v : binding_symbols(x.cast)) {
-        if (!symbols.count(v.get())) symbols.emplace(v.get(), make_var(v->name, v->dtype, v->role));
-      }
-      REPOSE_TRY(var, b.emit_match_cast(value, substitute(x.cast, symbols), x.var->name, x.span));
-      return Value(var);
-    }
-    if (const auto* call = graph::as<graph::CallNode>(value)) {
-      REPOSE_TRY(inlined, inline_call(b, *call, x.span));
-      if (inlined) return b.normalize(inlined, x.span);
-    }
-    REPOSE_TRY(var, b.emit(value, x.var->name, x.span));
-    return Value(var);
-  }
-
-  // Each call has a closure of its own, with parameters and symbols of its own.
-  Result<Value> closure(Builder& b, const graph::Binding& x, const graph::FunctionNode& f,
-                        graph::ValueMap values, VarMap symbols) {
-    graph::Variable self =
-        graph::make_variable(x.var->name, substitute(x.var->type, symbols), b.in_dataflow());
-    values[x.var.get()] = self;  // its own body may call it
-    std::vector<graph::Variable> params;
-    for (const graph::Variable& p : f.params) {
-      for (const Var& v : binding_symbols(p->type)) {
-        if (!symbols.count(v.get())) symbols.emplace(v.get(), make_var(v->name, v->dtype, v->role));
-      }
-    }
-    for (const graph::Variable& p : f.params) {
-      params.push_back(graph::make_variable(p->name, substitute(p->type, symbols)));
-      values[p.get()] = params.back();
-    }
-    b.begin_function(x.var->name, std::move(params), {}, f.span);
-    REPOSE_TRY(result, body(b, f.body, std::move(values), symbols));
-    FunctionOptions options;
-    options.result_type = substitute(f.result_type, symbols);
-    options.is_pure = f.is_pure;
-    options.attrs = f.attrs;
-    REPOSE_TRY(made, b.end_function(result, options));
-    const std::vector<graph::Variable> free = graph::free_variables(f.body, f.params);
-    if (std::find(free.begin(), free.end(), x.var) == free.end()) {
-      REPOSE_TRY(bound, b.emit_binding(made, x.var->name, x.span, false));
-      return Value(bound);
-    }
-    b.emit_closure(self, made, x.span);
-    return Value(self);
+      return inline_call(b, call, span);
+    };
   }
 
   const Module& module_;
+  const bool takes_groups_;
   const std::unordered_set<std::string> recursive_;
   int depth_ = 0;
-  int64_t bindings_ = 0;
+  int64_t operations_ = 0;
 };
 
-}  // namespace
-
-Result<Module> inline_functions(const Module& module, const OpTable& ops) {
+Result<Module> inline_all(const Module& module, const OpTable& ops, bool takes_groups) {
   bool any = false;
   for (const std::string& name : module.names()) {
     graph::Function f = module.graph_function(name);
     if (!f) continue;
     graph::visit_bindings(f->body, true, [&](const graph::Binding& b) {
       const auto* call = graph::as<graph::CallNode>(b.value);
-      any = any || (call && call->callee && call->callee->kind == graph::ValueKind::global);
+      const auto* g = call ? graph::as<graph::GlobalNode>(call->callee) : nullptr;
+      const graph::Function callee = g ? module.graph_function(g->name) : nullptr;
+      any = any || (callee && (takes_groups || !is_group(*callee)));
       if (!call || !is_while_loop(*call)) return;
       for (const Value& arg : call->args) any = any || arg->kind == graph::ValueKind::global;
     });
   }
   if (!any) return module;
-  Inliner inliner(module);
+  Inliner inliner(module, takes_groups);
   return rebuild_functions(module, ops,
                            [&](Builder& b, const graph::CallNode& call, const Span& span) {
                              return inliner.inline_call(b, call, span);
                            });
+}
+
+}  // namespace
+
+Result<Module> inline_functions(const Module& module, const OpTable& ops) {
+  return inline_all(module, ops, false);
+}
+
+Result<Module> inline_groups(const Module& module, const OpTable& ops) {
+  return inline_all(module, ops, true);
 }
 
 }  // namespace repose

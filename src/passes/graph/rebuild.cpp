@@ -14,8 +14,8 @@ using graph::Value;
 
 class Rebuilder {
  public:
-  Rebuilder(const Module& module, const OpTable& ops, const CallRewrite& rewrite)
-      : builder_(ops, module), rewrite_(rewrite) {}
+  Rebuilder(const Module& module, const OpTable& ops, const RebuildHooks& hooks)
+      : builder_(ops, module), hooks_(hooks) {}
 
   Result<Module> run() {
     const std::vector<std::string> names = builder_.module().names();
@@ -24,17 +24,32 @@ class Rebuilder {
       if (!f) continue;
       values_.clear();
       symbols_.clear();
-      auto done = function(name, f);
+      FunctionOptions options = options_of(*f);
+      if (hooks_.begin) {
+        auto begun = hooks_.begin(rebuilding_, name, f, options);
+        if (!begun.ok()) return begun.errors();
+      }
+      auto done = function(name, f, std::move(options));
       if (!done.ok()) return done.errors();
     }
     return std::move(builder_.module());
   }
 
  private:
+  static FunctionOptions options_of(const graph::FunctionNode& f) {
+    FunctionOptions options;
+    options.result_type = f.result_type;
+    options.is_pure = f.is_pure;
+    options.is_private = f.is_private;
+    options.attrs = f.attrs;
+    return options;
+  }
+
   // The parameters of a closure mention symbols of the functions around it.
   std::vector<graph::Variable> parameters(const graph::Function& f) {
     std::vector<graph::Variable> params;
     for (const graph::Variable& p : f->params) {
+      if (values_.contains(p.get())) continue;
       const Type type = substitute(p->type, symbols_);
       params.push_back(type == p->type ? p : graph::make_variable(p->name, type));
       if (params.back() != p) values_[p.get()] = params.back();
@@ -42,16 +57,13 @@ class Rebuilder {
     return params;
   }
 
-  Result<Value> function(const std::string& name, const graph::Function& f) {
+  Result<Value> function(const std::string& name, const graph::Function& f,
+                         FunctionOptions options) {
     builder_.begin_function(name, parameters(f), declared_facts(f), f->span);
     REPOSE_TRY(result, body(f->body));
     builder_.set_span({});
-    FunctionOptions options;
-    options.result_type = substitute(f->result_type, symbols_);
-    options.is_pure = f->is_pure;
-    options.is_private = f->is_private;
-    options.attrs = f->attrs;
-    return builder_.end_function(result, options);
+    if (options.result_type) options.result_type = substitute(options.result_type, symbols_);
+    return builder_.end_function(result, std::move(options));
   }
 
   Value map(const Value& v) { return graph::substitute(v, values_, symbols_); }
@@ -85,6 +97,20 @@ class Rebuilder {
     if (const auto* closure = graph::as<graph::FunctionNode>(b.value)) {
       return this->closure(b, graph::Function(closure));
     }
+    if (hooks_.binding) {
+      REPOSE_TRY(replaced, hooks_.binding(rebuilding_, b));
+      if (replaced.is_left_out) return {};
+      auto done = replaced.value ? bind(b, replaced.value) : plain_binding(b);
+      for (const graph::Binding& next : replaced.followed_by) {
+        if (!done.ok()) return done;
+        done = plain_binding(next);
+      }
+      return done;
+    }
+    return plain_binding(b);
+  }
+
+  Result<void> plain_binding(const graph::Binding& b) {
     Value value = map(b.value);
     if (const auto named = size_name(b); named && is_new(named->name)) {
       const Expr size =
@@ -99,10 +125,14 @@ class Rebuilder {
       return define(b, var);
     }
     value = with_simple_shapes(value);
-    if (const auto* call = graph::as<graph::CallNode>(value)) {
-      REPOSE_TRY(replaced, rewrite_(builder_, *call, b.span));
+    if (const auto* call = graph::as<graph::CallNode>(value); call && hooks_.call) {
+      REPOSE_TRY(replaced, hooks_.call(builder_, *call, b.span));
       if (replaced) value = replaced;
     }
+    return bind(b, value);
+  }
+
+  Result<void> bind(const graph::Binding& b, const Value& value) {
     const bool is_output = builder_.in_dataflow() && !b.var->is_dataflow;
     const bool needs_no_binding =
         value->kind == graph::ValueKind::variable || value->kind == graph::ValueKind::constant;
@@ -121,7 +151,7 @@ class Rebuilder {
   Result<void> closure(const graph::Binding& b, const graph::Function& f) {
     const std::vector<graph::Variable> free = graph::free_variables(f->body, f->params);
     if (std::find(free.begin(), free.end(), b.var) == free.end()) {
-      REPOSE_TRY(value, function(b.var->name, f));
+      REPOSE_TRY(value, function(b.var->name, f, options_of(*f)));
       const bool is_output = builder_.in_dataflow() && !b.var->is_dataflow;
       REPOSE_TRY(var, builder_.emit_binding(value, b.var->name, b.span, is_output));
       values_[b.var.get()] = var;
@@ -131,7 +161,7 @@ class Rebuilder {
     graph::Variable self =
         graph::make_variable(b.var->name, substitute(b.var->type, symbols_), b.var->is_dataflow);
     values_[b.var.get()] = self;
-    REPOSE_TRY(value, function(b.var->name, f));
+    REPOSE_TRY(value, function(b.var->name, f, options_of(*f)));
     builder_.emit_closure(self, value, b.span);
     return {};
   }
@@ -199,16 +229,24 @@ class Rebuilder {
   }
 
   Builder builder_;
-  const CallRewrite& rewrite_;
+  const RebuildHooks& hooks_;
   graph::ValueMap values_;
   VarMap symbols_;
+  Rebuilding rebuilding_{builder_, values_, symbols_};
 };
 
 }  // namespace
 
 Result<Module> rebuild_functions(const Module& module, const OpTable& ops,
                                  const CallRewrite& rewrite) {
-  return Rebuilder(module, ops, rewrite).run();
+  RebuildHooks hooks;
+  hooks.call = rewrite;
+  return Rebuilder(module, ops, hooks).run();
+}
+
+Result<Module> rebuild_functions(const Module& module, const OpTable& ops,
+                                 const RebuildHooks& hooks) {
+  return Rebuilder(module, ops, hooks).run();
 }
 
 }  // namespace repose

@@ -6,6 +6,7 @@
 
 #include "base/message_text.h"
 #include "base/work.h"
+#include "ir/function_facts.h"
 #include "passes/tensor/attention.h"
 #include "passes/tensor/classify.h"
 #include "passes/tensor/find_sharing.h"
@@ -277,15 +278,19 @@ size_t nodes_of(const StagedProgram& p, size_t most) {
   return std::min(nodes, most + 1);
 }
 
+// Who groups calls wants one kernel, whatever it costs to compile.
+constexpr FuseOptions of_groups{64, 1024, 65536, 50'000};
+
 class Fuser {
  public:
   Fuser(const Module& module, const OpTable& ops, const FuseOptions& options)
-      : ops_(ops), options_(options), result_(module) {}
+      : ops_(ops), given_(options), result_(module) {}
 
   Module run() {
     for (const std::string& name : std::vector<std::string>(result_.names())) {
       graph::Function f = result_.graph_function(name);
       if (!f) continue;
+      options_ = is_group(*f) ? of_groups : given_;
       uses_.clear();
       count_uses(f->body);
       graph::Body body = fuse_body(f->body);
@@ -550,7 +555,8 @@ class Fuser {
   }
 
   const OpTable& ops_;
-  const FuseOptions& options_;
+  const FuseOptions& given_;
+  FuseOptions options_;  // of the function at hand
   Module result_;
   std::unordered_map<const graph::ValueNode*, int> uses_;
 };

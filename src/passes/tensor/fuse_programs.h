@@ -10,7 +10,8 @@
 //          the match_cast or check that it stands after, nor behind a call that overwrites it
 //
 // Fusion looks at loops, not at operators: a call joins the group that alone reads it where the
-// merged program, after inlining, is a single nest and recomputes nothing expensive.
+// merged program, after inlining, is a single nest and recomputes nothing expensive. A function
+// that is a group (is_group) has none of the limits of cost below.
 #pragma once
 
 #include "ir/module.h"

@@ -409,7 +409,8 @@ class CaseRunner {
     }
     const bool says_something = case_.expected || !case_.checks.empty() || case_.is_unchanged ||
                                 !case_.runs.empty() || !is_printed || !case_.messages.empty();
-    const bool is_said = file_.command == "verify" || file_.command == "run";
+    const bool is_said =
+        file_.command == "verify" || file_.command == "run" || file_.command == "gradient";
     if (!says_something && !is_said) {
       fail("the case expects nothing: no `# ==>`, `# check:`, `# unchanged` or `# run:`");
     }

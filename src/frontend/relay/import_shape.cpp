@@ -44,7 +44,7 @@ Result<Dims> reshaped(RelayCall& c, const Dims& from, const Dims& codes) {
       as_const_int(codes[i + 1], &first);
       as_const_int(codes[i + 2], &second);
       if (first == -1 && second == -1) return bad("leaves two dimensions open for");
-      const Expr whole = from[at++];
+      const Expr& whole = from[at++];
       to.push_back(first == -1 ? canonical(floor_div(whole, codes[i + 2])) : codes[i + 1]);
       to.push_back(second == -1 ? canonical(floor_div(whole, codes[i + 1])) : codes[i + 2]);
       i += 2;

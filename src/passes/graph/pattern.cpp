@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "ir/function_facts.h"
+#include "ir/op.h"
 
 namespace repose {
 

@@ -129,7 +129,7 @@ std::optional<std::vector<Array>> run_program(const Module& module, const graph:
     }
     Ref<ArrayNode> result = make_array(std::move(shape), t->dtype);
     buffers.push_back(result);
-    results.push_back(std::move(result));
+    results.push_back(result);
   }
   InterpretOptions options;
   options.max_steps = max_program_steps;

@@ -162,8 +162,7 @@ Result<void> use_schedules(const ModelOptions& o, PipelineOptions& pipeline,
 Result<void> watch_passes(const ModelOptions& o, PipelineOptions& pipeline, Diagnostics& problems,
                           std::span<const std::string> steps) {
   for (const std::string& name : o.print_after) {
-    std::vector<PassInfo> all = pipeline_passes();
-    all.insert(all.end(), further_passes().begin(), further_passes().end());
+    const auto& all = pipeline_passes();
     if (std::none_of(all.begin(), all.end(), [&](const PassInfo& p) { return p.name == name; }) &&
         std::find(steps.begin(), steps.end(), name) == steps.end()) {
       return error(DiagnosticKind::bad_usage, {}, "--print-after: no pass is called `{}`", name);

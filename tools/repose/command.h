@@ -68,7 +68,7 @@ Result<Module> read_model(const ModelOptions& options, std::vector<PassReport>* 
 Result<void> use_schedules(const ModelOptions& options, PipelineOptions& pipeline,
                            bool schedules_programs);
 // What passes leave behind: prints and writes modules as `options` say. Errors go to `problems`.
-// `steps`: names besides those of passes.
+// `steps`: names besides those of the pipeline's passes.
 Result<void> watch_passes(const ModelOptions& options, PipelineOptions& pipeline,
                           Diagnostics& problems, std::span<const std::string> steps = {});
 // A model that was read, and how to compile it: all that its artifact depends on.

@@ -51,9 +51,10 @@ Result<Module> apply(const OptOptions& o, const Module& module, std::vector<Pass
       std::find(o.passes.begin(), o.passes.end(), "schedule_programs") != o.passes.end();
   if (auto used = use_schedules(o.model, pipeline, schedules); !used.ok()) return used.errors();
   Diagnostics problems;
-  const std::string rules[] = {"rewrite"};
-  auto watched = watch_passes(o.model, pipeline, problems,
-                              o.rewrite.empty() ? std::span<const std::string>() : rules);
+  std::vector<std::string> steps;
+  for (const PassInfo& p : further_passes()) steps.emplace_back(p.name);
+  if (!o.rewrite.empty()) steps.emplace_back("rewrite");
+  auto watched = watch_passes(o.model, pipeline, problems, steps);
   if (!watched.ok()) return watched.errors();
   Module current = module;
   if (!o.rewrite.empty()) {

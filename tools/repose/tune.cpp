@@ -50,6 +50,12 @@ double ratio(const std::vector<double>& times, const std::vector<double>& usual)
   return sum / static_cast<double>(usual.size());
 }
 
+struct Choice {
+  MachineNumbers numbers;
+  double ratio = 1;  // of its time to the usual one
+};
+using Choices = std::map<std::string, Choice>;  // by program
+
 class Tuner {
  public:
   Tuner(const ModelOptions& model, const TuneOptions& o, Tuning& tuning)
@@ -79,8 +85,7 @@ class Tuner {
     }
     const std::map<std::string, std::string> usual_loops = loops_;
     REPOSE_TRY(before, measure(*plain));
-    std::map<std::string, MachineNumbers> best;
-    std::map<std::string, double> best_ratio;
+    Choices best;
     const std::vector<MachineNumbers> others = other_numbers(target);
     size_t tried = 0;
     for (const MachineNumbers& numbers : others) {
@@ -93,9 +98,9 @@ class Tuner {
         if (it == times.programs.end() || !matters(seconds, before.calls)) continue;
         if (loops_[program] == usual_loops.at(program)) continue;
         const double r = ratio(it->second, seconds);
-        if (r > 1 - least_gain || (best_ratio.count(program) && r >= best_ratio[program])) continue;
-        best_ratio[program] = r;
-        best[program] = numbers;
+        const auto so_far = best.find(program);
+        const double least = so_far == best.end() ? 1 - least_gain : so_far->second.ratio;
+        if (r < least) best[program] = {numbers, r};
       }
     }
     return confirm(*plain, best, usual, tried == others.size());
@@ -154,12 +159,11 @@ class Tuner {
 
   // Keeps what is faster when all are together, measured in turns. `is_complete`: all numbers were
   // tried, so that programs which gained nothing need not be tried again.
-  Result<std::string> confirm(const LoadedModel& plain,
-                              const std::map<std::string, MachineNumbers>& best,
+  Result<std::string> confirm(const LoadedModel& plain, const Choices& best,
                               const MachineNumbers& usual, bool is_complete) {
     REPOSE_TRY(tuned, build([&](const std::string& program) {
                  const auto it = best.find(program);
-                 return it == best.end() ? usual : it->second;
+                 return it == best.end() ? usual : it->second.numbers;
                }));
     Times before, after;
     for (int round = 0; round < 2; ++round) {
@@ -174,7 +178,7 @@ class Tuner {
       TunedProgram p{program, usual, before.program(program), after.program(program)};
       const auto it = best.find(program);
       if (it != best.end() && p.seconds <= p.usual_seconds * (1 - least_gain)) {
-        p.numbers = it->second;
+        p.numbers = it->second.numbers;
         ++found;
         lines += fmt::format("  {}: {:.3f} → {:.3f} ms, {}\n", program, p.usual_seconds * 1e3,
                              p.seconds * 1e3, difference_text(p.numbers, usual));

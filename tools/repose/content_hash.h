@@ -24,7 +24,9 @@ class ContentHash {
       add_word(word);
     }
     uint64_t rest = 0;
-    std::memcpy(&rest, bytes, size);
+    if (size != 0) {  // a part without bytes may have no address
+      std::memcpy(&rest, bytes, size);
+    }
     add_word(rest);
   }
   void add(std::string_view text) { add(text.data(), text.size()); }

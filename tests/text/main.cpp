@@ -128,11 +128,29 @@ void write_blessed(const LoadedFile& loaded) {
   std::cout << "blessed " << loaded.file.path << "\n";
 }
 
+// ctest starts shards of this program side by side. Each needs a report of its own; and as blessing
+// rewrites whole files, the first does all of it. False: nothing is left for this one.
+bool prepare_shard() {
+  const std::string shard = variable("GTEST_SHARD_INDEX");
+  if (shard.empty()) return true;
+  if (is_blessing()) {
+    unsetenv("GTEST_TOTAL_SHARDS");
+    unsetenv("GTEST_SHARD_INDEX");
+    return shard == "0";
+  }
+  const std::string folder = variable("GTEST_OUTPUT");
+  if (folder.ends_with('/')) {
+    setenv("GTEST_OUTPUT", (folder + "test_text_" + shard + ".xml").c_str(), 1);
+  }
+  return true;
+}
+
 }  // namespace
 }  // namespace repose::testing_text
 
 int main(int argc, char** argv) {
   using namespace repose::testing_text;
+  if (!prepare_shard()) return 0;
   testing::InitGoogleTest(&argc, argv);
   const auto files = load_files();
   const std::string filter = variable("REPOSE_TEST_FILTER");

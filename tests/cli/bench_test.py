@@ -3,6 +3,7 @@
 
     REPOSE=build/release/bin/repose python tests/cli/bench_test.py
 """
+import importlib.util
 import json
 import os
 import re
@@ -103,6 +104,16 @@ class Bench(Command):
                     says="name its ONNX model with --vs-model")
         report = self.benched("--shapes", "batch=1,seq=2", "--vs", "onnxruntime", "--vs-model", self.model,
                               model="model.so")
+        self.assertLess(report["rows"][0]["difference"], 1e-5)
+
+    def test_beside_openvino(self):
+        arguments = ["--shapes", "batch=2,seq=8", "--vs", "openvino"]
+        if importlib.util.find_spec("openvino") is None:
+            self.expect(REFUSED, "bench", self.model, *QUICK, *arguments, says="No module named 'openvino'",
+                        env=ENVIRONMENT)
+            return
+        report = self.benched(*arguments)
+        self.assertRegex(report["reference"], r"^openvino \d")
         self.assertLess(report["rows"][0]["difference"], 1e-5)
 
     def test_results_that_differ_are_said(self):

@@ -394,8 +394,9 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("--repeat", options->repeat, "Calls that count at each shape, instead")
       ->check(CLI::Range(1, 1'000'000))
       ->excludes(seconds);
-  command->add_option("--vs", options->vs, "Another library, called in turns: onnxruntime")
-      ->check(CLI::IsMember({"onnxruntime"}));
+  command
+      ->add_option("--vs", options->vs, "Another library, called in turns: onnxruntime or openvino")
+      ->check(CLI::IsMember(reference_libraries()));
   command->add_option("--vs-model", options->vs_model, "What it runs, where MODEL is an artifact")
       ->check(not_empty());
   command

@@ -1,10 +1,11 @@
-// Runs ONNX Runtime in a process of Python.
+// Runs ONNX Runtime or OpenVINO in a process of Python.
 #include "reference_library.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -33,27 +34,43 @@ def timed_round(run, seconds):
         times.append(time.perf_counter() - begin)
     return times
 
-def main(path, threads):
-    import numpy as np
+def onnxruntime(path, threads):
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    yield {"version": "onnxruntime " + onnxruntime.__version__}
+    return onnxruntime.__version__, session.run
+
+def openvino(path, threads):
+    import openvino
+    core = openvino.Core()
+    # In float32 also where the processor has faster formats; tuned for one call at a time.
+    model = core.compile_model(core.read_model(path), "CPU", {
+        "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"})
+    request = model.create_infer_request()
+    def run(outputs, feeds):
+        results = request.infer(feeds)
+        return [results[model.output(name)] for name in outputs or []]
+    return openvino.__version__.split("-")[0], run
+
+def main(library, path, threads):
+    import numpy as np
+    version, run = {"onnxruntime": onnxruntime, "openvino": openvino}[library](path, threads)
+    yield {"version": f"{library} {version}"}
     feeds = {}
     for line in sys.stdin:
         asked = json.loads(line)
         if "inputs" in asked:
             feeds = {name: np.load(file) for name, file in asked["inputs"].items()}
-            results = session.run(asked["outputs"], feeds)
+            results = run(asked["outputs"], feeds)
             for file, result in zip(asked["results"], results):
                 np.save(file, np.ascontiguousarray(result))
             yield {}
         else:
-            yield {"times": timed_round(lambda: session.run(None, feeds), asked["seconds"])}
+            yield {"times": timed_round(lambda: run(None, feeds), asked["seconds"])}
 
-answers = main(sys.argv[1], int(sys.argv[2]))
+answers = main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
 while True:
     try:
         answer = next(answers)
@@ -67,16 +84,16 @@ while True:
 )python";
 
 // The interpreter: REPOSE_PYTHON, or that of the project's environment beside the build.
-Result<std::string> find_python() {
+Result<std::string> find_python(const std::string& library) {
   if (const char* given = std::getenv("REPOSE_PYTHON"); given && *given) return std::string(given);
   std::error_code ec;
   const fs::path own = fs::read_symlink("/proc/self/exe", ec);
   const fs::path python = own.parent_path().parent_path().parent_path() / "venv/bin/python";
   if (!ec && fs::exists(python, ec)) return python.string();
   return error(DiagnosticKind::bad_usage, {},
-               "--vs needs Python with the packages onnxruntime and numpy: there is no `{}`; name "
-               "another interpreter in REPOSE_PYTHON",
-               python.string());
+               "--vs needs Python with the packages {} and numpy: there is no `{}`; name another "
+               "interpreter in REPOSE_PYTHON",
+               library, python.string());
 }
 
 }  // namespace
@@ -84,10 +101,11 @@ Result<std::string> find_python() {
 Result<std::unique_ptr<ReferenceLibrary>> ReferenceLibrary::start(const std::string& library,
                                                                   const std::string& model,
                                                                   int threads) {
-  if (library != "onnxruntime") {
-    return error(DiagnosticKind::bad_usage, {}, "--vs `{}`: expected onnxruntime", library);
+  if (std::ranges::count(reference_libraries(), library) == 0) {
+    return error(DiagnosticKind::bad_usage, {}, "--vs `{}`: expected {}", library,
+                 fmt::join(reference_libraries(), " or "));
   }
-  REPOSE_TRY(python, find_python());
+  REPOSE_TRY(python, find_python(library));
   std::unique_ptr<ReferenceLibrary> started(new ReferenceLibrary);
   std::error_code ec;
   started->folder_ = fs::temp_directory_path(ec) / "repose-bench-XXXXXX";
@@ -110,8 +128,8 @@ Result<std::unique_ptr<ReferenceLibrary>> ReferenceLibrary::start(const std::str
   if (started->pid_ == 0) {
     dup2(to[0], STDIN_FILENO);
     dup2(from[1], STDOUT_FILENO);
-    execlp(python.c_str(), python.c_str(), "-B", "-c", program, model.c_str(), number.c_str(),
-           static_cast<char*>(nullptr));
+    execlp(python.c_str(), python.c_str(), "-B", "-c", program, library.c_str(), model.c_str(),
+           number.c_str(), static_cast<char*>(nullptr));
     _exit(127);
   }
   close(to[0]);

@@ -11,9 +11,15 @@
 
 namespace repose::cli {
 
+// What `--vs` takes; each is a package of Python.
+inline const std::vector<std::string>& reference_libraries() {
+  static const std::vector<std::string> names = {"onnxruntime", "openvino"};
+  return names;
+}
+
 class ReferenceLibrary {
  public:
-  // `library`: "onnxruntime". `model`: an ONNX file.
+  // `library`: one of reference_libraries(). `model`: an ONNX file.
   static Result<std::unique_ptr<ReferenceLibrary>> start(const std::string& library,
                                                          const std::string& model, int threads);
   ~ReferenceLibrary();

@@ -10,8 +10,9 @@
 // tiles of 8, 4, 2, 1. A tile takes all panels of the task one after another, so that its rows of A
 // stay in the first cache, while panels are read in order from the second one; where its rows are
 // too long for that, the reduction is cut into parts, which all tiles take one after another. Tiles
-// leave their sums in a buffer of the block, over which the epilogue runs once. After "Anatomy of
-// high-performance matrix multiplication" (Goto and van de Geijn, 2008).
+// leave their sums in a buffer of the block, over which the epilogue runs once. Whether
+// neighbouring tasks, which one thread runs, share panels or rows depends on how many rows there
+// are. After "Anatomy of high-performance matrix multiplication" (Goto and van de Geijn, 2008).
 //
 // Each element is acc = fma(a, b, acc) over k in order, from 0: the same operations in every tile.
 // Sums of integers are exact (they wrap), so theirs is any order; panels keep the operand's dtype.
@@ -31,6 +32,7 @@ namespace {
 constexpr int most_tiles = 16;                // of a block of rows
 constexpr int64_t steps_ahead = 32;           // of a panel, while memory answers
 constexpr int64_t least_tasks = 8;            // where there are as many tiles of rows
+constexpr int64_t least_row_tasks = 16;       // where a thread keeps to rows
 constexpr int64_t tiles_ahead = 4;            // that ask for the panels of the next task
 constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a thread's wake-up
 
@@ -109,7 +111,9 @@ class ContractionRule {
     block_ = epilogue_[0];
     epilogue_.erase(epilogue_.begin());
     REPOSE_TRY(packs, choose_operand());
-    blocks_first_ = packs && !c_.m_axes.empty() && panels_fit();
+    const bool has_tasks_of_rows = packs && !c_.m_axes.empty();
+    blocks_first_ = has_tasks_of_rows && panels_fit(target_.l2_bytes / 2);
+    either_first_ = has_tasks_of_rows && !blocks_first_ && !reads_windows();
     if (c_.m_axes.empty() && !packs) return illegal("without rows, panels would be used once");
     REPOSE_RUN(canonical_loops());
     REPOSE_RUN(make_panels(packs));
@@ -150,12 +154,11 @@ class ContractionRule {
     return packs && constant;
   }
 
-  // Whether all panels stay in the second cache: then a block of rows, which stays in the first,
-  // takes them one after another. Else a panel takes the blocks of rows.
-  bool panels_fit() const {
+  // Whether all panels stay in a part of the second cache.
+  bool panels_fit(int64_t bytes) const {
     int64_t elements = 0;
     return as_const_int(canonical(n_total_ * product(main_.reduce_extents)), &elements) &&
-           elements <= target_.l2_bytes / 2 / main_.target->dtype.size_bytes();
+           elements <= bytes / main_.target->dtype.size_bytes();
   }
 
   // The loops of a block with all axes of the contraction, each of m and n one loop.
@@ -325,19 +328,48 @@ class ContractionRule {
 
   // Tiles of a block of rows: as many as leave their sums, of all panels of a group, in the first
   // cache; fewer where blocks are tasks and there would be too few.
-  Expr tiles_of_block() const {
+  int64_t most_tiles_of_block() const {
     const int64_t columns = int64_t{tile_.group} * tile_.panel;
     const int64_t bytes = tile_.rows * columns * main_.target->dtype.size_bytes();  // of a tile
-    const int64_t most = std::clamp<int64_t>(target_.l1_bytes * 3 / 4 / bytes, 1, most_tiles);
+    return std::clamp<int64_t>(target_.l1_bytes * 3 / 4 / bytes, 1, most_tiles);
+  }
+  Expr tiles_of_block() const {
+    const int64_t columns = int64_t{tile_.group} * tile_.panel;
+    const int64_t most = most_tiles_of_block();
     int64_t all_columns = 0;
     as_const_int(n_total_, &all_columns);
     const int64_t groups = std::max<int64_t>(1, (all_columns + columns - 1) / columns);
-    const int64_t blocks = (least_tasks + groups - 1) / groups;
+    const bool keeps_rows = either_first_ && panels_fit(target_.l2_bytes);
+    const int64_t tasks = keeps_rows ? least_row_tasks : least_tasks;
+    const int64_t blocks = (tasks + groups - 1) / groups;
     if (!panels_ || !c_.batch_axes.empty() || blocks == 1) return make_int(most);
     const int64_t rows = blocks * tile_.rows;
-    const Expr tiles =
-        floor_div(product(pick(main_.extents, c_.m_axes)) + (rows - 1), make_int(rows));
+    const Expr tiles = floor_div(all_rows() + (rows - 1), make_int(rows));
     return canonical(max(make_int(1), min(tiles, make_int(most))));
+  }
+  Expr all_rows() const { return product(pick(main_.extents, c_.m_axes)); }
+
+  // Whether neighbouring rows of A have elements in common, as those of a convolution have.
+  bool reads_windows() const {
+    bool found = false;
+    visit(c_.a, [&](const Expr& e) {
+      if (!as<LoadNode>(e)) return true;
+      for (const Expr& at : e->args) {
+        bool by_row = false, by_step = false;
+        for (size_t i : c_.m_axes) by_row = by_row || uses_var(at, main_.axes[i]);
+        for (const Var& k : main_.reduce_axes) by_step = by_step || uses_var(at, k);
+        found = found || (by_row && by_step);
+      }
+      return true;
+    });
+    return found;
+  }
+  // So few rows that reading them again costs less than reading panels again: then a group of
+  // panels takes all blocks of rows. Else a block of rows takes all panels, so that a thread reads
+  // rows which it has made itself.
+  Expr has_few_rows() const {
+    const int64_t blocks = panels_fit(target_.l2_bytes) ? 1 : 2;
+    return le(all_rows(), make_int(blocks * most_tiles_of_block() * tile_.rows));
   }
   Expr rows_of_block() const { return canonical(tiles_of_block() * tile_.rows); }
 
@@ -504,7 +536,8 @@ class ContractionRule {
         as_const_int(find_loop(s_, step)->extent, &extent) && extent % tiles_ahead == 0;
     const bool is_last = is_const_int(find_loop(s_, panel_)->extent, 1);
     if (!panels_ || !has_parts || is_last) return {};
-    const Expr number = rows_->var * tiles_of_block() + tile.var;
+    Expr number = rows_->var * tiles_of_block() + tile.var;
+    if (either_first_) number = make_select(has_few_rows(), number, tile.var);
     return prefetch_next(s_, *panels_, panel_, step, number, make_int(tiles_ahead));
   }
 
@@ -536,11 +569,16 @@ class ContractionRule {
     return {};
   }
 
-  // Each of them is a task.
+  // Each of them is a task; threads take neighbouring ones.
   Result<void> make_tasks(bool packs) {
-    REPOSE_TRY(task, fuse_all(s_, task_loops(packs)));
-    const Expr m_total = product(pick(main_.extents, c_.m_axes));
-    const Expr rows = packs ? min(m_total, rows_of_block()) : m_total;
+    std::vector<Loop> loops = task_loops(packs);
+    if (either_first_ && !is_const_int(find_loop(s_, panel_)->extent, 1)) {
+      REPOSE_TRY(either, fuse_either(s_, panel_, *rows_, has_few_rows()));
+      loops.pop_back();
+      loops.back() = either;
+    }
+    REPOSE_TRY(task, fuse_all(s_, loops));
+    const Expr rows = packs ? min(all_rows(), rows_of_block()) : all_rows();
     const Expr work = canonical(product(main_.reduce_extents) * rows * (tile_.group * tile_.panel));
     const Expr grain =
         max(make_int(1), floor_div(make_int(flops_per_piece), max(work, make_int(1))));
@@ -563,7 +601,8 @@ class ContractionRule {
   size_t parts_ = 0;  // loops of the reduction around tiles
   Loop panel_;
   std::optional<Loop> rows_;
-  bool blocks_first_ = false;
+  bool blocks_first_ = false;  // a block of rows takes all panels
+  bool either_first_ = false;  // where there are enough rows
   Loop epilogue_loop_, vectors_, lane_;
   std::optional<Block> fill_;
 };

@@ -9,6 +9,7 @@
 #include "schedule/primitives/contract_multiply_add.h"
 #include "schedule/primitives/decompose_reduction.h"
 #include "schedule/primitives/fuse.h"
+#include "schedule/primitives/fuse_either.h"
 #include "schedule/primitives/join.h"
 #include "schedule/primitives/pad.h"
 #include "schedule/primitives/parallel.h"

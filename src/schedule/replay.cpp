@@ -173,7 +173,7 @@ std::string listed(const std::vector<std::string>& parts) {
 }
 
 // Expressions are indices; of these primitives they are conditions.
-constexpr std::string_view with_conditions[] = {"specialize"};
+constexpr std::string_view with_conditions[] = {"specialize", "fuse_either"};
 
 // ---- Calls --------------------------------------------------------------------------------------
 

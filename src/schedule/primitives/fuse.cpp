@@ -2,6 +2,7 @@
 #include "schedule/primitives/fuse.h"
 
 #include "schedule/block_fields.h"
+#include "schedule/primitives/fuse_either.h"
 #include "schedule/region.h"
 
 namespace repose::schedule {
@@ -95,12 +96,16 @@ Result<void> check_beginnings(const ForNode& outer, const ForNode& inner, const 
   return {};
 }
 
-}  // namespace
+// The two loops of a fusion, where it is legal; `b` is the inner one.
+struct Pair {
+  const ForNode* a;
+  const ForNode* b;
+  Facts facts;
+};
 
-Result<Loop> fuse(Scheduled& s, const Loop& outer, const Loop& inner) {
+Result<Pair> loops_to_fuse(Scheduled& s, const Loop& outer, const Loop& inner) {
   REPOSE_FIND_LOOP(a, s, outer);
   REPOSE_FIND_LOOP(b, s, inner);
-  const Ref<const tir::StmtNode> keep(a);
   if (inner_body(*a).get() != b) {
     return illegal("`{}` does not stand directly in `{}`", inner.var->name, outer.var->name);
   }
@@ -124,25 +129,71 @@ Result<Loop> fuse(Scheduled& s, const Loop& outer, const Loop& inner) {
                    inner.var->name, to_string(divisor), outer.var->name);
   }
   REPOSE_RUN(check_beginnings(*a, *b, facts));
+  return Pair{a, b, facts};
+}
+
+// The old variables go on, so that what is known of them and what was made of them does too.
+Stmt with_lets(Scheduled& s, const Pair& loops, Stmt body, const Expr& high_value,
+               const Expr& low_value) {
+  Var high = make_var(loops.a->var->name, dtypes::index, VarRole::let);
+  Var low = make_var(loops.b->var->name, dtypes::index, VarRole::let);
+  s.known->let_in_range(high, loops.a->extent);
+  s.known->let_in_range(low, loops.b->extent);
+  body = tir::substitute(body, {{loops.a->var.get(), high}, {loops.b->var.get(), low}});
+  body = tir::make<tir::LetNode>(low, low_value, std::move(body));
+  return tir::make<tir::LetNode>(high, high_value, std::move(body));
+}
+
+// What stands between the two goes inside.
+Stmt body_of(const Pair& loops) {
+  return tir::as<ForNode>(with_inner_body(*loops.a, loops.b->body))->body;
+}
+
+}  // namespace
+
+Result<Loop> fuse(Scheduled& s, const Loop& outer, const Loop& inner) {
+  REPOSE_TRY(loops, loops_to_fuse(s, outer, inner));
+  const auto& [a, b, facts] = loops;
+  const Ref<const tir::StmtNode> keep(a);
   Var fused = fresh_loop_var(s, a->var->name + "_" + b->var->name);
   const Expr extent = simplify(a->extent * b->extent, facts);
-  // What stands between the two goes inside.
-  Stmt body = tir::as<ForNode>(with_inner_body(*a, b->body))->body;
+  Stmt body = body_of(loops);
   AxisMerge merge(*a, *b, fused, extent);
   if (Stmt merged = merge.rewrite(body); merge.fits) {
     body = std::move(merged);
   } else {
-    // The old variables go on, so that what is known of them and what was made of them does too.
-    Var high = make_var(a->var->name, dtypes::index, VarRole::let);
-    Var low = make_var(b->var->name, dtypes::index, VarRole::let);
-    s.known->let_in_range(high, a->extent);
-    s.known->let_in_range(low, b->extent);
-    body = tir::substitute(body, {{a->var.get(), high}, {b->var.get(), low}});
-    body = tir::make<tir::LetNode>(low, floor_mod(fused, b->extent), std::move(body));
-    body = tir::make<tir::LetNode>(high, floor_div(fused, b->extent), std::move(body));
+    body = with_lets(s, loops, std::move(body), floor_div(fused, b->extent),
+                     floor_mod(fused, b->extent));
   }
   replace(s, a, make_loop(s, fused, extent, std::move(body), a->loop_kind));
   note(s, "fuse", {Arg(outer), Arg(inner)}, {Arg(Loop{fused})});
+  return Loop{fused};
+}
+
+Result<Loop> fuse_either(Scheduled& s, const Loop& outer, const Loop& inner,
+                         const Expr& condition) {
+  REPOSE_TRY(loops, loops_to_fuse(s, outer, inner));
+  const auto& [a, b, facts] = loops;
+  const Ref<const tir::StmtNode> keep(a);
+  if (a->loop_kind != tir::ForKind::parallel) {
+    return illegal("`{}` is {}: only iterations of parallel loops change their order",
+                   outer.var->name, tir::for_kind_name(a->loop_kind));
+  }
+  if (!condition->dtype.is_bool() || uses_var(condition, a->var) || uses_var(condition, b->var)) {
+    return illegal("{} is no condition that holds for all iterations", to_string(condition));
+  }
+  if (const Expr divisor = unsure_divisor(a->extent, facts)) {
+    return illegal("the extent of `{}` divides by {}, which may be 0", outer.var->name,
+                   to_string(divisor));
+  }
+  Var fused = fresh_loop_var(s, a->var->name + "_" + b->var->name);
+  Stmt body =
+      with_lets(s, loops, body_of(loops),
+                make_select(condition, floor_div(fused, b->extent), floor_mod(fused, a->extent)),
+                make_select(condition, floor_mod(fused, b->extent), floor_div(fused, a->extent)));
+  const Expr extent = simplify(a->extent * b->extent, facts);
+  replace(s, a, make_loop(s, fused, extent, std::move(body), a->loop_kind));
+  note(s, "fuse_either", {Arg(outer), Arg(inner), Arg(condition)}, {Arg(Loop{fused})});
   return Loop{fused};
 }
 

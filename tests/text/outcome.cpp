@@ -2,6 +2,8 @@
 #include "text/outcome.h"
 
 #include <cmath>
+#include <map>
+#include <optional>
 
 #include "ops/ops.h"
 
@@ -19,21 +21,33 @@ Outcome outcome_of(const Diagnostics& errors) {
   return o;
 }
 
+// Parameters of which one may lie in the memory of another.
+struct Shared {
+  size_t result, operand;
+  bool in_place;
+};
+
 Outcome run_program(const tir::PrimFunc& f, const std::vector<HostValue>& args,
-                    const InterpretOptions& options) {
+                    const InterpretOptions& options, const std::optional<Shared>& shared = {}) {
   std::vector<Ref<ArrayNode>> buffers;
   std::vector<Scalar> scalars;
+  std::map<size_t, Ref<ArrayNode>> by_param;
   HostValue::Tuple results;
-  for (const HostValue& arg : args) {
-    if (const Scalar* s = arg.scalar()) {
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (const Scalar* s = args[i].scalar()) {
       scalars.push_back(*s);
       continue;
     }
-    const Array in = arg.tensor();
+    const Array in = args[i].tensor();
     Ref<ArrayNode> copy = make_array(in->shape, in->dtype);
     std::copy(in->bytes, in->bytes + in->num_bytes, copy->mutable_bytes());
     buffers.push_back(copy);
-    results.emplace_back(copy);
+    by_param[i] = copy;
+    if (!shared || i != shared->operand) results.emplace_back(copy);
+  }
+  if (shared && shared->in_place) {
+    by_param[shared->result]->owner = by_param[shared->operand]->owner;
+    by_param[shared->result]->bytes = by_param[shared->operand]->bytes;
   }
   auto done = interpret_program(f, buffers, scalars, options);
   if (!done.ok()) return outcome_of(done.errors());
@@ -100,6 +114,13 @@ Outcome run(const Module& module, const std::string& function, const std::vector
   }
   o.printed = std::move(printed);
   return o;
+}
+
+Outcome run_with_shared_memory(const tir::PrimFunc& program, const std::vector<HostValue>& args,
+                               size_t result, size_t operand, bool in_place) {
+  InterpretOptions options;
+  options.max_steps = max_steps;
+  return run_program(program, args, options, Shared{result, operand, in_place});
 }
 
 std::string difference(const HostValue& a, const HostValue& b, Closeness closeness) {

@@ -20,6 +20,12 @@ struct Outcome {
 Outcome run(const Module& module, const std::string& function, const std::vector<HostValue>& args,
             std::span<const repose_packed_entry> packed_functions = {});
 
+// Calls a tensor program whose parameter `result` may lie in the memory of parameter `operand`,
+// which has as many bytes; `in_place`: it does. The value is the tuple of all buffers afterwards
+// but the operand's.
+Outcome run_with_shared_memory(const tir::PrimFunc& program, const std::vector<HostValue>& args,
+                               size_t result, size_t operand, bool in_place);
+
 // How near floats have to be: the same bits (all NaNs are one), rounding apart, or rounding of 16
 // bits.
 enum class Closeness { exact, rounding, half };

@@ -9,6 +9,7 @@
 #include "ir/verifier.h"
 #include "ops/ops.h"
 #include "passes/graph/gradient.h"
+#include "passes/tensor/find_sharing.h"
 #include "schedule/finish.h"
 #include "schedule/replay.h"
 #include "script/parser.h"
@@ -280,6 +281,35 @@ class CaseRunner {
     }
     if (!pass.not_printed) round_trip("result of `" + name + "`", after);
     compare_runs(pass, name, before, after);
+    for (const std::string& program : after.names()) {
+      const tir::PrimFunc f = after.prim_func(program);
+      if (!f) continue;
+      for (const Sharing::InPlace& pair : sharing_of(*f).in_place) check_in_place(name, f, pair);
+    }
+  }
+
+  // What a program says of memory that its parameters may share.
+  void check_in_place(const std::string& pass, const tir::PrimFunc& f,
+                      const Sharing::InPlace& pair) {
+    const Signature s = signature(f);
+    uint32_t seed = 0;
+    for (const Assignment& symbols : assignments(s)) {
+      const auto args = random_arguments(s, symbols, Contents::small, ++seed);
+      if (!args) continue;
+      const Array result = (*args)[pair.result].tensor(), operand = (*args)[pair.operand].tensor();
+      if (result->num_bytes != operand->num_bytes) continue;
+      const Outcome apart = run_with_shared_memory(f, *args, pair.result, pair.operand, false);
+      const Outcome together = run_with_shared_memory(f, *args, pair.result, pair.operand, true);
+      if (apart.kind != Outcome::Kind::ran) continue;
+      if (together.kind != Outcome::Kind::ran) {
+        return fail("`{}`: result {} in place of {}, {}: {}", pass, pair.result, pair.operand,
+                    to_string(symbols), together.error);
+      }
+      const std::string found = difference(apart.value, together.value, Closeness::exact);
+      if (found.empty()) continue;
+      return fail("`{}`: result {} in place of {}, {}: {} in\n{}", pass, pair.result, pair.operand,
+                  to_string(symbols), found, print(f));
+    }
   }
 
   // ---- Before and after ------------------------------------------------------------------------

@@ -312,6 +312,19 @@ TEST_F(WrongPasses, DropsACheck) {
   EXPECT_EQ(run(p, checks), "");
 }
 
+TEST_F(WrongPasses, PromisesOfSharedMemory) {
+  auto program = [](const std::string& from) {
+    return "@T.prim_func\ndef main(A: T.Buffer((\"n\",), \"float32\"), "
+           "B: T.Buffer((\"n\",), \"float32\")):\n"
+           "    n = T.int64()\n    T.func_attr({\"in_place\": [1, 0]})\n"
+           "    for i in range(n):\n        B[i] = A[" +
+           from + "] + T.float32(1)\n";
+  };
+  auto same = pass([](const Module& m) { return Result<Module>(m); });
+  EXPECT_EQ(run(same, program("i")), "");
+  EXPECT_TRUE(contains(run(same, program("n - 1 - i")), "result 1 in place of 0, n="));
+}
+
 TEST_F(WrongPasses, WrongForOneTarget) {
   PassUnderTest p = pass([](const Module& m) { return Result<Module>(m); });
   p.variants.push_back([](const Module& m) { return rename_operator(m, "nn.relu", "exp"); });

@@ -6,9 +6,9 @@
 // after:   def exp(…): T.func_attr({"in_place": [2, 0]}) …              # y may be x's memory
 //          z = R.view(x, R.prim_value(224), R.shape([2, 224]))
 // requires: expose_symbols ran; programs are not scheduled yet
-// ensures: the attributes hold for every schedule that keeps the rules of schedule/rules.h.
-// Programs
-//          that are not in stage form get none.
+// ensures: the attributes hold for every schedule that keeps the rules of schedule/rules.h; tests
+//          run programs in shared memory after each pass. Programs that are not in stage form get
+//          none.
 //
 // The attributes are lists of positions among the program's parameters:
 //   in_place: [result, operand, result, operand, …]: the program is right if the result's memory is

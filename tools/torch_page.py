@@ -22,7 +22,8 @@ y = compiled(x)                           # torch tensors in and out, without co
 dynamo hands over as symbols need no recompilation. Parameters are constants of the artifact, which is made anew where they changed;
 buffers that a model writes are inputs. A graph with an unsupported operator, one whose gradients are wanted, or one with tensors
 of another device runs in PyTorch, with a warning that says why; `repose.torch.explain(model, x)` lists breaks and such
-operators. Recurrent layers (`torch.nn.LSTM`) are left out by dynamo itself.
+operators. Recurrent layers (`torch.nn.LSTM`, `GRU`, `RNN`), which dynamo leaves out of the graphs of other backends, are loops at any
+length.
 
 ## What a program becomes
 
@@ -37,6 +38,7 @@ operators. Recurrent layers (`torch.nn.LSTM`) are left out by dynamo itself.
 | `torch._check`, assertions on sizes | checks |
 | an operator in place | gives its operand's name the new value |
 | `cond` | an `if`; of a condition on sizes that is decided when compiling, the branch that it takes |
+| `lstm`, `gru`, `rnn_tanh`, `rnn_relu` | loops over the steps, after one product of all of them with the weights; packed sequences are not supported |
 | `while_loop`, `map`, `scan` | loops; what they carry keeps its shape, except dimensions that PyTorch itself gives a symbol of the body's |
 
 ## What is refused

@@ -16,9 +16,13 @@ from typing import Any, Callable, Sequence
 
 import repose
 from repose import _repose
+from repose.frontend import _recurrent
 from repose.frontend.torch import decomposition_table
 
 __all__ = ["Fallback", "backend", "explain"]
+
+
+_library = _recurrent.install()
 
 
 class Fallback(UserWarning):
@@ -85,7 +89,7 @@ class _Compiled:
         contents = io.BytesIO()
         weights = {self._names[i]: inputs[i].detach() for i in self._weights}
         torch.export.save(_program(self._graph_module, weights), contents)
-        module = _repose._read_torch(contents.getvalue(), "graph", {}, False)
+        module = _repose._read_torch(contents.getvalue(), "graph", {}, {}, False)
         self._model = repose.compile(module, name="graph")
         places = {name: i for i, name in enumerate(self._names)}
         self._order = [places[value.name] for value in self._model.inputs]
@@ -150,10 +154,10 @@ def explain(model: Any, *inputs: Any) -> str:
     import torch
 
     lines = []
-    broken = torch._dynamo.explain(model)(*inputs)
+    with _recurrent.as_for_repose():
+        broken = torch._dynamo.explain(model)(*inputs)
     if broken.graph_count == 0:
-        lines.append("PyTorch captures no graph, and runs the model itself (recurrent layers: see "
-                     "`torch._dynamo.config.allow_rnn`)")
+        lines.append("PyTorch captures no graph, and runs the model itself")
     else:
         lines.append(f"{broken.graph_count} graphs, {broken.graph_break_count} breaks")
     lines += [f"break: {reason.reason}" for reason in broken.break_reasons]

@@ -29,8 +29,12 @@ Result<void> add_dim(DeclaredDims& dims, const std::string& name, std::string te
 Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs,
                                 const std::string& option = "--dim");
 
-// "x=batch,3,h,w": the shape of one input.
-Result<void> add_shape(DeclaredDims& dims, const std::string& spec, const std::string& option);
+// The shape of one input, as in "batch,3,h,w". Messages begin with `option`.
+Result<void> add_shape(DeclaredDims& dims, const std::string& input, const std::string& shape,
+                       const std::string& option);
+// "x=batch,3,h,w".
+Result<void> parse_shape(DeclaredDims& dims, const std::string& spec,
+                         const std::string& option = "--shape");
 
 struct ReadModelOptions {
   DeclaredDims dims;

@@ -29,7 +29,7 @@ length.
 
 | in the program | in the module |
 |---|---|
-| parameters, buffers, constants | constants; where they are compact they stay in the mapped file |
+| parameters, buffers, constants | constants; where they are compact they stay in the mapped file, or in Python in PyTorch's memory, until they are compiled |
 | inputs and outputs | parameters and results, in order, with PyTorch's names; an input that is an integer is a tensor of rank 0, outputs that are None are left out |
 | a buffer or input that is mutated | a buffer is a parameter too, behind the inputs; the new value is a result, behind the outputs, which may be given the old one's memory (`donate`) |
 | `s77`, `2*s77 + 1` | symbols and expressions over them. `--dim s77=1..64`, or by input and axis, `--dim x_0=1..64` (the archive does not have the names of `Dim`s) |

@@ -169,7 +169,8 @@ def read(model: Any, *, dims: Mapping[str, Size] | None = None, shapes: Mapping[
         return _repose._read_onnx(model.SerializeToString(), "model", ranges, texts, strict_dims)
     if any(base.__module__.split(".")[0] == "torch" for base in type(model).__mro__):
         from repose.frontend import torch as frontend
-        return _repose._read_torch(frontend.archive(model), "program", ranges, texts, strict_dims)
+        contents, weights = frontend.shared_archive(model)
+        return _repose._read_torch(contents, "program", ranges, texts, strict_dims, weights)
     raise TypeError(f"a model is a path, an onnx.ModelProto, an ExportedProgram or a repose.Module, "
                     f"given `{type(model).__name__}`")
 

@@ -55,14 +55,29 @@ Module read_file(const std::string& path, const Texts& dims, const Texts& shapes
   return module;
 }
 
-// `read`: of a model in memory, for one front end.
-template <auto read>
-Module read_bytes(const nb::bytes& contents, const std::string& name, const Texts& dims,
-                  const Texts& shapes, bool strict_dims) {
+Module read_onnx(const nb::bytes& contents, const std::string& name, const Texts& dims,
+                 const Texts& shapes, bool strict_dims) {
   const ReadModelOptions options = options_of(dims, shapes, strict_dims);
   const auto bytes = std::make_shared<const std::string>(contents.c_str(), contents.size());
   Diagnostics warnings;
-  Module module = unlocked([&] { return read(bytes, name, options, &warnings); });
+  Module module = unlocked([&] { return read_onnx_bytes(bytes, name, options, &warnings); });
+  warn(warnings);
+  return module;
+}
+
+// `weights`: tensors by the names of parameters and buffers that the archive leaves out.
+Module read_torch(const nb::bytes& contents, const std::string& name, const Texts& dims,
+                  const Texts& shapes, bool strict_dims, const nb::dict& weights) {
+  const ReadModelOptions options = options_of(dims, shapes, strict_dims);
+  const auto bytes = std::make_shared<const std::string>(contents.c_str(), contents.size());
+  std::map<std::string, Array, std::less<>> arrays;
+  for (const auto& [key, value] : weights) {
+    const auto weight = nb::cast<std::string>(key);
+    arrays.emplace(weight, shared_array_of(value, "weight", weight));
+  }
+  Diagnostics warnings;
+  Module module = unlocked(
+      [&] { return read_torch_bytes(bytes, name, options, &warnings, std::move(arrays)); });
   warn(warnings);
   return module;
 }
@@ -410,8 +425,8 @@ void bind_module(nb::module_& m) {
       });
   m.def("_from_source", &from_source);
   m.def("_read_file", &read_file);
-  m.def("_read_onnx", &read_bytes<&read_onnx_bytes>);
-  m.def("_read_torch", &read_bytes<&read_torch_bytes>);
+  m.def("_read_onnx", &read_onnx);
+  m.def("_read_torch", &read_torch);
   m.def("_torch_operators", &torch_operators);
   m.def("_compile", &compile_to);
   m.def("_passes", &pass_list);

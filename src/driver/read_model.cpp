@@ -270,8 +270,10 @@ Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const s
 }
 
 Result<Module> read_torch_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
-                                const ReadModelOptions& o, Diagnostics* warnings) {
+                                const ReadModelOptions& o, Diagnostics* warnings,
+                                std::map<std::string, Array, std::less<>> weights) {
   REPOSE_TRY(program, torch::read_program(std::as_bytes(std::span(*bytes)), name, bytes));
+  program.given = std::move(weights);
   return import_torch(program, standard_ops(), import_options(o), warnings);
 }
 

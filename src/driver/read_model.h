@@ -51,10 +51,12 @@ Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const s
                                const ReadModelOptions& options = {},
                                Diagnostics* warnings = nullptr);
 
-// The same for a .pt2 archive in memory.
+// The same for a .pt2 archive in memory. `weights`: parameters and buffers, by their names in the
+// program, that the archive need not hold; they are not copied.
 Result<Module> read_torch_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
                                 const ReadModelOptions& options = {},
-                                Diagnostics* warnings = nullptr);
+                                Diagnostics* warnings = nullptr,
+                                std::map<std::string, Array, std::less<>> weights = {});
 
 // The contents of a file, or the first `most` bytes.
 Result<std::string> read_file(const std::string& path, size_t most = std::string::npos);

@@ -23,7 +23,7 @@ dynamo hands over as symbols need no recompilation. Parameters are constants of 
 buffers that a model writes are inputs. A graph with an unsupported operator, one whose gradients are wanted, or one with tensors
 of another device runs in PyTorch, with a warning that says why; `repose.torch.explain(model, x)` lists breaks and such
 operators. Recurrent layers (`torch.nn.LSTM`, `GRU`, `RNN`), which dynamo leaves out of the graphs of other backends, are loops at any
-length.
+length; for `torch.export`, whose programs have one length else, within `with repose.torch.whole_recurrent_layers():`.
 
 ## What a program becomes
 

@@ -16,9 +16,10 @@ from typing import Any, Callable, Sequence
 import repose
 from repose import _repose
 from repose.frontend import _recurrent
+from repose.frontend._recurrent import whole_recurrent_layers
 from repose.frontend.torch import decomposition_table, without_weights
 
-__all__ = ["Fallback", "backend", "explain"]
+__all__ = ["Fallback", "backend", "explain", "whole_recurrent_layers"]
 
 
 _library = _recurrent.install()
@@ -156,7 +157,7 @@ def explain(model: Any, *inputs: Any) -> str:
     import torch
 
     lines = []
-    with _recurrent.as_for_repose():
+    with whole_recurrent_layers():
         broken = torch._dynamo.explain(model)(*inputs)
     if broken.graph_count == 0:
         lines.append("PyTorch captures no graph, and runs the model itself")

@@ -22,8 +22,12 @@ _asked: ContextVar[bool] = ContextVar("asked", default=False)
 
 
 @contextmanager
-def as_for_repose() -> Iterator[None]:
-    """What is captured in it is captured as for Repose."""
+def whole_recurrent_layers() -> Iterator[None]:
+    """What is captured in it keeps recurrent layers whole, for any length of sequences:
+
+        with repose.torch.whole_recurrent_layers():
+            program = torch.export.export(model, (x,), dynamic_shapes=…)
+    """
     token = _asked.set(True)
     try:
         yield

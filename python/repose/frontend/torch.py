@@ -131,6 +131,8 @@ def from_fx(graph_module: Any, inputs: Sequence[Any], *, dynamic_shapes: Any = N
 
     if not isinstance(graph_module, torch.fx.GraphModule):
         raise TypeError(f"given `{type(graph_module).__name__}`, expected a torch.fx.GraphModule")
-    with torch.no_grad():
+    from repose.torch import whole_recurrent_layers
+
+    with torch.no_grad(), whole_recurrent_layers():
         program = torch.export.export(graph_module.eval(), tuple(inputs), dynamic_shapes=dynamic_shapes)
     return from_exported_program(program, dims=dims, strict_dims=strict_dims)

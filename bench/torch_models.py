@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""`torch.compile(model, backend="repose", dynamic=True)` beside PyTorch's own backend, Inductor: how long the
-first call takes, whether later sizes compile anything, what a call takes then.
+"""`torch.compile(model, backend="repose", dynamic=True)` beside PyTorch's own backend, Inductor, and PyTorch itself:
+how long the first call takes, the first of another size, whether later sizes compile anything, what a call takes then.
 
-    torch_models.py [--backends repose,inductor] [--seconds S] [MODEL…]
+    torch_models.py [--backends repose,inductor] [--seconds S] [--json FILE] [MODEL…]
 
-MODEL: a part of a name in CASES (all without). Each pair of model and backend runs in a process of its own,
-with an empty cache of Inductor's, at 20 sizes, whose results are compared with eager PyTorch's. Ends with the
-geometric mean of Inductor's time of a call ÷ that of Repose. Fails for a wrong result, and where Repose compiled
-a graph again.
+MODEL: a part of a name in CASES (all without). Each pair of model and backend runs its first calls in a process of its
+own, with an empty cache of Inductor's, at 20 sizes, whose results are compared with eager PyTorch's. Then all run in
+one process, in turns, at three of the sizes. Ends with a table and geometric means; times of calls are medians, and
+the least in brackets. Fails for a wrong result, and where Repose compiled a graph again.
 
 Runs in the environment of `./dev test torch`: `./dev bench torch`.
 """
@@ -68,19 +68,8 @@ def error_of(wanted, got):
                 if a.is_floating_point() and a.numel()), default=0.0)
 
 
-def time_of(call, seconds):
-    """Seconds of a call: the first quartile of those that fit into the time."""
-    times = []
-    end = time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return sorted(times)[len(times) // 4]
-
-
-def measure(name, backend, seconds):
-    """One model with one backend: what it prints as JSON."""
+def compiled(name, backend):
+    """A model, what makes its inputs, sizes of them, and the model as `backend` compiles it ("eager": not)."""
     import torch
     import repose.torch  # registers the backend where the package is not installed
 
@@ -89,67 +78,140 @@ def measure(name, backend, seconds):
     model, inputs, count = case_of(name)
     model = model.eval()
     chosen = repose.torch.backend if backend == "repose" else backend
-    fast = torch.compile(model, backend=chosen, dynamic=True)
-    sizes = list(sizes_of(count))
+    fast = model if backend == "eager" else torch.compile(model, backend=chosen, dynamic=True)
+    return model, inputs, list(sizes_of(count)), fast
+
+
+def first_calls(name, backend):
+    """One model with one backend, from the first call on: what it prints as JSON."""
+    import torch
+
+    model, inputs, sizes, fast = compiled(name, backend)
     stats = torch._dynamo.utils.counters["stats"]
+    times, error = [], 0.0
     with torch.no_grad():
-        first = inputs(*sizes[0])
-        start = time.perf_counter()
-        fast(*first)
-        first_call = time.perf_counter() - start
-        graphs = stats["unique_graphs"]
-        error = 0.0
         for size in sizes:
             given = inputs(*size)
-            error = max(error, error_of(model(*given), fast(*given)))
-        calls = [time_of(lambda given=inputs(*size): fast(*given), seconds) for size in sizes[::7]]
-    return {"first_call": first_call, "error": error, "calls": calls,
+            start = time.perf_counter()
+            got = fast(*given)
+            times.append(time.perf_counter() - start)
+            error = max(error, error_of(model(*given), got))
+            if len(times) == 1:
+                graphs = stats["unique_graphs"]
+    return {"first_call": times[0], "second_call": times[1], "error": error,
             "compiled_again": stats["unique_graphs"] - graphs}
 
 
-def run(name, backend, seconds):
-    """`measure` in a process of its own."""
-    with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, __file__, "--measure", "--backends", backend, "--seconds", str(seconds), name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                              env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache})
+def later_calls(name, backends, seconds):
+    """Seconds of calls at three sizes, by backend: rounds in which each has its turn, with a rest before it, in which
+    the threads of the others go to sleep."""
+    import torch
+
+    _, inputs, sizes, _ = compiled(name, "eager")
+    models = {backend: compiled(name, backend)[3] for backend in backends}
+    times = {backend: [[] for _ in sizes[::7]] for backend in backends}
+    with torch.no_grad():
+        for k, size in enumerate(sizes[::7]):
+            given = inputs(*size)
+            for fast in models.values():
+                fast(*given)
+                fast(*given)
+            end = time.perf_counter() + seconds * len(backends)
+            while len(times[backends[0]][k]) < 5 or time.perf_counter() < end:
+                for backend, fast in models.items():
+                    time.sleep(0.003)
+                    fast(*given)
+                    start = time.perf_counter()
+                    fast(*given)
+                    times[backend][k].append(time.perf_counter() - start)
+    return times
+
+
+def run(name, backends, cache, *arguments):
+    """What this file measures in a process of its own."""
+    command = [sys.executable, __file__, "--backends", backends, *arguments, name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                          env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache})
     if done.returncode:
-        sys.exit(f"{name} with {backend} failed:\n{done.stderr[-2000:]}")
+        sys.exit(f"{name} with {backends} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(name, backends, seconds):
+    """Everything about one model, by backend."""
+    with tempfile.TemporaryDirectory() as cache:
+        found = {b: run(name, b, cache, "--measure", "first") for b in backends}
+        later = run(name, ",".join(["eager", *backends]), cache, "--measure", "later", "--seconds", str(seconds))
+    found["eager"] = {}
+    for backend, times in later.items():
+        found[backend]["median"] = [sorted(t)[len(t) // 2] for t in times]
+        found[backend]["least"] = [min(t) for t in times]
+    return found
 
 
 def geometric_mean(values):
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
+def ratio(other, mine):
+    """Of two lists of times, the geometric mean of other ÷ mine."""
+    return geometric_mean([b / a for a, b in zip(mine, other, strict=True)])
+
+
+def line(name, found):
+    cells = [f"{name:28}"]
+    for backend, r in found.items():
+        calls = ", ".join(f"{1000 * t:.2f} ({1000 * u:.2f})" for t, u in zip(r["median"], r["least"]))
+        first = f"{r['first_call']:.1f} s, then {r['second_call']:.2f} s, " if "first_call" in r else ""
+        cells.append(f"  {backend:9} {first}{calls} ms")
+    return "\n".join(cells)
+
+
+def summary(results):
+    """Geometric means over the models of the others' times ÷ those of Repose."""
+    lines = []
+    for other in ("inductor", "eager"):
+        both = [(r["repose"], r[other]) for r in results.values() if "repose" in r and other in r]
+        if not both:
+            continue
+        parts = [f"a call {geometric_mean([ratio(b['median'], a['median']) for a, b in both]):.2f} "
+                 f"(least {geometric_mean([ratio(b['least'], a['least']) for a, b in both]):.2f})"]
+        for what in ("first_call", "second_call"):
+            if what in both[0][1]:
+                mean = geometric_mean([b[what] / a[what] for a, b in both])
+                parts.append(f"{what.replace('_', ' ')} {mean:.2f}")
+        lines.append(f"{other} ÷ repose, geometric mean of {len(both)} models: {', '.join(parts)}")
+    return "\n".join(lines)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backends", default="repose,inductor")
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each size that is timed")
-    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each size that is timed, and each backend")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all times there")
+    parser.add_argument("--measure", choices=("first", "later"), help=argparse.SUPPRESS)
     parser.add_argument("models", nargs="*")
     options = parser.parse_args()
+    backends = options.backends.split(",")
     if options.measure:
-        print(json.dumps(measure(options.models[0], options.backends, options.seconds)))
+        print(json.dumps(first_calls(options.models[0], backends[0]) if options.measure == "first" else
+                         later_calls(options.models[0], backends, options.seconds)))
         return 0
     chosen = [c for c in CASES if not options.models or any(part in c for part in options.models)]
-    ratios, failed = [], 0
+    if not chosen:
+        parser.error(f"no model has {' or '.join(options.models)} in its name: there are {', '.join(CASES)}")
+    results, failed = {}, 0
     for name in chosen:
-        found = {b: run(name, b, options.seconds) for b in options.backends.split(",")}
-        for backend, r in found.items():
-            wrong = r["error"] > TOLERANCE or (backend == "repose" and r["compiled_again"] > 0)
-            failed += wrong
-            calls = ", ".join(f"{1000 * t:.2f}" for t in r["calls"])
-            print(f"{'FAILED' if wrong else 'ok':6} {name:28} {backend:9} first call {r['first_call']:6.1f} s, then "
-                  f"{calls} ms; compiled again: {r['compiled_again']}, error {r['error']:.1e}", flush=True)
-        if len(found) == 2:
-            mine, other = found["repose"], found["inductor"]
-            ratios.append(geometric_mean([b / a for a, b in zip(mine["calls"], other["calls"])]))
-            print(f"       {name:28} Inductor ÷ Repose: first call {other['first_call'] / mine['first_call']:.1f}, "
-                  f"later {ratios[-1]:.2f}", flush=True)
-    if ratios:
-        print(f"geometric mean of {len(ratios)} models, Inductor's time of a call ÷ that of Repose: "
-              f"{geometric_mean(ratios):.2f}")
+        results[name] = found = measure(name, backends, options.seconds)
+        print(line(name, found), flush=True)
+        for backend in backends:
+            error, again = found[backend]["error"], found[backend]["compiled_again"]
+            if error > TOLERANCE or (backend == "repose" and again > 0):
+                failed += 1
+                print(f"  FAILED: {backend} is off by {error:.1e}, and compiled {again} graphs again", flush=True)
+    print(summary(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
     return 1 if failed else 0
 
 

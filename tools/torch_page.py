@@ -22,13 +22,14 @@ y = compiled(x)                           # torch tensors in and out, without co
 dynamo hands over as symbols need no recompilation. Parameters are constants of the artifact, which is made anew where they changed;
 buffers that a model writes are inputs. A graph with an unsupported operator, one whose gradients are wanted, or one with tensors
 of another device runs in PyTorch, with a warning that says why; `repose.torch.explain(model, x)` lists breaks and such
-operators. Recurrent layers (`torch.nn.LSTM`) are left out by dynamo itself.
+operators. Recurrent layers (`torch.nn.LSTM`, `GRU`, `RNN`), which dynamo leaves out of the graphs of other backends, are loops at any
+length; for `torch.export`, whose programs have one length else, within `with repose.torch.whole_recurrent_layers():`.
 
 ## What a program becomes
 
 | in the program | in the module |
 |---|---|
-| parameters, buffers, constants | constants; where they are compact they stay in the mapped file |
+| parameters, buffers, constants | constants; where they are compact they stay in the mapped file, or in Python in PyTorch's memory, until they are compiled |
 | inputs and outputs | parameters and results, in order, with PyTorch's names; an input that is an integer is a tensor of rank 0, outputs that are None are left out |
 | a buffer or input that is mutated | a buffer is a parameter too, behind the inputs; the new value is a result, behind the outputs, which may be given the old one's memory (`donate`) |
 | `s77`, `2*s77 + 1` | symbols and expressions over them. `--dim s77=1..64`, or by input and axis, `--dim x_0=1..64` (the archive does not have the names of `Dim`s) |
@@ -37,6 +38,7 @@ operators. Recurrent layers (`torch.nn.LSTM`) are left out by dynamo itself.
 | `torch._check`, assertions on sizes | checks |
 | an operator in place | gives its operand's name the new value |
 | `cond` | an `if`; of a condition on sizes that is decided when compiling, the branch that it takes |
+| `lstm`, `gru`, `rnn_tanh`, `rnn_relu` | loops over the steps, after one product of all of them with the weights; packed sequences are not supported |
 | `while_loop`, `map`, `scan` | loops; what they carry keeps its shape, except dimensions that PyTorch itself gives a symbol of the body's |
 
 ## What is refused

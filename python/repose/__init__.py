@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sysconfig
 import tempfile
-from typing import Any, Callable, Iterable, Mapping, Union, cast
+from typing import Any, Callable, Iterable, Mapping, Sequence, Union, cast
 
 if sysconfig.get_config_var("Py_GIL_DISABLED"):
     raise ImportError("repose needs Python's interpreter lock, and this is a free-threaded build: "
@@ -32,6 +32,7 @@ __all__ = ["Allocator", "BusyError", "CallError", "CompileError", "CompileWarnin
 
 Path = Union[str, "os.PathLike[str]"]
 Size = Union[int, str, "tuple[int | None, int | None]"]
+Shape = Union[str, Sequence[Union[int, str]]]
 
 
 class _NoMain:
@@ -145,24 +146,38 @@ def _range(name: str, size: Size) -> str:
                     f'"1..512%8" or "batch", or a pair of limits')
 
 
-def read(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: bool = False) -> Module:
+def _shape(name: str, shape: Shape) -> str:
+    if isinstance(shape, str):
+        return shape
+    if isinstance(shape, Sequence) and all(isinstance(one, (int, str)) for one in shape):
+        return ",".join(map(str, shape))
+    raise TypeError(f"shapes: `{name}` is a `{type(shape).__name__}`, expected a text such as "
+                    f'"batch,3,h,w", or a sequence of sizes and names')
+
+
+def read(model: Any, *, dims: Mapping[str, Size] | None = None, shapes: Mapping[str, Shape] | None = None,
+         strict_dims: bool = False) -> Module:
     """Reads a model: a path of an ONNX file, of a .pt2 archive or of the IR's text, an
     onnx.ModelProto, or a torch.export.ExportedProgram. `dims` gives dimensions by name, or as `<input>_<axis>`: a size, a range ("1..512%8", (1, None)), or
-    the name of the dimension that it is equal to."""
+    the name of the dimension that it is equal to. `shapes` gives those of inputs whose rank an ONNX
+    model doesn't say: ("batch", 3, "h", "w")."""
     ranges = {name: _range(name, size) for name, size in (dims or {}).items()}
+    texts = {name: _shape(name, shape) for name, shape in (shapes or {}).items()}
     if isinstance(model, (str, os.PathLike)):
-        return _repose._read_file(os.fspath(model), ranges, strict_dims)
+        return _repose._read_file(os.fspath(model), ranges, texts, strict_dims)
     if hasattr(model, "SerializeToString"):
-        return _repose._read_onnx(model.SerializeToString(), "model", ranges, strict_dims)
+        return _repose._read_onnx(model.SerializeToString(), "model", ranges, texts, strict_dims)
     if any(base.__module__.split(".")[0] == "torch" for base in type(model).__mro__):
         from repose.frontend import torch as frontend
-        return _repose._read_torch(frontend.archive(model), "program", ranges, strict_dims)
+        contents, weights = frontend.shared_archive(model)
+        return _repose._read_torch(contents, "program", ranges, texts, strict_dims, weights)
     raise TypeError(f"a model is a path, an onnx.ModelProto, an ExportedProgram or a repose.Module, "
                     f"given `{type(model).__name__}`")
 
 
-def compile(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: bool = False,
-            cpu: str = "host", name: str | None = None, disable: Iterable[str] = (),
+def compile(model: Any, *, dims: Mapping[str, Size] | None = None,
+            shapes: Mapping[str, Shape] | None = None, strict_dims: bool = False, cpu: str = "host",
+            name: str | None = None, disable: Iterable[str] = (),
             threads: int = 0, spin_microseconds: int = 0, max_contexts: int = 0,
             when_busy: str = "wait", memory_limit: int = 0, operations_limit: int = 0,
             allocator: Allocator | None = None) -> Model:
@@ -170,12 +185,12 @@ def compile(model: Any, *, dims: Mapping[str, Size] | None = None, strict_dims: 
     "x86-64-v2", "x86-64-v3" or "x86-64-v4". `disable`: names of passes to leave out. The rest is
     as for `load`. Raises CompileError."""
     if isinstance(model, Module):
-        if dims or strict_dims:
-            raise TypeError("compile: `dims` and `strict_dims` are of models that are read, and a "
-                            "Module is read already")
+        if dims or shapes or strict_dims:
+            raise TypeError("compile: `dims`, `shapes` and `strict_dims` are of models that are read, "
+                            "and a Module is read already")
         module = model
     else:
-        module = read(model, dims=dims, strict_dims=strict_dims)
+        module = read(model, dims=dims, shapes=shapes, strict_dims=strict_dims)
     if name is None:
         is_path = isinstance(model, (str, os.PathLike))
         name = os.path.splitext(os.path.basename(os.fspath(model)))[0] if is_path else "model"

@@ -37,6 +37,18 @@ class Module:
     def to_mixed_precision(self, dtype: str = "float16", always: Sequence[str] = ..., follow: Sequence[str] = ...,
                            never: Sequence[str] = ...) -> Module:
         """The module with products, convolutions and what follows them in float16 or bfloat16."""
+    def rewrite(self, rules: Module) -> Module:
+        """The module after rules, functions `pattern` and `replacement` of another module
+        (docs/patterns.md)."""
+    def bind_params(self, params: dict[str, Any], function: str = "main") -> Module:
+        """The module with tensors, by the names of parameters of the function, as constants in
+        their place."""
+    def bind_sizes(self, sizes: dict[str, int]) -> Module:
+        """The module with sizes in place of symbols, by their names or as `<input>_<axis>`, in its
+        public functions."""
+    def convert_layout(self, layouts: dict[str, list[str]] = ...) -> Module:
+        """The module with these layouts, of the tensor and of the weight, of operators by name
+        (none: channels last for convolutions and pools)."""
     def run_passes(self, *names: str, cpu: str = "host") -> Module:
         """The module after these passes of the pipeline (`repose.passes()`), in this order; each
         result is verified."""
@@ -336,9 +348,11 @@ class _LoadedModel:
     @property
     def functions(self) -> list[str]: ...
 
-def _read_file(path: str, dims: dict[str, str], strict_dims: bool) -> Module: ...
-def _read_onnx(contents: bytes, name: str, dims: dict[str, str], strict_dims: bool) -> Module: ...
-def _read_torch(contents: bytes, name: str, dims: dict[str, str], strict_dims: bool) -> Module: ...
+def _read_file(path: str, dims: dict[str, str], shapes: dict[str, str], strict_dims: bool) -> Module: ...
+def _read_onnx(contents: bytes, name: str, dims: dict[str, str], shapes: dict[str, str],
+               strict_dims: bool) -> Module: ...
+def _read_torch(contents: bytes, name: str, dims: dict[str, str], shapes: dict[str, str], strict_dims: bool,
+                weights: dict[str, Any]) -> Module: ...
 def _torch_operators() -> list[str]: ...
 def _compile(module: Module, path: str, cpu: str, name: str,
              disabled: Sequence[str]) -> dict[str, str]: ...

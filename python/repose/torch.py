@@ -10,15 +10,19 @@ graph itself, and a warning says why.
 """
 from __future__ import annotations
 
-import io
 import warnings
 from typing import Any, Callable, Sequence
 
 import repose
 from repose import _repose
-from repose.frontend.torch import decomposition_table
+from repose.frontend import _recurrent
+from repose.frontend._recurrent import whole_recurrent_layers
+from repose.frontend.torch import decomposition_table, without_weights
 
-__all__ = ["Fallback", "backend", "explain"]
+__all__ = ["Fallback", "backend", "explain", "whole_recurrent_layers"]
+
+
+_library = _recurrent.install()
 
 
 class Fallback(UserWarning):
@@ -71,30 +75,31 @@ class _Compiled:
         self._names = [n.name for n in graph_module.graph.nodes if n.op == "placeholder"]
         self._outputs = next(n for n in graph_module.graph.nodes if n.op == "output").args[0]
         self._weights = list(weights)
-        self._versions: list[tuple[int, int]] = []
+        self._state: list[tuple[int, int, int]] = []  # of weights: place, address, version
         self._model: Any = None
         self._order: list[int] = []
         self._fallen = False
 
-    def _state(self, inputs: Sequence[Any]) -> list[tuple[int, int]]:
-        return [(inputs[i].data_ptr(), inputs[i]._version) for i in self._weights]
+    def _is_current(self, inputs: Sequence[Any]) -> bool:
+        for i, address, version in self._state:
+            weight = inputs[i]
+            if weight._version != version or weight.data_ptr() != address:
+                return False
+        return self._model is not None
 
     def _compile(self, inputs: Sequence[Any]) -> None:
-        import torch
-
-        contents = io.BytesIO()
-        weights = {self._names[i]: inputs[i].detach() for i in self._weights}
-        torch.export.save(_program(self._graph_module, weights), contents)
-        module = _repose._read_torch(contents.getvalue(), "graph", {}, False)
+        given = {self._names[i]: inputs[i].detach() for i in self._weights}
+        contents, weights = without_weights(_program(self._graph_module, given))
+        module = _repose._read_torch(contents, "graph", {}, {}, False, weights)
         self._model = repose.compile(module, name="graph")
         places = {name: i for i, name in enumerate(self._names)}
         self._order = [places[value.name] for value in self._model.inputs]
-        self._versions = self._state(inputs)
+        self._state = [(i, inputs[i].data_ptr(), inputs[i]._version) for i in self._weights]
 
     def __call__(self, inputs: list[Any]) -> list[Any]:
         import torch
 
-        if not self._fallen and (self._model is None or self._versions != self._state(inputs)):
+        if not self._fallen and not self._is_current(inputs):
             try:
                 self._compile(inputs)
             except Exception as error:  # whatever it is, PyTorch can run the graph
@@ -102,9 +107,11 @@ class _Compiled:
                 self._fallen = True
         if self._fallen:
             return list(self._graph_module(*inputs))
-        given = [inputs[i] for i in self._order]
-        results = self._model(*(torch.tensor(v) if isinstance(v, int) else v.detach().contiguous()
-                                for v in given))
+        given = []
+        for i in self._order:
+            value = torch.tensor(inputs[i]) if isinstance(inputs[i], int) else inputs[i]
+            given.append((value.detach() if value.requires_grad else value).contiguous())
+        results = self._model(*given)
         results = iter(results if isinstance(results, tuple) else (results,))
         outputs = []
         for node in self._outputs:
@@ -150,10 +157,10 @@ def explain(model: Any, *inputs: Any) -> str:
     import torch
 
     lines = []
-    broken = torch._dynamo.explain(model)(*inputs)
+    with whole_recurrent_layers():
+        broken = torch._dynamo.explain(model)(*inputs)
     if broken.graph_count == 0:
-        lines.append("PyTorch captures no graph, and runs the model itself (recurrent layers: see "
-                     "`torch._dynamo.config.allow_rnn`)")
+        lines.append("PyTorch captures no graph, and runs the model itself")
     else:
         lines.append(f"{broken.graph_count} graphs, {broken.graph_break_count} breaks")
     lines += [f"break: {reason.reason}" for reason in broken.break_reasons]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -140,6 +140,34 @@ def ToMixedPrecision(out_dtype: str = "float16", *, always: Sequence[str] = (), 
     return Pass("to_mixed_precision",
                 lambda module: module.to_mixed_precision(out_dtype, list(always), list(follow), list(never)),
                 _repose._passes()["to_mixed_precision"])
+
+
+def rewrite(rules: Module, *, name: str = "rewrite") -> Pass:
+    """Applies rules: functions `pattern` and `replacement`, or `pattern_NAME` and `replacement_NAME`, of a module
+    (docs/patterns.md). What the replacements call comes along, as private functions."""
+    return Pass(name, lambda module: module.rewrite(rules), "applies rules that are functions")
+
+
+def BindParams(func_name: str, params: Mapping[str, Any]) -> Pass:
+    """Puts tensors, by the names of parameters, in their place as constants. Sizes that they have become
+    numbers."""
+    return Pass("bind_params", lambda module: module.bind_params(dict(params), func_name),
+                "puts constants in place of parameters")
+
+
+def BindSymbolicVars(binding_map: Mapping[str, int]) -> Pass:
+    """Makes numbers of symbols, named as for `dims` of `repose.read`, in the public functions; calls with
+    other sizes are refused."""
+    return Pass("bind_symbolic_vars", lambda module: module.bind_sizes(dict(binding_map)),
+                _repose._passes()["bind_symbolic_vars"])
+
+
+def ConvertLayout(desired_layouts: Mapping[str, Sequence[str]] | None = None) -> Pass:
+    """Gives convolutions and pools layouts by operator, of the tensor and of the weight:
+    {"nn.conv2d": ["NHWC", "OHWI"], "nn.max_pool2d": ["NHWC"]}; None: channels last for all of them."""
+    layouts = {op: list(names) for op, names in (desired_layouts or {}).items()}
+    return Pass("convert_layout", lambda module: module.convert_layout(layouts),
+                _repose._passes()["convert_layout"])
 
 
 class Visitor:

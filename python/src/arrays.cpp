@@ -62,6 +62,26 @@ Array array_of(nb::handle object, const char* kind, const std::string& name) {
   return array_of(*borrowed.tensor(), std::string(kind) + " `" + name + "`");
 }
 
+Array shared_array_of(nb::handle object, const char* kind, const std::string& name) {
+  const std::shared_ptr<Borrowed> held(new Borrowed(object, kind, name.c_str(), false),
+                                       [](Borrowed* borrowed) {
+                                         if (!nb::is_alive()) return;  // Python has ended
+                                         const nb::gil_scoped_acquire acquire;
+                                         delete borrowed;
+                                       });
+  const DLTensor& t = *held->tensor();
+  const DType dtype = dtype_of(t.dtype);
+  int64_t expected = 1;
+  bool is_compact = dtype && t.dtype.lanes == 1;
+  for (int d = t.ndim; is_compact && t.strides && d-- > 0;) {
+    is_compact = t.shape[d] == 1 || t.strides[d] == expected;
+    expected *= t.shape[d];
+  }
+  if (!is_compact) return array_of(t, std::string(kind) + " `" + name + "`");
+  return wrap_array({t.shape, t.shape + t.ndim}, dtype,
+                    static_cast<const std::byte*>(t.data) + t.byte_offset, held);
+}
+
 nb::object tensor_of(Array array, nb::handle like) {
   struct Owned {
     DLManagedTensorVersioned managed{};

@@ -19,6 +19,9 @@ DLDataType dtype_of(DType type);
 Array array_of(const DLTensor& t, const std::string& what);
 Array array_of(nb::handle object, const char* kind, const std::string& name);
 
+// The same without a copy where the tensor is compact: it is held as long as the array is.
+Array shared_array_of(nb::handle object, const char* kind, const std::string& name);
+
 // The array as an object of the kind that `like` is; it is kept, and not copied.
 nb::object tensor_of(Array array, nb::handle like);
 

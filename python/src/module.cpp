@@ -10,6 +10,7 @@
 
 #include "arrays.h"
 #include "codegen/llvm/target_llvm.h"
+#include "driver/declare_dims.h"
 #include "driver/memory_page.h"
 #include "driver/read_model.h"
 #include "errors.h"
@@ -24,7 +25,8 @@ namespace repose::python {
 
 namespace {
 
-using Dims = std::map<std::string, std::string>;
+// Texts by the names of dimensions, or of inputs.
+using Texts = std::map<std::string, std::string>;
 
 // Work of the compiler, without the interpreter lock; what it found odd, and then its result.
 template <class F>
@@ -36,29 +38,46 @@ auto unlocked(const F& work) {
   return value_or_raise(std::move(result));
 }
 
-ReadModelOptions options_of(const Dims& dims, bool strict_dims) {
+ReadModelOptions options_of(const Texts& dims, const Texts& shapes, bool strict_dims) {
   ReadModelOptions options;
   options.strict_dims = strict_dims;
   for (const auto& [name, range] : dims) check(add_dim(options.dims, name, range, "dims"));
+  for (const auto& [name, shape] : shapes) check(add_shape(options.dims, name, shape, "shapes"));
   return options;
 }
 
-Module read_file(const std::string& path, const Dims& dims, bool strict_dims) {
-  const ReadModelOptions options = options_of(dims, strict_dims);
+Module read_file(const std::string& path, const Texts& dims, const Texts& shapes,
+                 bool strict_dims) {
+  const ReadModelOptions options = options_of(dims, shapes, strict_dims);
   Diagnostics warnings;
   Module module = unlocked([&] { return read_model(path, options, &warnings); });
   warn(warnings);
   return module;
 }
 
-// `read`: of a model in memory, for one front end.
-template <auto read>
-Module read_bytes(const nb::bytes& contents, const std::string& name, const Dims& dims,
-                  bool strict_dims) {
-  const ReadModelOptions options = options_of(dims, strict_dims);
+Module read_onnx(const nb::bytes& contents, const std::string& name, const Texts& dims,
+                 const Texts& shapes, bool strict_dims) {
+  const ReadModelOptions options = options_of(dims, shapes, strict_dims);
   const auto bytes = std::make_shared<const std::string>(contents.c_str(), contents.size());
   Diagnostics warnings;
-  Module module = unlocked([&] { return read(bytes, name, options, &warnings); });
+  Module module = unlocked([&] { return read_onnx_bytes(bytes, name, options, &warnings); });
+  warn(warnings);
+  return module;
+}
+
+// `weights`: tensors by the names of parameters and buffers that the archive leaves out.
+Module read_torch(const nb::bytes& contents, const std::string& name, const Texts& dims,
+                  const Texts& shapes, bool strict_dims, const nb::dict& weights) {
+  const ReadModelOptions options = options_of(dims, shapes, strict_dims);
+  const auto bytes = std::make_shared<const std::string>(contents.c_str(), contents.size());
+  std::map<std::string, Array, std::less<>> arrays;
+  for (const auto& [key, value] : weights) {
+    const auto weight = nb::cast<std::string>(key);
+    arrays.emplace(weight, shared_array_of(value, "weight", weight));
+  }
+  Diagnostics warnings;
+  Module module = unlocked(
+      [&] { return read_torch_bytes(bytes, name, options, &warnings, std::move(arrays)); });
   warn(warnings);
   return module;
 }
@@ -263,6 +282,54 @@ Module narrowed(const Module& module, const std::string& dtype, std::vector<std:
   return unlocked([&] { return passes.run(module); });
 }
 
+Module rewritten(const Module& module, const Module& rules) {
+  PassManager passes;
+  passes.add("rewrite", [&](const Module& m) -> Result<Module> {
+    REPOSE_TRY(read, read_pattern_rules(rules, standard_ops()));
+    return apply_pattern_rules(m, standard_ops(), read);
+  });
+  return unlocked([&] { return passes.run(module); });
+}
+
+Module with_params(const Module& module, const nb::dict& params, const std::string& function) {
+  std::map<std::string, Array> arrays;
+  for (const auto& [name, value] : params) {
+    std::string text;
+    if (!nb::try_cast(name, text))
+      raise_bad_argument("a parameter is named by a text, given `" + class_name(name) + "`");
+    arrays.emplace(text, array_of(value, "parameter", text));
+  }
+  PassManager passes;
+  passes.add("bind_params",
+             [&](const Module& m) { return bind_params(m, standard_ops(), function, arrays); });
+  return unlocked([&] { return passes.run(module); });
+}
+
+Module with_sizes(const Module& module, const std::map<std::string, int64_t>& sizes) {
+  std::map<std::string, Interval> ranges;
+  for (const auto& [name, size] : sizes) ranges.emplace(name, Interval{size, size});
+  PassManager passes;
+  passes.add("declare_dims", [&](const Module& m) { return declare_dims(m, ranges, {}); });
+  passes.add("bind_symbolic_vars");
+  return unlocked([&] { return passes.run(module); });
+}
+
+Module laid_out(const Module& module,
+                const std::map<std::string, std::vector<std::string>>& layouts) {
+  LayoutWishes wishes;
+  for (const auto& [op, names] : layouts) {
+    if (names.empty() || names.size() > 2)
+      raise_bad_argument("`" + op + "`: " + std::to_string(names.size()) +
+                         " layouts, expected that of the tensor, and that of the weight");
+    wishes.emplace(op, LayoutWish{names[0], names.size() == 2 ? names[1] : ""});
+  }
+  if (wishes.empty()) wishes = channels_last();
+  PassManager passes;
+  passes.add("convert_layout",
+             [&](const Module& m) { return convert_layout(m, standard_ops(), wishes); });
+  return unlocked([&] { return passes.run(module); });
+}
+
 std::vector<std::string> torch_operators() {
   std::vector<std::string> names;
   for (std::string_view name : torch::operator_names()) names.emplace_back(name);
@@ -313,6 +380,19 @@ void bind_module(nb::module_& m) {
            nb::arg("follow") = std::vector<std::string>(),
            nb::arg("never") = std::vector<std::string>(),
            "The module with products, convolutions and what follows them in float16 or bfloat16.")
+      .def("rewrite", &rewritten, nb::arg("rules"),
+           "The module after rules, functions `pattern` and `replacement` of another module "
+           "(docs/patterns.md).")
+      .def("bind_params", &with_params, nb::arg("params"), nb::arg("function") = "main",
+           "The module with tensors, by the names of parameters of the function, as constants in "
+           "their place.")
+      .def("bind_sizes", &with_sizes, nb::arg("sizes"),
+           "The module with sizes in place of symbols, by their names or as `<input>_<axis>`, in "
+           "its public functions.")
+      .def("convert_layout", &laid_out,
+           nb::arg("layouts") = std::map<std::string, std::vector<std::string>>(),
+           "The module with these layouts, of the tensor and of the weight, of operators by name "
+           "(none: channels last for convolutions and pools).")
       .def(
           "verify",
           [](const Module& self) {
@@ -345,8 +425,8 @@ void bind_module(nb::module_& m) {
       });
   m.def("_from_source", &from_source);
   m.def("_read_file", &read_file);
-  m.def("_read_onnx", &read_bytes<&read_onnx_bytes>);
-  m.def("_read_torch", &read_bytes<&read_torch_bytes>);
+  m.def("_read_onnx", &read_onnx);
+  m.def("_read_torch", &read_torch);
   m.def("_torch_operators", &torch_operators);
   m.def("_compile", &compile_to);
   m.def("_passes", &pass_list);

@@ -110,25 +110,29 @@ Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs, const std
   return result;
 }
 
-Result<void> add_shape(DeclaredDims& dims, const std::string& spec, const std::string& option) {
+Result<void> add_shape(DeclaredDims& dims, const std::string& input, const std::string& shape,
+                       const std::string& option) {
+  std::vector<std::string> parts;
+  if (!shape.empty()) parts = split(shape, ',');
+  for (const std::string& dim : parts) {
+    int64_t size = 0;
+    if (is_name(dim) || (parse_number(dim, &size) && size >= 0)) continue;
+    return error(DiagnosticKind::bad_usage, {},
+                 "{} `{}={}`: the dimension `{}` is neither a size nor begins with a name", option,
+                 input, shape, dim);
+  }
+  if (!dims.shapes.emplace(input, std::move(parts)).second) {
+    return error(DiagnosticKind::bad_usage, {}, "{}: `{}` is given twice", option, input);
+  }
+  return {};
+}
+
+Result<void> parse_shape(DeclaredDims& dims, const std::string& spec, const std::string& option) {
   const size_t equal = spec.find('=');
   if (equal == std::string::npos || equal == 0) {
     return error(DiagnosticKind::bad_usage, {}, "{} `{}`: expected INPUT=DIM,DIM,…", option, spec);
   }
-  const std::string name = spec.substr(0, equal), list = spec.substr(equal + 1);
-  std::vector<std::string> shape;
-  if (!list.empty()) shape = split(list, ',');
-  for (const std::string& dim : shape) {
-    int64_t size = 0;
-    if (is_name(dim) || (parse_number(dim, &size) && size >= 0)) continue;
-    return error(DiagnosticKind::bad_usage, {},
-                 "{} `{}`: the dimension `{}` is neither a size nor begins with a name", option,
-                 spec, dim);
-  }
-  if (!dims.shapes.emplace(name, std::move(shape)).second) {
-    return error(DiagnosticKind::bad_usage, {}, "{}: `{}` is given twice", option, name);
-  }
-  return {};
+  return add_shape(dims, spec.substr(0, equal), spec.substr(equal + 1), option);
 }
 
 Result<std::string> read_file(const std::string& path, size_t most) {
@@ -266,8 +270,10 @@ Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const s
 }
 
 Result<Module> read_torch_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
-                                const ReadModelOptions& o, Diagnostics* warnings) {
+                                const ReadModelOptions& o, Diagnostics* warnings,
+                                std::map<std::string, Array, std::less<>> weights) {
   REPOSE_TRY(program, torch::read_program(std::as_bytes(std::span(*bytes)), name, bytes));
+  program.given = std::move(weights);
   return import_torch(program, standard_ops(), import_options(o), warnings);
 }
 

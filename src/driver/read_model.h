@@ -29,8 +29,12 @@ Result<void> add_dim(DeclaredDims& dims, const std::string& name, std::string te
 Result<DeclaredDims> parse_dims(const std::vector<std::string>& specs,
                                 const std::string& option = "--dim");
 
-// "x=batch,3,h,w": the shape of one input.
-Result<void> add_shape(DeclaredDims& dims, const std::string& spec, const std::string& option);
+// The shape of one input, as in "batch,3,h,w". Messages begin with `option`.
+Result<void> add_shape(DeclaredDims& dims, const std::string& input, const std::string& shape,
+                       const std::string& option);
+// "x=batch,3,h,w".
+Result<void> parse_shape(DeclaredDims& dims, const std::string& spec,
+                         const std::string& option = "--shape");
 
 struct ReadModelOptions {
   DeclaredDims dims;
@@ -47,10 +51,12 @@ Result<Module> read_onnx_bytes(std::shared_ptr<const std::string> bytes, const s
                                const ReadModelOptions& options = {},
                                Diagnostics* warnings = nullptr);
 
-// The same for a .pt2 archive in memory.
+// The same for a .pt2 archive in memory. `weights`: parameters and buffers, by their names in the
+// program, that the archive need not hold; they are not copied.
 Result<Module> read_torch_bytes(std::shared_ptr<const std::string> bytes, const std::string& name,
                                 const ReadModelOptions& options = {},
-                                Diagnostics* warnings = nullptr);
+                                Diagnostics* warnings = nullptr,
+                                std::map<std::string, Array, std::less<>> weights = {});
 
 // The contents of a file, or the first `most` bytes.
 Result<std::string> read_file(const std::string& path, size_t most = std::string::npos);

@@ -455,6 +455,23 @@ import repose
         with self.assertRaisesRegex(TypeError, "Module"):
             repose.compile(repose.Module.from_text(TEXT), dims={"n": 1})
 
+    def test_shapes(self):
+        """Inputs whose rank the model doesn't say."""
+        proto = model(LINEAR)
+        proto.graph.input[0].type.tensor_type.ClearField("shape")
+        for shape in (("n", 3), "n,3", ["n", "k"]):
+            with self.subTest(shape):
+                one = repose.compile(proto, shapes={"x": shape})
+                self.assertEqual(len(one.inputs[0].shape), 2)
+                np.testing.assert_array_equal(one(self.x, self.w), self.linear(self.x, self.w))
+        for shapes, said in (({"z": (1, 2)}, "`z`"), ({"x": ("n", -3)}, "`-3`"), ({"x": "n,3.5"}, "`3.5`")):
+            self.assertIn(said, text_of(repose.read, proto, shapes=shapes, kind=repose.CompileError))
+        for shape in (3, (1.5,)):
+            with self.assertRaisesRegex(TypeError, "shapes: `x`"):
+                repose.read(proto, shapes={"x": shape})
+        with self.assertRaisesRegex(TypeError, "shapes"):
+            repose.compile(repose.Module.from_text(TEXT), shapes={"x": (1, 2)})
+
     def test_errors_have_kinds_and_diagnostics(self):
         text = LINEAR.replace("Relu(p)", "Mystery(p)")
         with self.assertRaises(repose.CompileError) as caught:
@@ -571,6 +588,80 @@ def main(x: R.Tensor(("n", 8), "float32"), w: R.Tensor((8, 8), "float32")):
         wide = repose.transform.ToMixedPrecision(never=["matmul"])(module)
         self.assertNotIn("float16", wide.script())
         self.assertIn("`half`", text_of(repose.transform.ToMixedPrecision("half"), module))
+
+    def test_rewrite(self):
+        rules = repose.Module.from_text("""
+@R.function
+def pattern(x: R.Tensor(("n",), "float32")):
+    y = R.nn.relu(R.nn.relu(x))
+    return y
+@R.function
+def replacement(x: R.Tensor(("n",), "float32")):
+    y = R.nn.relu(x)
+    return y
+""")
+        module = repose.Module.from_text("""
+@R.function
+def main(x: R.Tensor(("n",), "float32")):
+    y = R.nn.relu(R.nn.relu(R.nn.relu(x)))
+    return y
+""")
+        once = repose.transform.rewrite(rules)(module)
+        self.assertEqual(once.script().count("relu"), 1)
+        for n in (0, 1, 5):
+            x = np.arange(n, dtype=np.float32) - 2
+            np.testing.assert_array_equal(repose.build(once)(x), np.maximum(x, 0))
+        self.assertIn("pattern", text_of(repose.transform.rewrite(module), module, kind=repose.CompileError))
+        with self.assertRaises(TypeError):
+            repose.transform.rewrite("rules.relax")(module)
+
+    def test_bind_params_and_sizes(self):
+        module = repose.Module.from_text("""
+@R.function
+def main(x: R.Tensor(("n", "k"), "float32"), w: R.Tensor(("k", "m"), "float32")):
+    y = R.matmul(x, w)
+    return y
+""")
+        w = np.arange(6, dtype=np.float32).reshape(3, 2)
+        bound = repose.transform.BindParams("main", {"w": w})(module)
+        self.assertEqual([p.name for p in bound["main"].params], ["x"])
+        for n in (0, 1, 4):
+            x = np.ones((n, 3), np.float32)
+            np.testing.assert_array_equal(repose.build(bound)(x), x @ w)
+        for params, said in (({"v": w}, "`v`"), ({"w": w[0]}, "`w`"), ({"w": w.astype(np.int64)}, "`w`")):
+            self.assertIn(said, text_of(repose.transform.BindParams("main", params), module, kind=repose.CompileError))
+        self.assertIn("`f`", text_of(repose.transform.BindParams("f", {"w": w}), module, kind=repose.CompileError))
+        self.assertIn("`int`", text_of(repose.transform.BindParams("main", {3: w}), module))
+
+        sized = repose.transform.BindSymbolicVars({"n": 2, "w_1": 5})(module)
+        self.assertEqual([repose.build(sized).inputs[i].shape for i in (0, 1)], [(2, "k"), ("k", 5)])
+        x, wide = np.ones((2, 3), np.float32), np.ones((3, 5), np.float32)
+        np.testing.assert_array_equal(sized.interpret(x, wide), x @ wide)
+        self.assertIn("3", text_of(repose.build(sized), np.ones((3, 3), np.float32), wide))
+        refused = repose.transform.BindSymbolicVars({"q": 2})
+        self.assertIn("`q`", text_of(refused, module, kind=repose.CompileError))
+        self.assertIn("`n`", text_of(repose.transform.BindSymbolicVars({"n": -1}), module, kind=repose.CompileError))
+
+    def test_convert_layout(self):
+        module = repose.Module.from_text("""
+@R.function
+def main(x: R.Tensor(("n", 2, "h", "h"), "float32"), w: R.Tensor((3, 2, 3, 3), "float32")):
+    y = R.nn.max_pool2d(R.nn.conv2d(x, w, padding=[1, 1, 1, 1]), pool_size=[2, 2], strides=[2, 2])
+    return y
+""")
+        x, w = (np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((1, 2, 6, 6), (3, 2, 3, 3)))
+        want = module.interpret(x, w)
+        for layouts, said, unsaid in ((None, "NHWC", None), ({"nn.conv2d": ["NHWC", "OHWI"]}, "OHWI", None),
+                                      ({"nn.max_pool2d": ["NHWC"]}, "NHWC", "OHWI")):
+            with self.subTest(layouts):
+                changed = repose.transform.ConvertLayout(layouts)(module)
+                self.assertIn(said, changed.script())
+                self.assertNotIn(unsaid or "NDHWC", changed.script())
+                np.testing.assert_allclose(repose.build(changed)(x, w), want, atol=1e-5)
+        for layouts, kind, said in (({"nn.relu": ["NHWC"]}, repose.CompileError, "nn.relu"),
+                                    ({"nn.conv2d": ["NXYZ"]}, repose.CompileError, "NXYZ"),
+                                    ({"nn.conv2d": []}, repose.CallError, "0 layouts")):
+            self.assertIn(said, text_of(repose.transform.ConvertLayout(layouts), module, kind=kind))
 
     # ---- Threads, and the end ------------------------------------------------------------------
 

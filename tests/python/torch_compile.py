@@ -86,6 +86,19 @@ class Breaks(nn.Module):
         return torch.relu(y) * 2
 
 
+class Recurrent(nn.Module):
+    """A recurrent layer between others."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.layer = kind(16, 12, **options)
+        self.head = nn.LazyLinear(5)
+
+    def forward(self, x, *states):
+        y, last = self.layer(x, *states)
+        return self.head(y), last
+
+
 class Special(nn.Module):
     """An operator that Repose doesn't have."""
 
@@ -194,8 +207,49 @@ class TorchCompileTest(unittest.TestCase):
             fast(*rows(1)).sum().backward()
         self.assertIsNotNone(model.weight.grad)
 
+    def test_recurrent_layers(self):
+        """Any length, any batch: one artifact."""
+        for kind, options in [(nn.LSTM, {}), (nn.LSTM, dict(num_layers=2, bidirectional=True, batch_first=True)),
+                              (nn.LSTM, dict(proj_size=6, num_layers=2)), (nn.LSTM, dict(bias=False)),
+                              (nn.GRU, dict(batch_first=True)), (nn.GRU, dict(num_layers=2, bidirectional=True)),
+                              (nn.RNN, {}), (nn.RNN, dict(nonlinearity="relu", bidirectional=True))]:
+            with self.subTest(kind.__name__, **options):
+                torch._dynamo.reset()
+                model = Recurrent(kind, **options).eval()
+                model(*states(0))
+                self.agrees(model, states)
+
+    def test_recurrent_layer_with_states(self):
+        def given(k):
+            batch = 2 + k % 4
+            return torch.randn(3 + k, batch, 16), (torch.randn(1, batch, 12), torch.randn(1, batch, 12))
+
+        model = Recurrent(nn.LSTM).eval()
+        model(*given(0))
+        self.agrees(model, given)
+
+    def test_recurrent_layer_of_one_step(self):
+        model = nn.GRU(16, 12, batch_first=True).eval()
+        fast = torch.compile(model, backend="repose", dynamic=True)
+        with torch.no_grad():
+            for batch, length in [(3, 4), (3, 1), (1, 1), (1, 6)]:
+                x = torch.randn(batch, length, 16)
+                for wanted, got in zip(model(x), fast(x), strict=True):
+                    self.same(wanted, got)
+
+    def test_recurrent_layers_explained(self):
+        self.assertEqual(repose.torch.explain(nn.LSTM(16, 8).eval(), *states(1)), "1 graphs, 0 breaks")
+
+    def test_recurrent_layers_of_other_backends(self):
+        """They are left out of graphs, as without Repose."""
+        graphs = []
+        fast = torch.compile(nn.LSTM(8, 8), backend=lambda graph, _: graphs.append(graph) or graph.forward)
+        fast(*rows(1))
+        self.assertEqual(graphs, [])
+        self.assertFalse(torch._dynamo.config.allow_rnn)
+
     def test_nothing_captured(self):
-        model = nn.LSTM(8, 8).eval()
+        model = nn.Identity().eval()
         self.assertIn("captures no graph", repose.torch.explain(model, *rows(1)))
 
 

@@ -164,6 +164,57 @@ class OperatorTest(ProgramTest):
         self.agrees(function, *cases, dims=(({0: Dim("b"), 2: Dim("h")},),))
 
 
+class WeightTest(ProgramTest):
+    def module(self, model):
+        program = torch.export.export(model.eval(), (rows(3),), dynamic_shapes=({0: Dim("n")},))
+        return repose.read(program)
+
+    def test_weights_are_shared(self):
+        """The module sees the memory of the parameters; what was compiled has what they were."""
+        model, x = nn.Linear(4, 2), rows(5)
+        with torch.no_grad():
+            module = self.module(model)
+            compiled, before = repose.build(module), model(x)
+            model.weight.mul_(2)
+            self.same(model(x), module.interpret(x))
+            self.same(before, compiled(x))
+
+    def test_weights_outlive_their_model(self):
+        x = rows(5)
+        model = nn.Linear(4, 2)
+        with torch.no_grad():
+            wanted = model(x)
+            module = self.module(model)
+            del model
+            self.same(wanted, module.interpret(x))
+            self.same(wanted, repose.build(module)(x))
+
+    def test_weights_of_any_layout(self):
+        model = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 3), nn.Linear(3, 3, bias=False))
+        model[0].weight = nn.Parameter(torch.randn(4, 2).t())
+        model[2].weight = nn.Parameter(torch.randn(6, 6)[::2, 1:4])
+        model[1].weight = nn.Parameter(torch.randn(4, 2)[1:])
+        model[1].bias = nn.Parameter(torch.randn(1).expand(3))
+        with torch.no_grad():
+            for n in (1, 3, 6):
+                x = rows(n)
+                self.same(model(x), repose.build(self.module(model))(x))
+
+    def test_weights_of_other_types(self):
+        class Casts(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.narrow = nn.Parameter(torch.randn(4).bfloat16())
+                self.register_buffer("mask", torch.tensor([True, False, True, True]))
+                self.register_buffer("none", torch.zeros(0, 4))
+                self.register_buffer("steps", torch.arange(4), persistent=False)
+
+            def forward(self, x):
+                return torch.where(self.mask, x * self.narrow.float(), x + self.steps) + self.none.sum()
+
+        self.agrees(Casts(), (rows(3),), (rows(1),), dims=({0: Dim("n")},))
+
+
 class ModuleTest(ProgramTest):
     def test_fx(self):
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()

@@ -24,6 +24,7 @@ from torch.export import Dim
 
 import repose
 from repose.frontend import torch as frontend
+from repose.torch import whole_recurrent_layers
 
 TOLERANCE = 1e-4  # of the largest magnitude of a result
 
@@ -261,9 +262,9 @@ CASES["timm/deit_tiny_patch16_224"] = batched(timm_model("deit_tiny_patch16_224"
 
 
 def recurrent(kind, **options):
-    """PyTorch's export makes the length of a sequence a constant."""
     return Case(lambda: Flat(kind(8, 12, num_layers=2, batch_first=True, **options)),
-                lambda b: (torch.randn(b, 7, 8),), (({0: Dim("batch")},),), BATCHES)
+                lambda b, n: (torch.randn(b, n, 8),), (({0: Dim("batch"), 1: Dim("length")},),),
+                [(2, 7), (3, 11), (1, 5), (5, 1)])
 
 
 CASES["recurrent/LSTM"] = recurrent(torch.nn.LSTM)
@@ -316,7 +317,8 @@ def run(case: Case, keep: Path | None, name: str) -> str:
     model = case.make().eval()
     inputs = case.inputs(*case.sizes[0])
     with torch.no_grad():
-        program = torch.export.export(model, inputs, dynamic_shapes=case.shapes, strict=False)
+        with whole_recurrent_layers():
+            program = torch.export.export(model, inputs, dynamic_shapes=case.shapes, strict=False)
         if keep:
             contents = frontend.archive(program)
             (keep / (name.replace("/", "-") + ".pt2")).write_bytes(contents)

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "frontend/torch/operator_table.h"
 #include "frontend/torch/reader.h"
@@ -385,6 +386,82 @@ TEST(TorchControl, WhatALoopCarriesKeepsItsType) {
          {"", graph(test), "", graph(body), "", tensor_list({"x"}), "", tensor_list({})});
   w.output("y");
   expect_text(errors(w), "carried value 0 has the type `R.Tensor((s0, 3), dtype=\"float32\")`");
+}
+
+// ---- Recurrent layers
+
+// One layer of `aten.rnn_relu` over x of (s0, s1, 1): h <- relu(2 x + h + 1); `changed` are
+// arguments that stand instead of these.
+ProgramWriter recurrent(const std::map<std::string, Json>& changed = {}) {
+  ProgramWriter w;
+  w.weight("w", "w", {1, 1}, {2});
+  w.weight("u", "u", {1, 1}, {1});
+  w.weight("b", "b", {1}, {1});
+  w.weight("c", "c", {1}, {0});
+  w.input("x", float32, {symbol("s0"), symbol("s1"), 1});
+  w.input("h", float32, {1, symbol("s1"), 1});
+  const Json dims{symbol("s0"), symbol("s1"), 1};
+  w.graph["tensor_values"]["y"] = ProgramWriter::meta(float32, dims);
+  w.graph["tensor_values"]["last"] = ProgramWriter::meta(float32, {1, symbol("s1"), 1});
+  Json args = Json::array();
+  const std::pair<const char*, Json> all[] = {{"input", tensor("x")},
+                                              {"hx", tensor("h")},
+                                              {"params", tensor_list({"w", "u", "b", "c"})},
+                                              {"has_biases", {{"as_bool", true}}},
+                                              {"num_layers", integer(1)},
+                                              {"dropout", {{"as_float", 0.5}}},
+                                              {"train", {{"as_bool", false}}},
+                                              {"bidirectional", {{"as_bool", false}}},
+                                              {"batch_first", {{"as_bool", false}}}};
+  for (const auto& [name, value] : all) {
+    args.push_back(name);
+    args.push_back(changed.contains(name) ? changed.at(name) : value);
+  }
+  w.bare_node("aten.rnn_relu.input", "y", {tensor("y"), tensor("last")}, args);
+  w.output("y");
+  w.output("last");
+  return w;
+}
+
+TEST(TorchRecurrent, OneProgramForAnyLengthAndBatch) {
+  auto imported = import(recurrent());
+  ASSERT_TRUE(imported->module.ok()) << to_string(imported->module.errors());
+  EXPECT_EQ(to_string(imported->main()->result_type),
+            "R.Tuple(R.Tensor((s0, s1, 1), dtype=\"float32\"), "
+            "R.Tensor((1, s1, 1), dtype=\"float32\"))");
+  for (const int64_t steps : {0, 1, 2, 7}) {
+    for (const int64_t batch : {0, 1, 3}) {
+      std::vector<double> x, h(static_cast<size_t>(batch), 0.5);
+      std::vector<double> wanted, last = h;
+      for (int64_t i = 0; i < steps * batch; ++i) {
+        x.push_back(static_cast<double>(i % 5) - 2);
+        double& state = last[static_cast<size_t>(i % batch)];
+        state = std::max(2 * x.back() + state + 1, 0.0);
+        wanted.push_back(state);
+      }
+      auto value = interpret(*imported->module, standard_ops(), "main",
+                             {floats({steps, batch, 1}, x), floats({1, batch, 1}, h)});
+      ASSERT_TRUE(value.ok()) << to_string(value.errors());
+      ASSERT_EQ(value->tuple()->size(), 2u);
+      const Array all = value->tuple()->at(0).tensor(), end = value->tuple()->at(1).tensor();
+      ASSERT_EQ(all->shape, (std::vector<int64_t>{steps, batch, 1}));
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        EXPECT_EQ(all->load(static_cast<int64_t>(i)).f, wanted[i]) << i;
+      }
+      for (size_t i = 0; i < last.size(); ++i) {
+        EXPECT_EQ(end->load(static_cast<int64_t>(i)).f, last[i]) << i;
+      }
+    }
+  }
+}
+
+TEST(TorchRecurrent, WhatDoesNotFitIsRefused) {
+  expect_text(errors(recurrent({{"train", {{"as_bool", true}}}})), "training is not supported");
+  expect_text(errors(recurrent({{"num_layers", integer(2)}})),
+              "4 weights for 2 layers in 1 directions");
+  expect_text(errors(recurrent({{"params", tensor_list({"w", "u"})}})), "2 weights for 1 layers");
+  expect_text(errors(recurrent({{"hx", tensor("w")}})), "rank");
+  expect_text(errors(recurrent({{"input", tensor("b")}})), "rank");
 }
 
 // ---- Errors

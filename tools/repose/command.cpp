@@ -125,7 +125,7 @@ Result<Module> read_model(const ModelOptions& o, std::vector<PassReport>* report
   REPOSE_TRY(dims, parse_dims(o.dims));
   options.dims = std::move(dims);
   for (const std::string& shape : o.shapes) {
-    if (auto added = add_shape(options.dims, shape, "--shape"); !added.ok()) return added.errors();
+    if (auto added = parse_shape(options.dims, shape); !added.ok()) return added.errors();
   }
   Diagnostics warnings;
   auto module = repose::read_model(o.path, options, &warnings);

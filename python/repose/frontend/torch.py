@@ -8,6 +8,7 @@ What the compiler has no operator for is decomposed by PyTorch first.
 """
 from __future__ import annotations
 
+import copy
 import io
 import operator
 from typing import Any, Callable, Mapping, Sequence
@@ -63,8 +64,32 @@ def _decomposed(program: Any) -> Any:
     return program.run_decompositions(decomposition_table())
 
 
-def archive(program: Any) -> bytes:
-    """The program as a .pt2 archive that the compiler can read."""
+def _is_shared(value: Any) -> bool:
+    """Whether a weight's memory can be used as it is."""
+    import torch
+
+    return (type(value) in (torch.Tensor, torch.nn.Parameter) and value.device.type == "cpu"
+            and value.layout == torch.strided and value.is_contiguous() and value.numel() > 0
+            and not value.is_neg()
+            and value.dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool, torch.uint8,
+                                torch.int8, torch.int16, torch.int32, torch.int64))
+
+
+def without_weights(program: Any) -> tuple[bytes, dict[str, Any]]:
+    """The program, whose operators the compiler has, as a .pt2 archive without those weights whose memory can be
+    shared, and these by name."""
+    import torch
+
+    weights = {name: value.detach() for name, value in program.state_dict.items() if _is_shared(value)}
+    lean = copy.copy(program)
+    lean._state_dict = {name: value for name, value in program.state_dict.items() if name not in weights}
+    lean.validate = lambda: None  # it would miss them
+    contents = io.BytesIO()
+    torch.export.save(lean, contents)
+    return contents.getvalue(), weights
+
+
+def _checked(program: Any) -> Any:
     import torch
 
     if isinstance(program, torch.jit.ScriptModule):
@@ -73,9 +98,21 @@ def archive(program: Any) -> bytes:
     if not isinstance(program, torch.export.ExportedProgram):
         raise TypeError(f"given `{type(program).__name__}`, expected a torch.export.ExportedProgram: "
                         f"`torch.export.export(module, inputs, dynamic_shapes=…)` makes one")
+    return program
+
+
+def archive(program: Any) -> bytes:
+    """The program as a .pt2 archive that the compiler can read."""
+    import torch
+
     contents = io.BytesIO()
-    torch.export.save(_decomposed(program), contents)
+    torch.export.save(_decomposed(_checked(program)), contents)
     return contents.getvalue()
+
+
+def shared_archive(program: Any) -> tuple[bytes, dict[str, Any]]:
+    """The same without weights whose memory can be shared, and these by name."""
+    return without_weights(_decomposed(_checked(program)))
 
 
 def from_exported_program(program: Any, *, dims: Mapping[str, repose.Size] | None = None,
@@ -94,6 +131,8 @@ def from_fx(graph_module: Any, inputs: Sequence[Any], *, dynamic_shapes: Any = N
 
     if not isinstance(graph_module, torch.fx.GraphModule):
         raise TypeError(f"given `{type(graph_module).__name__}`, expected a torch.fx.GraphModule")
-    with torch.no_grad():
+    from repose.torch import whole_recurrent_layers
+
+    with torch.no_grad(), whole_recurrent_layers():
         program = torch.export.export(graph_module.eval(), tuple(inputs), dynamic_shapes=dynamic_shapes)
     return from_exported_program(program, dims=dims, strict_dims=strict_dims)

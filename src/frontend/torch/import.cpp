@@ -48,7 +48,11 @@ bool gives_sizes(const Node& node) {
 bool has_branches_or_loops(const Graph& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
     const Control control = control_of(node);
-    if (control != Control::block) return control != Control::none;
+    if (control == Control::none) {
+      const OperatorRow* row = find_operator(operator_name(node));
+      return row && row->effect == Effect::loop;
+    }
+    if (control != Control::block) return true;
     return std::any_of(node.inputs.begin(), node.inputs.end(), [](const NamedArgument& a) {
       return a.value.graph && has_branches_or_loops(*a.value.graph);
     });

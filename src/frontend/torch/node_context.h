@@ -85,7 +85,11 @@ struct Name {
 
 using ImportOperator = Result<Values> (*)(NodeContext&);
 
-enum class Effect : uint8_t { none, view };  // view: of the memory of its first argument
+enum class Effect : uint8_t {
+  none,
+  view,  // of the memory of its first argument
+  loop,  // stands outside of dataflow blocks
+};
 
 struct OperatorRow {
   std::string_view name;  // "aten.add.Tensor"

@@ -13,7 +13,7 @@ Table make_table() {
   for (std::span<const OperatorRow> family :
        {activation_operators(), attention_operators(), create_operators(), elementwise_operators(),
         image_operators(), index_operators(), nn_operators(), norm_operators(), pool_operators(),
-        reduce_operators(), shape_operators()}) {
+        recurrent_operators(), reduce_operators(), shape_operators()}) {
     for (const OperatorRow& row : family) {
       const bool is_new = table.emplace(row.name, &row).second;
       REPOSE_CHECK(is_new, "an operator is in the table once");

@@ -23,6 +23,7 @@ std::span<const OperatorRow> index_operators();
 std::span<const OperatorRow> nn_operators();
 std::span<const OperatorRow> norm_operators();
 std::span<const OperatorRow> pool_operators();
+std::span<const OperatorRow> recurrent_operators();
 std::span<const OperatorRow> reduce_operators();
 std::span<const OperatorRow> shape_operators();
 

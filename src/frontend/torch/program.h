@@ -11,6 +11,7 @@
 
 #include "base/source.h"
 #include "frontend/torch/archive.h"
+#include "ir/array.h"
 
 namespace repose::torch {
 
@@ -118,6 +119,8 @@ struct Program {
   std::vector<OutputSpec> outputs;
   std::map<std::string, Range> ranges;  // by symbol
   std::map<std::string, Payload, std::less<>> payloads;
+  // Parameters and buffers that come from elsewhere, and not from the archive.
+  std::map<std::string, Array, std::less<>> given;
   std::string torch_version;
 
   Archive archive;

@@ -137,6 +137,7 @@ std::string type_name(ScalarType type) {
 Result<Array> payload_data(const Program& program, const std::string& name) {
   const Span span = program.span();
   const std::string what = fmt::format("weight `{}`", printable(name));
+  if (auto given = program.given.find(name); given != program.given.end()) return given->second;
   auto found = program.payloads.find(name);
   if (found == program.payloads.end()) {
     return error(DiagnosticKind::missing_value, span, "{}: the archive has no contents for it",

@@ -11,8 +11,8 @@ LIST = ROOT / "tests/onnx/unsupported.txt"
 HEAD = """\
 # ONNX
 
-What `repose compile model.onnx` takes: operator sets {low} to {high} of ONNX (of the sets before 7, operators that have
-not changed since), and operators of other domains. An operator that isn't here, or a use of one that isn't supported,
+What `repose compile model.onnx` takes: operator sets {low} to {high} of ONNX (training, sequences of unknown
+length, strings and pictures apart), and operators of other domains. An operator that isn't here, or a use of one that isn't supported,
 is named with its node. This page is made from the importer's tables and the list of tests by `./dev docs`.
 
 Of the {bake_total:,} tests in the `onnx` package (of operators, of layers that PyTorch exported, of networks), {bake:,}
@@ -21,6 +21,8 @@ a symbol too; [the others](#tests-that-dont-pass) are listed below.
 `./dev test conformance` runs them, and fails where the list is wrong.
 """
 
+# Of operators with graphs, the first sets other than 1.
+CONTROL_SINCE = {"Scan": 8, "SequenceMap": 17}
 DOMAINS = {"": "ONNX", "ai.onnx.ml": "`ai.onnx.ml`", "com.microsoft": "`com.microsoft`",
            "ai.onnx.preview": "`ai.onnx.preview`",
            "ai.onnx.preview.training": "`ai.onnx.preview.training`"}
@@ -33,6 +35,7 @@ DEPARTURES = """\
 | `Resize`, cubic, `pytorch_half_pixel`, to a length of 1 | another element's value | the value at coordinate 0, as ONNX's reference has it |
 | `Resize`, `align_corners`, by a scale that gives no whole length | stretches to the length that it rounded to | stretches to the scaled length, as the reference does |
 | `ReduceMean` over no elements | 0 | NaN: 0 / 0, as the reference |
+| `ReduceLogSumExp` of integers | the logarithm of a sum of exponentials that are truncated first | that of the sum, truncated, as the reference |
 | what a `Loop` without iterations stacks | of shape (0, 0) or (0,) where its type is not declared | no rows, each of the type that the body gives |
 | pools whose window is larger than the padded image | an empty result, or none | refused, as convolutions are |
 | `Reshape` to a size computed in the model that turns out to be 0, without `allowzero` | takes the operand's dimension, as the standard says | 0: models compute the size that they mean, and run with an empty batch. Constants and numbers from the data mean what the standard says |
@@ -57,7 +60,7 @@ def operators():
     if not control or not found[""]:
         raise SystemExit("onnx_page: the importer's tables are not where they were")
     for name in control:
-        found[""][name].append({"Scan": 9}.get(name, 1))
+        found[""][name].append(CONTROL_SINCE.get(name, 1))
     return found
 
 

@@ -318,7 +318,7 @@ def repeat(x: Any, repeats: Any, axis: Any = ...) -> Value:
 def reshape(x: Any, shape: Any) -> Value:
     """the same elements, in row-major order, under another shape with as many elements; a view"""
 
-def resize(x: Any, size: Any, numerator: Any, denominator: Any, axis: Any, method: Any = ..., coordinates: Any = ..., rounding: Any = ..., cubic_alpha: Any = ..., exclude_outside: Any = ..., antialias: Any = ..., crop: Any = ..., outside: Any = ...) -> Value:
+def resize(x: Any, size: Any, numerator: Any, denominator: Any, crop_begin: Any = ..., crop_end: Any = ..., crop_whole: Any = ..., axis: Any = ..., method: Any = ..., coordinates: Any = ..., rounding: Any = ..., cubic_alpha: Any = ..., exclude_outside: Any = ..., antialias: Any = ..., outside: Any = ...) -> Value:
     """x interpolated along one axis"""
 
 def reverse_sequence(x: Any, seq_lengths: Any, seq_axis: Any = ..., batch_axis: Any = ...) -> Value:

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/message_text.h"
+#include "ir/function_facts.h"
 #include "ir/op.h"
 #include "ir/operations.h"
 #include "memory/liveness.h"
@@ -74,7 +75,7 @@ CallProfiles CallOrigins::profiles() const {
   std::unordered_map<std::string, ProgramWork> works;  // of programs
   for (const auto& [var, binding] : now) {
     const auto* call = graph::as<graph::CallNode>(binding.value);
-    if (!call || !call->op || call->op->name != "call_tir") continue;
+    if (!call || !is_call_tir(*call)) continue;
     const std::string& program = graph::as<graph::GlobalNode>(call->args[0])->name;
     const tir::PrimFunc f = unscheduled_.prim_func(program);
     auto [work, is_new] = works.try_emplace(program);

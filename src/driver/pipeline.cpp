@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <type_traits>
 
 #include "driver/evaluate.h"
 #include "ir/verifier.h"
@@ -50,48 +51,41 @@ struct Pass {
   Result<Module> (*run)(const Module&, const OpTable&, const PipelineOptions&);
 };
 
+// A pass without options.
+template <auto pass>
+Result<Module> run(const Module& m, const OpTable& ops, const PipelineOptions&) {
+  if constexpr (std::is_invocable_v<decltype(pass), const Module&>) {
+    return pass(m);
+  } else {
+    return pass(m, ops);
+  }
+}
+
 const Pass passes[] = {
     {{"inline_functions", "puts the bodies of called graph functions in place of the calls", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return inline_functions(m, ops);
-     }},
-    {{"split_casts", "casts the members of a tuple one by one", true},
-     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
-       return split_casts(m);
-     }},
+     run<inline_functions>},
+    {{"split_casts", "casts the members of a tuple one by one", true}, run<split_casts>},
     {{"specify_packed_calls", "names what the results of packed functions don't say", true},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return specify_packed_calls(m, ops);
-     }},
+     run<specify_packed_calls>},
     {{"specify_interface", "makes parameters and results tensors whose dimensions have names",
       true},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return specify_interface(m, ops);
-     }},
+     run<specify_interface>},
     {{"hoist_checks", "moves checks of what is known at entry to the head", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return hoist_checks(m, ops);
-     }},
+     run<hoist_checks>},
     {{"compact_parameters", "copies parameters with declared strides", true},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return compact_parameters(m, ops);
-     }},
+     run<compact_parameters>},
     {{"fold_constants", "evaluates what has only constant operands", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {
        return fold_constants(m, ops, make_call_evaluator(ops, o.target));
      }},
     {{"eliminate_common_subexpressions", "computes equal pure calls once", false},
-     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
-       return eliminate_common_subexpressions(m);
-     }},
+     run<eliminate_common_subexpressions>},
     {{"eliminate_dead_code", "drops what nobody uses", false},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(m);
      }},
     {{"fold_scales", "folds constant scales and shifts of channels into weights", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return fold_scales(m, ops);
-     }},
+     run<fold_scales>},
     {{"legalize", "replaces operators by tensor programs", true},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        auto lowered = legalize(m, ops);
@@ -99,9 +93,7 @@ const Pass passes[] = {
        return eliminate_dead_code(*lowered);
      }},
     {{"assign_layouts", "keeps images with channels last where convolutions want them so", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return assign_layouts(m, ops);
-     }},
+     run<assign_layouts>},
     {{"fuse_programs", "makes one program of calls that share their loops", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(fuse_programs(m, ops));
@@ -112,18 +104,11 @@ const Pass passes[] = {
        return eliminate_dead_code(inlined);
      }},
     {{"move_scales", "scales queries and sums of attention, not scores and weights", false},
-     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
-       return move_scales(m);
-     }},
-    {{"expose_symbols", "passes every symbol of a program as a scalar", true},
-     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
-       return expose_symbols(m);
-     }},
+     run<move_scales>},
+    {{"expose_symbols", "passes every symbol of a program as a scalar", true}, run<expose_symbols>},
     {{"generalize_programs", "makes one program of those that quotients of sizes make equal",
       false},
-     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
-       return generalize_programs(m);
-     }},
+     run<generalize_programs>},
     {{"find_sharing", "finds views, and results that may lie in operands' memory", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return eliminate_dead_code(find_sharing(m, ops));
@@ -133,9 +118,7 @@ const Pass passes[] = {
        return schedule_programs(m, o.target, make_program_evaluator(o.target), o.schedule);
      }},
     {{"share_programs", "makes one program of those that differ in sizes only", false},
-     [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
-       return share_programs(m);
-     }},
+     run<share_programs>},
     {{"order_bindings", "runs kernels in an order that needs little memory", false},
      [](const Module& m, const OpTable&, const PipelineOptions&) -> Result<Module> {
        return order_bindings(m);
@@ -144,65 +127,45 @@ const Pass passes[] = {
 
 // Asked for by name only. None of them is required.
 const Pass further[] = {
-    {{"gradient", "adds the gradient of a function", false},
+    {{"gradient", "adds the gradient of a function", false, true},
      [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {
        return gradient(m, ops, o.gradient);
      }},
-    {{"to_mixed_precision", "computes products and what follows them in 16 bits", false},
+    {{"to_mixed_precision", "computes products and what follows them in 16 bits", false, true},
      [](const Module& m, const OpTable& ops, const PipelineOptions& o) -> Result<Module> {
        REPOSE_TRY(narrowed, to_mixed_precision(m, ops, o.mixed_precision));
        return eliminate_dead_code(narrowed);
      }},
     {{"rewrite_patterns", "applies the rules that the module has, and drops them", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return apply_own_rules(m, ops);
-     }},
+     run<apply_own_rules>},
     {{"canonicalize_bindings", "drops names for what has a name already", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return canonicalize_bindings(m, ops);
-     }},
+     run<canonicalize_bindings>},
     {{"adjust_matmul_order", "orders the products of three matrices by what they cost", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return adjust_matmul_order(m, ops);
-     }},
+     run<adjust_matmul_order>},
     {{"bind_symbolic_vars", "makes numbers of symbols whose declared range is one number", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return bind_symbolic_vars(m, ops);
-     }},
+     run<bind_symbolic_vars>},
     {{"call_external_groups", "makes calls of packed functions of composite functions", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return call_external_groups(m, ops);
      }},
     {{"combine_parallel_matmul",
       "makes one product of those that have their left operand in common", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return combine_parallel_matmul(m, ops);
-     }},
+     run<combine_parallel_matmul>},
     {{"convert_layout", "gives convolutions and pools channels last", false},
      [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
        return convert_layout(m, ops);
      }},
     {{"decompose_composites", "replaces operators that consist of others by these", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return decompose_composites(m, ops);
-     }},
+     run<decompose_composites>},
     {{"fold_batch_norm", "folds batch normalisation into weights, constants or not", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return fold_batch_norm(m, ops);
-     }},
+     run<fold_batch_norm>},
     {{"lambda_lift", "makes functions of the module of closures that are only called", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return lambda_lift(m, ops);
-     }},
+     run<lambda_lift>},
     {{"lift_transform_params", "moves what depends on weights alone into a function of its own",
       false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return lift_transform_params(m, ops);
-     }},
+     run<lift_transform_params>},
     {{"merge_composite", "makes one group of composite functions that feed each other", false},
-     [](const Module& m, const OpTable& ops, const PipelineOptions&) -> Result<Module> {
-       return merge_composite(m, ops);
-     }},
+     run<merge_composite>},
 };
 
 std::vector<const Pass*> all_passes() {

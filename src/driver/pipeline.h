@@ -29,7 +29,8 @@ struct PipelineOptions {
 struct PassInfo {
   const char* name;
   const char* summary;
-  bool required;  // code generation cannot do without it
+  bool required;            // code generation cannot do without it
+  bool on_request = false;  // it needs options, or does not take every module
 };
 // The passes in the order in which they run.
 const std::vector<PassInfo>& pipeline_passes();

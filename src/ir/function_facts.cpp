@@ -31,6 +31,14 @@ bool is_group(const graph::FunctionNode& f) {
   return is_primitive || f.attrs.find("Composite");
 }
 
+bool is_call_tir(const graph::CallNode& call) {
+  return call.op && call.op->name == "call_tir";
+}
+
+bool is_program_call(const graph::CallNode& call) {
+  return is_call_tir(call) || (call.op && call.op->name == "call_tir_inplace");
+}
+
 bool is_check(const graph::Value& v) {
   const auto* call = graph::as<graph::CallNode>(v);
   return call && call->op && call->op->name == "check";

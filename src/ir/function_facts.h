@@ -15,6 +15,11 @@ bool is_pure_call(const graph::CallNode& call);
 // out.
 bool is_group(const graph::FunctionNode& f);
 
+// Whether a call is one of a tensor program with results of its own; or also one that overwrites
+// operands (`call_tir_inplace`).
+bool is_call_tir(const graph::CallNode& call);
+bool is_program_call(const graph::CallNode& call);
+
 // Whether `v` calls the operator `check`; and the condition that the call requires, null if `v` is
 // no such call or if its condition is no known expression.
 bool is_check(const graph::Value& v);

@@ -27,10 +27,6 @@ bool names_held(const graph::Binding& b) {
          !is_held(b.cast);
 }
 
-bool is_program_call(const graph::CallNode& call) {
-  return call.op && (call.op->name == "call_tir" || call.op->name == "call_tir_inplace");
-}
-
 std::vector<int64_t> overwritten_args(const graph::CallNode& call, const Type& result) {
   if (call.op->name == "call_tir_inplace" || call.op->name == "call_inplace_packed")
     return call.attrs.get_ints("inplace_indices");

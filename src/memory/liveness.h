@@ -102,9 +102,7 @@ bool is_view(const graph::CallNode& call);
 bool is_held(const Type& t);
 // A match_cast that names the type of one.
 bool names_held(const graph::Binding& b);
-// Whether a call is one of a tensor program; and per result (tuples flattened) the argument that it
-// overwrites, or -1.
-bool is_program_call(const graph::CallNode& call);
+// Per result of a call of a program (tuples flattened) the argument that it overwrites, or -1.
 std::vector<int64_t> overwritten_args(const graph::CallNode& call, const Type& result);
 // What the symbols and scalar parameters of a program are in a call of it.
 VarMap program_symbols(const tir::PrimFuncNode& program, const graph::CallNode& call,

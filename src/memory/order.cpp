@@ -267,7 +267,7 @@ class BlockOrder {
       }
     }
     const auto* call = graph::as<graph::CallNode>(b.value);
-    if (!call || !call->op || call->op->name != "call_tir") return;
+    if (!call || !is_call_tir(*call)) return;
     tir::PrimFunc f = module_.prim_func(graph::as<graph::GlobalNode>(call->args[0])->name);
     if (!f) return;
     const Sharing sharing = sharing_of(*f);

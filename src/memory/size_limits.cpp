@@ -186,7 +186,11 @@ class SizeLimits::Query {
     const bool one_is_enough = (e->kind == ExprKind::min) == (side == Side::upper);
     const auto a = bound(e->args[0], side), b = bound(e->args[1], side);
     if (!one_is_enough || (a && b)) return combine(e->kind, a, b);
-    return a ? a : b;
+    const auto& found = a ? a : b;
+    // Where a size is clamped so that sums stay in 64 bits, that is more than any memory has.
+    int64_t number = 0;
+    const bool is_endless = found && as_const_int(*found, &number) && number >= int64_t{1} << 48;
+    return side == Side::upper && is_endless ? std::nullopt : found;
   }
 
   std::optional<Expr> bound_of_product(const Expr& e, Side side) {

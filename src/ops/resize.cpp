@@ -7,8 +7,9 @@
 //                             + (d - size / scale) / 2
 //     "asymmetric"            i / scale
 //     "align_corners"         i * (d - 1) / (d * scale - 1)
-//     "tf_crop_and_resize"    the part of x between crop[0] / crop[2] and crop[1] / crop[2] of its
-//                             length, corners aligned; outside of x the result is `outside`
+//     "tf_crop_and_resize"    the part of x between crop_begin / crop_whole and crop_end /
+//                             crop_whole of its length, corners aligned; outside of x the result is
+//                             `outside`
 //   "nearest" takes one element, "linear" two, "cubic" four (after Keys, with `cubic_alpha`; with
 //   `exclude_outside` the weights of those outside of x are 0 and the others add up to 1). Elements
 //   outside of x are those at its ends. With `antialias` and a scale below 1, "linear" and "cubic"
@@ -19,7 +20,7 @@
 //     C3: the method is "nearest", "linear" or "cubic"; the rounding of "nearest" is
 //         "prefer_floor", "prefer_ceil", "floor" or "ceil"; the coordinates are those above.
 //     C4: methods other than "nearest" take a float. float16 and bfloat16 compute in float32.
-//     C5: `crop` has three members, the last of which is at least 1.
+//     C5: "tf_crop_and_resize" has all three numbers of a crop; `crop_whole` is at least 1.
 #include <algorithm>
 #include <array>
 
@@ -41,6 +42,10 @@ Result<void> check_attribute(InferContext& context, const graph::CallNode& call,
                value);
 }
 
+bool crops(const graph::CallNode& call) {
+  return call.attrs.get_string("coordinates") == "tf_crop_and_resize";
+}
+
 Result<Type> infer_resize(InferContext& context, const graph::CallNode& call) {
   REPOSE_TRY(x, tensor_arg(context, call, 0));
   REPOSE_REQUIRE(check_attribute(context, call, "method", {"nearest", "linear", "cubic"}));  // C3
@@ -53,10 +58,17 @@ Result<Type> infer_resize(InferContext& context, const graph::CallNode& call) {
     auto dtype = dtype_arg(context, call, 0, is_float_dtype, "a float");
     if (!dtype.ok()) return dtype.errors();
   }
-  const std::vector<int64_t> crop = call.attrs.get_ints("crop");
-  if (crop.size() != 3 || crop[2] < 1) {  // C5
-    return error(DiagnosticKind::bad_attribute, context.span(),
-                 "`resize`: crop is not begin, end and a positive length");
+  if (crops(call)) {  // C5
+    if (!has_arg(call, 4) || !has_arg(call, 5) || !has_arg(call, 6)) {
+      return error(DiagnosticKind::wrong_arity, context.span(),
+                   "`resize`: coordinates \"tf_crop_and_resize\" without `crop_begin`, `crop_end` "
+                   "and `crop_whole`");
+    }
+    const Expr whole = prim_arg(call, 6, dtypes::index);
+    if (whole) {
+      REPOSE_REQUIRE(context.require(
+          le(make_int(1), whole), "`resize`: `crop_whole` is {0}, expected at least 1", {whole}));
+    }
   }
   if (x->rank < 0) return ranked_like(*x, x->rank, x->dtype);
   REPOSE_TRY(axis, normalize_axis(context, call.op->name, call.attrs.get_int("axis"),  // C1
@@ -92,8 +104,8 @@ Place place_of(const graph::CallNode& call, const Expr& i, const Expr& extent, c
   if (mode == "align_corners") return {i * (extent - 1) * b, spaces};
   const Expr is_single = canonical(eq(extent * a, b));  // the scaled length is 1
   if (mode == "tf_crop_and_resize") {
-    const std::vector<int64_t> crop = call.attrs.get_ints("crop");
-    const Expr begin = make_int(crop[0]), end = make_int(crop[1]), whole = make_int(crop[2]);
+    const Expr begin = prim_arg(call, 4, dtypes::index), end = prim_arg(call, 5, dtypes::index),
+               whole = prim_arg(call, 6, dtypes::index);
     return {
         (extent - 1) * make_select(is_single, begin + end, i * (end - begin) * b + begin * spaces),
         whole * make_select(is_single, make_int(2), spaces)};
@@ -182,7 +194,6 @@ std::vector<te::Tensor> antialias_rule(const graph::CallNode& call, const te::Te
   const Expr scale =
       min(make_binary(ExprKind::div, make_cast(wide, a), make_cast(wide, b)), number(wide, 1));
   const bool excludes = call.attrs.get_bool("exclude_outside");
-  const bool crops = call.attrs.get_string("coordinates") == "tf_crop_and_resize";
   struct Tap {
     Expr index, weight;
   };
@@ -220,7 +231,7 @@ std::vector<te::Tensor> antialias_rule(const graph::CallNode& call, const te::Te
       result_shape(call),
       [&](const te::Indices& i) {
         Expr value = make_cast(dtype, make_binary(ExprKind::div, sum(i), total(i[axis])));
-        if (!crops) return value;
+        if (!crops(call)) return value;
         const Place at = place_of(call, i[axis], extent, size, a, b);
         const Expr inside = logical_and(le(make_int(0), at.over), le(at.over, last * at.under));
         return make_select(inside, value, make_const(dtype, call.attrs.get_float("outside")));
@@ -238,7 +249,6 @@ std::vector<te::Tensor> resize_rule(const graph::CallNode& call,
   const DType dtype = x.dtype(), wide = accumulator_dtype(dtype);
   const bool is_nearest = call.attrs.get_string("method") == "nearest";
   if (call.attrs.get_bool("antialias") && !is_nearest) return antialias_rule(call, x, axis);
-  const bool crops = call.attrs.get_string("coordinates") == "tf_crop_and_resize";
   return {te::compute(
       result_shape(call),
       [&](const te::Indices& i) {
@@ -250,7 +260,7 @@ std::vector<te::Tensor> resize_rule(const graph::CallNode& call,
         const Place at = place_of(call, i[axis], extent, result_shape(call)[axis], a, b);
         Expr value = is_nearest ? load(nearest_index(call.attrs.get_string("rounding"), at))
                                 : make_cast(dtype, interpolated(call, at, extent, wide, load));
-        if (!crops) return value;
+        if (!crops(call)) return value;
         const Expr inside = logical_and(le(make_int(0), at.over), le(at.over, last * at.under));
         return make_select(inside, value, make_const(dtype, call.attrs.get_float("outside")));
       },
@@ -286,25 +296,26 @@ Gradients resize_gradient(Builder&, const Pullback& p) {
 }  // namespace
 
 const OpDef& op_resize() {
-  static const OpDef def{
-      .name = "resize",
-      .args = {{"x"},
-               {"size", ArgKind::prim},
-               {"numerator", ArgKind::prim},
-               {"denominator", ArgKind::prim}},
-      .attrs = {{"axis", AttrKind::integer},
-                {"method", AttrKind::string, Attr("linear")},
-                {"coordinates", AttrKind::string, Attr("half_pixel")},
-                {"rounding", AttrKind::string, Attr("prefer_floor")},
-                {"cubic_alpha", AttrKind::number, Attr(-0.75)},
-                {"exclude_outside", AttrKind::boolean, Attr(false)},
-                {"antialias", AttrKind::boolean, Attr(false)},
-                {"crop", AttrKind::integers, Attr(AttrList{Attr(0), Attr(1), Attr(1)})},
-                {"outside", AttrKind::number, Attr(0.0)}},
-      .infer = infer_resize,
-      .lower = te::lower<resize_rule>,
-      .gradient = resize_gradient,
-      .doc = "x interpolated along one axis"};
+  static const OpDef def{.name = "resize",
+                         .args = {{"x"},
+                                  {"size", ArgKind::prim},
+                                  {"numerator", ArgKind::prim},
+                                  {"denominator", ArgKind::prim},
+                                  {"crop_begin", ArgKind::prim, true},
+                                  {"crop_end", ArgKind::prim, true},
+                                  {"crop_whole", ArgKind::prim, true}},
+                         .attrs = {{"axis", AttrKind::integer},
+                                   {"method", AttrKind::string, Attr("linear")},
+                                   {"coordinates", AttrKind::string, Attr("half_pixel")},
+                                   {"rounding", AttrKind::string, Attr("prefer_floor")},
+                                   {"cubic_alpha", AttrKind::number, Attr(-0.75)},
+                                   {"exclude_outside", AttrKind::boolean, Attr(false)},
+                                   {"antialias", AttrKind::boolean, Attr(false)},
+                                   {"outside", AttrKind::number, Attr(0.0)}},
+                         .infer = infer_resize,
+                         .lower = te::lower<resize_rule>,
+                         .gradient = resize_gradient,
+                         .doc = "x interpolated along one axis"};
   return def;
 }
 

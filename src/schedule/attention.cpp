@@ -243,6 +243,10 @@ class AttentionRule {
     return i <= sum_ && (p_.stages[i].is_reduction() || p_.stages[i].axes.size() == rows_ + 2);
   }
 
+  // Whether a stage makes one number, or one row of values, of all keys; the first stage sums over
+  // the elements of a key.
+  bool reduces_keys(size_t i) const { return i > 0 && p_.stages[i].is_reduction(); }
+
   // The stages from `begin` on that can take one block of keys after another together: up to one
   // that needs what a reduction makes of all keys.
   size_t end_of_pass(size_t begin) const {
@@ -252,7 +256,7 @@ class AttentionRule {
       for (const Buffer& b : loaded_buffers(p_.stages[i].value)) {
         if (std::count(complete_later.begin(), complete_later.end(), b) > 0) return i;
       }
-      if (i > 0 && p_.stages[i].is_reduction()) complete_later.push_back(p_.stages[i].target);
+      if (reduces_keys(i)) complete_later.push_back(p_.stages[i].target);
     }
     return blocks_.size();
   }
@@ -264,12 +268,12 @@ class AttentionRule {
     Loop blocks;
     for (size_t i = begin; i < end; ++i) {
       std::vector<Loop> loops = loops_of(s_, blocks_[i], task());
-      if (i > 0 && p_.stages[i].is_reduction()) {
+      if (reduces_keys(i)) {
         std::rotate(loops.begin(), loops.end() - 1, loops.end());
         REPOSE_RUN(reorder(s_, loops));
       }
       // Parts of a reduction have constant extents.
-      const bool in_parts = i > 0 && i != sum_ && p_.stages[i].is_reduction();
+      const bool in_parts = i != sum_ && reduces_keys(i);
       REPOSE_TRY(cut, split(s_, loops[0], make_int(keys_of_block()),
                             in_parts ? Tail::masked : Tail::bounded));
       inside.push_back(cut.back());
@@ -332,7 +336,7 @@ class AttentionRule {
   bool is_used_only(const Buffer& buffer, size_t begin, size_t end) const {
     for (size_t i = 0; i < p_.stages.size(); ++i) {
       const Stage& s = p_.stages[i];
-      if (s.target == buffer && i > 0 && s.is_reduction()) return false;
+      if (s.target == buffer && reduces_keys(i)) return false;
       const std::vector<Buffer> loaded = loaded_buffers(s.value);
       const bool uses = std::count(loaded.begin(), loaded.end(), buffer) > 0;
       if (uses && (i < begin || i >= end)) return false;

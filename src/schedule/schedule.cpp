@@ -2,6 +2,7 @@
 #include "schedule/schedule.h"
 
 #include "base/work.h"
+#include "ir/function_facts.h"
 #include "passes/graph/rewrite_calls.h"
 #include "passes/tensor/lower_blocks.h"
 #include "schedule/finish.h"
@@ -132,7 +133,7 @@ class ModuleScheduler {
   using Visit = std::function<void(const std::string&, const graph::CallNode&)>;
   void for_each_call(const Visit& visit) {
     rewrite_calls(result_, [&](const graph::CallNode& call, const Type&) -> graph::Value {
-      if (call.op && (call.op->name == "call_tir" || call.op->name == "call_tir_inplace")) {
+      if (is_program_call(call)) {
         const std::string& name = graph::as<graph::GlobalNode>(call.args[0])->name;
         if (result_.prim_func(name)) visit(name, call);
       }
@@ -168,7 +169,7 @@ class ModuleScheduler {
   }
 
   graph::Value repack(const graph::CallNode& call, const Type& type) {
-    if (!call.op || call.op->name != "call_tir") return nullptr;
+    if (!is_call_tir(call)) return nullptr;
     auto it = packings_.find(graph::as<graph::GlobalNode>(call.args[0])->name);
     if (it == packings_.end() || it->second.empty()) return nullptr;
     Fields args = graph::as<graph::TupleNode>(call.args[1])->fields;

@@ -217,6 +217,21 @@ TEST(SizeLimits, ALimitOfALimit) {
   EXPECT_EQ(chain.peak(), "(n + 1) // 2 * 64 + 64");
 }
 
+// Sizes are clamped so that sums with them stay in 64 bits: that is no limit.
+TEST(SizeLimits, NotANumberBeyondAnyMemory) {
+  const Planned p(main_of("x: R.Tensor((\"n\", 8), \"float32\"), t: R.Tensor((1,), \"int64\")",
+                          "R.Tensor((8,), \"float32\")",
+                          "    k = T.int64()\n    n = T.int64()\n"
+                          "    u = R.match_cast(R.tensor_to_shape(t), R.Shape([k]))\n"
+                          "    c = R.check(R.prim_value(0 <= k), message=\"k\")\n"
+                          "    w = R.sum(x, axis=[0])\n"
+                          "    a = R.broadcast_to(w, R.shape([T.min(k, 36028797018963968), 8]))\n"
+                          "    b = R.cumsum(R.cumsum(a, axis=0), axis=0)\n"
+                          "    d = R.sum(b, axis=[0])\n    return d\n",
+                          ""));
+  EXPECT_EQ(p.plan.regions.size(), 2U);
+}
+
 // `sum` of `steps` lines over x of (n, 8), two of which hold a tensor whose size they decide.
 Planned planned_from(const std::string& steps, const std::string& symbols = "k = T.int64()") {
   return Planned(

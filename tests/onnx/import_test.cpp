@@ -268,19 +268,27 @@ TEST(OnnxImport, ResizeBySizes) {
   EXPECT_NE(errors(nothing).find("neither `scales` nor `sizes`"), std::string::npos);
 }
 
-TEST(OnnxImport, CropsOfFractionsThatAreTooFineAreRefused) {
-  auto cropped = [&](const std::vector<float>& roi) {
-    ModelWriter w(18);
+TEST(OnnxImport, Crops) {
+  auto cropped = [&](ModelWriter w) {
     w.input("x", float32, {"h"}).output("y").ints("sizes", {8});
-    w.add("Constant", {}, {"roi"}, {floats_attr("value_floats", roi)});
     w.add("Resize", {"x", "roi", "", "sizes"}, {"y"},
           {text_attr("coordinate_transformation_mode", "tf_crop_and_resize")});
     return w;
   };
-  EXPECT_FLOATS("(8,)", cropped({0.25f, 0.7f}));
-  EXPECT_NE(errors(cropped({0.123457f, 0.987653f})).find("no fraction of small numbers"),
-            std::string::npos);
-  EXPECT_NE(errors(cropped({0, 3e6f})).find("no fraction of small numbers"), std::string::npos);
+  auto constant = [&](const std::vector<float>& roi) {
+    ModelWriter w(18);
+    w.add("Constant", {}, {"roi"}, {floats_attr("value_floats", roi)});
+    return cropped(std::move(w));
+  };
+  EXPECT_FLOATS("(8,)", constant({0.25f, 0.7f}));
+  EXPECT_FLOATS("(8,)", constant({0.123457f, 0.987653f}));
+  EXPECT_NE(errors(constant({0, 3e6f})).find("expected -16 to 16"), std::string::npos);
+  EXPECT_NE(errors(constant({0})).find("`roi` has 1 elements, expected 2"), std::string::npos);
+  ModelWriter given(18);
+  given.input("roi", float32, {"k"});
+  given = cropped(std::move(given));
+  EXPECT_FLOATS("(8,)", given);
+  EXPECT_EQ(checks(*import(given))[0], "k == 2");
 }
 
 // ---- Composites
@@ -537,6 +545,38 @@ TEST(OnnxImport, AttributesBecameOperands) {
   EXPECT_FLOATS("(n, 4)", one_node(10, "Clip", {"n", 4}, {}, {float_attr("max", 6)}));
 }
 
+TEST(OnnxImport, FirstOperatorSets) {
+  EXPECT_FLOATS("(n, 4)", one_node(1, "Relu", {"n", 4}, {}, {attr("consumed_inputs", {0})}));
+  EXPECT_FLOATS("(\"n * 2\", 2)", one_node(1, "Reshape", {"n", 4}, {}, {attr("shape", {-1, 2})}));
+  EXPECT_NE(errors(one_node(1, "Reshape", {"n", 4})).find("`shape` is missing"), std::string::npos);
+  EXPECT_FLOATS("(\"n + 3\", 4)",
+                one_node(1, "Pad", {"n", 4}, {}, {attr("paddings", {1, 0, 2, 0})}));
+  EXPECT_FLOATS("(n, 12)", one_node(1, "Tile", {"n", 4}, {{3}, {1}}));
+  EXPECT_NE(errors(one_node(1, "Tile", {"n", 4}, {{3, 3}, {1}})).find("2 counts and 1 axes"),
+            std::string::npos);
+  const std::vector<std::string> scales{float_attr("height_scale", 2),
+                                        float_attr("width_scale", 1.5)};
+  EXPECT_FLOATS("(n, 3, \"h * 2\", 6)", one_node(1, "Upsample", {"n", 3, "h", 4}, {}, scales));
+  EXPECT_NE(errors(one_node(1, "Upsample", {"h", 4}, {}, scales)).find("rank 2, expected 4"),
+            std::string::npos);
+  EXPECT_NE(errors(one_node(1, "Upsample", {1, 1, 4, 4})).find("`height_scale` is missing"),
+            std::string::npos);
+  EXPECT_TYPE("(n,)", "float64", one_node(1, "Cast", {"n"}, {}, {text_attr("to", "DOUBLE")}));
+  EXPECT_NE(errors(one_node(1, "Cast", {"n"}, {}, {text_attr("to", "STRING")}))
+                .find("expected the name of a type of numbers"),
+            std::string::npos);
+  EXPECT_FLOATS("(n,)", one_node(6, "Dropout", {"n"}, {}, {attr("is_test", 1)}));
+  EXPECT_NE(errors(one_node(6, "Dropout", {"n"})).find("training before operator set 7"),
+            std::string::npos);
+  EXPECT_FLOATS("(n, 2, 1)", one_node(1, "GlobalLpPool", {"n", 2, "d"}, {}, {float_attr("p", 3)}));
+  ModelWriter parts(1);
+  parts.input("x", float32, {"n", 4}).input("by", float32, {"n"}).output("y").output("more");
+  parts.add("Concat", {"x", "x"}, {"y"});
+  parts.add("Greater", {"x", "by"}, {"more"}, {attr("broadcast", 1), attr("axis", 0)});
+  EXPECT_EQ(result_type(parts),
+            "R.Tuple(R.Tensor((n, 8), dtype=\"float32\"), R.Tensor((n, 4), dtype=\"bool\"))");
+}
+
 TEST(OnnxImport, ReductionsWithoutAxes) {
   EXPECT_FLOATS("(1, 1)", one_node(18, "ReduceSum", {"n", 4}));
   EXPECT_FLOATS("(n, 4)",
@@ -557,7 +597,7 @@ TEST(OnnxImport, CastsStandWhereDtypesDiffer) {
 }
 
 TEST(OnnxImport, OperatorSetsOutsideAreRefused) {
-  EXPECT_NE(errors(one_node(5, "Relu", {"n"})).find("operator set 5"), std::string::npos);
+  EXPECT_NE(errors(one_node(5, "Gelu", {"n"})).find("operator set 5"), std::string::npos);
   EXPECT_TRUE(import(one_node(1, "Not", {"n"}, {}, {}, 9)));
   EXPECT_NE(errors(one_node(29, "Relu", {"n"})).find("[unsupported-feature]"), std::string::npos);
   EXPECT_NE(errors(one_node(0, "Relu", {"n"})).find("[bad-model]"), std::string::npos);
@@ -1139,7 +1179,31 @@ TEST(OnnxImport, Scans) {
   EXPECT_NE(errors(scan(17, {attr("scan_input_axes", {1, 0})})).find("has 2 numbers, expected 1"),
             std::string::npos);
   EXPECT_NE(errors(scan(17, {attr("scan_input_axes", {2})})).find("axis"), std::string::npos);
-  EXPECT_NE(errors(scan(8, {})).find("which has a batch axis, is not supported"),
+}
+
+TEST(OnnxImport, ScansOfBatches) {
+  auto scan = [](const std::vector<Dim>& s, const std::vector<Dim>& x,
+                 const std::vector<std::string>& attributes = {}) {
+    ModelWriter body;
+    body.input("s", float32, {}).input("a", float32, {}).output("t").output("r");
+    body.add("Add", {"s", "a"}, {"t"}).add("Neg", {"t"}, {"r"});
+    ModelWriter w(8);
+    w.input("s", float32, s).input("x", float32, x).input("lens", int64, {"b"});
+    w.output("t").output("rows");
+    std::vector<std::string> all{graph_attr("body", body.graph()), attr("num_scan_inputs", 1)};
+    all.insert(all.end(), attributes.begin(), attributes.end());
+    w.add("Scan", {"lens", "s", "x"}, {"t", "rows"}, all);
+    return w;
+  };
+  EXPECT_EQ(result_type(scan({"b", "k"}, {"b", "n", "k"}, {attr("directions", {1})})),
+            "R.Tuple(R.Tensor((b, k), dtype=\"float32\"), "
+            "R.Tensor((b, n, k), dtype=\"float32\"))");
+  EXPECT_NE(errors(scan({2}, {3, 4})).find("is for a batch of 3, the first one for 2"),
+            std::string::npos);
+  EXPECT_NE(errors(scan({"b"}, {"b"})).find("operand 2 has rank 1, expected at least 2"),
+            std::string::npos);
+  EXPECT_NE(errors(scan({"b"}, {"b", "n"}, {attr("directions", {0, 1})}))
+                .find("has 2 numbers, expected 1"),
             std::string::npos);
 }
 

@@ -30,8 +30,9 @@ TEST(resize, types) {
   EXPECT_EQ(type(n_(7), {{"method", "area"}}), "`resize`: method is \"area\"");              // C3
   EXPECT_EQ(type(n_(7), {{"rounding", "up"}}), "`resize`: rounding is \"up\"");              // C3
   EXPECT_EQ(type(n_(7), {{"coordinates", "polar"}}), "`resize`: coordinates is \"polar\"");  // C3
-  EXPECT_EQ(type(n_(7), {{"crop", AttrList{Attr(0), Attr(1), Attr(0)}}}),                    // C5
-            "`resize`: crop is not begin, end and a positive length");
+  EXPECT_EQ(type(n_(7), {{"coordinates", "tf_crop_and_resize"}}),                            // C5
+            "`resize`: coordinates \"tf_crop_and_resize\" without `crop_begin`, `crop_end` and "
+            "`crop_whole`");
   EXPECT_NE(g.type(op_resize(), operands(whole, n_(8), n_(2), n_(1)), {{"axis", 0}})
                 .find("expected a float"),
             std::string::npos);  // C4
@@ -144,14 +145,27 @@ TEST(resize, cubic) {
   EXPECT_NEAR(got[3], -0.0703125 * 1 + 0.8671875 * 2 + 0.2265625 * 4 - 0.0234375 * 8, 1e-6);
 }
 
+std::vector<Value> cropped(std::vector<Value> args, const Expr& begin, const Expr& end,
+                           const Expr& whole) {
+  for (const Expr& e : {begin, end, whole}) args.push_back(index_value(e));
+  return args;
+}
+
+TEST(resize, crops_have_a_length) {  // C5
+  Var w = make_var("w");
+  Variable y = graph::make_variable("y", f32({w}));
+  Graph g({y});
+  g.emit(op_resize(), cropped(operands(y, n_(3), n_(1), n_(1)), n_(0), w, w),
+         {{"axis", 0}, {"coordinates", "tf_crop_and_resize"}});
+  EXPECT_EQ(g.checks(), (std::vector<std::string>{"1 <= w"}));
+}
+
 TEST(resize, crops) {
   Value x = floats({5}, {0, 10, 20, 30, 40});
   auto run = [&](int64_t size, int64_t begin, int64_t end) {
-    return run_values(op_resize(), operands(x, n_(size), n_(size), n_(5)),
-                      {{"axis", 0},
-                       {"coordinates", "tf_crop_and_resize"},
-                       {"crop", AttrList{Attr(begin), Attr(end), Attr(4)}},
-                       {"outside", -1.0}});
+    return run_values(op_resize(),
+                      cropped(operands(x, n_(size), n_(size), n_(5)), n_(begin), n_(end), n_(4)),
+                      {{"axis", 0}, {"coordinates", "tf_crop_and_resize"}, {"outside", -1.0}});
   };
   EXPECT_EQ(run(3, 1, 3), (Values{10, 20, 30}));
   EXPECT_EQ(run(1, 1, 4), (Values{25}));  // the middle

@@ -210,6 +210,18 @@ def branch(name, nodes, result, shape=None, dtype=F):
     return helper.make_graph(nodes, name, [], [value(result, dtype, shape)])
 
 
+class SizesOfData(Compared):
+    def test_a_slice_clamped_beyond_any_memory(self):
+        """What the slice may have at most is no size for the arena."""
+        made = model([node("Range", ["zero", "end", "half"], ["r"]), node("Slice", ["r", "b", "e", "a", "s"], ["p"]),
+                      node("CumSum", ["p", "axis"], ["q"]), node("ReduceSum", ["q"], ["y"])],
+                     [value("end", F, [])], [value("y", F, None)],
+                     [constant("zero", np.float32(0)), constant("half", np.float32(0.5)), constant("b", np.array([-2])),
+                      constant("e", np.array([0])), constant("a", np.array([0])), constant("s", np.array([-1])),
+                      constant("axis", np.int64(0))])
+        self.compare(made, [{"end": np.array(e, np.float32)} for e in (0, 0.7, 3, 60.2)])
+
+
 class Branches(Compared):
     def test_data_decides_between_shapes(self):
         twice = branch("t", [node("Concat", ["x", "x"], ["a"], axis=0)], "a")
@@ -354,6 +366,28 @@ class Scans(Compared):
                      [value(name, F, None) for name in ("last", "rs", "qs")])
         self.compare(made, [{"s0": random(n), "x": random(n, t, seed=1), "y": random(t, n, seed=2)}
                             for n in (1, 4) for t in (1, 2, 7)])
+
+    # Of operator set 8: an axis for the batch in front of everything, each member with a length of its own.
+    def batched(self, with_lengths):
+        step = helper.make_graph(
+            [node("Add", ["s", "a"], ["t"]), node("Mul", ["t", "b"], ["s2"]), node("Neg", ["s2"], ["r"])], "body",
+            [value("s", F, ["n"]), value("a", F, ["n"]), value("b", F, ["n"])],
+            [value("s2", F, ["n"]), value("r", F, ["n"])])
+        lengths = [value("lengths", I64, ["batch"])] if with_lengths else []
+        return model([node("Scan", ["lengths" if with_lengths else "", "s0", "x", "y"], ["last", "rs"], body=step,
+                           num_scan_inputs=2, directions=[0, 1])],
+                     [*lengths, value("s0", F, ["batch", "n"]), value("x", F, ["batch", "t", "n"]),
+                      value("y", F, ["batch", "t", "n"])],
+                     [value("last", F, None), value("rs", F, None)], opset=8)
+
+    def test_batches(self):
+        shapes = [(batch, t, n) for batch in (1, 3) for t in (1, 5) for n in (1, 4)]
+        feeds = [{"s0": random(b, n), "x": random(b, t, n, seed=1), "y": random(b, t, n, seed=2)} for b, t, n in shapes]
+        self.compare(self.batched(False), feeds)
+        for feed in feeds:
+            b, t = feed["x"].shape[:2]
+            feed["lengths"] = np.array([(t - k - 1) % t + 1 for k in range(b)])
+        self.compare(self.batched(True), feeds)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ class Departures(unittest.TestCase):
             y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , by) }""",
             x=IMAGE[:, :, :3, :3].copy())
 
+    def test_exponentials_of_integers(self):
+        self.check_departs(
+            "(int32[a, b] x) => (int32[p, q] y) { y = ReduceLogSumExp(x) }", want=np.array([[10]], np.int32),
+            x=np.array([[9] + [8] * 7], np.int32))
+
     def test_mean_of_nothing(self):
         self.check_departs("(float[a, b] x) => (float[p, q] y) <int64[1] axes = {1}> { y = ReduceMean(x, axes) }",
                            want=np.full((2, 1), np.nan, np.float32), x=np.zeros((2, 0), np.float32))

@@ -191,6 +191,44 @@ CASES = {
         "Resize", {"x": (np.float32, ["n", 2, "h", "w"]), "roi": None, "s": constant([1, 1, 1.7, 2.2])}, IMAGES,
         {"mode": "linear", "antialias": 1}, tolerance=1e-4,
     ),
+    "resize_crop_of_data": Case(
+        "Resize", {"x": (np.float32, ["n", 2, "h", "w"]), "roi": (np.float32, [8]), "s": None, "to": constant([2, 2, 6, 1], np.int64)},
+        [shape | {"n": 2} for shape in IMAGES],
+        {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": -3.0},
+        draws={"roi": lambda rng, s: [0, 0, *rng.uniform(-0.2, 0.4, 2), 1, 1, *rng.uniform(0.6, 1.3, 2)]}, tolerance=1e-4,
+    ),
+    "resize_crop_and_scales_of_data": Case(
+        "Resize", {"x": (np.float32, ["n", 2, "h", "w"]), "roi": (np.float32, [8]), "s": (np.float32, [4])}, IMAGES,
+        {"mode": "cubic", "coordinate_transformation_mode": "tf_crop_and_resize"},
+        draws={"roi": lambda rng, s: [0, 0, *rng.uniform(0, 0.4, 2), 1, 1, *rng.uniform(0.6, 1, 2)],
+               "s": lambda rng, s: [1, 1, 0.5 + 2 * rng.random(), 1.5]}, tolerance=1e-3,
+    ),
+    "resize_fine_crop": Case(
+        "Resize",
+        {"x": (np.float32, ["h", 3]), "roi": constant([0.123457, 0, 0.987653, 1]), "s": None, "to": constant([7, 3], np.int64)},
+        [{"h": h} for h in (1, 2, 19)], {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"},
+        tolerance=1e-4,
+    ),
+    "resize_nearest_of_set_10": Case(
+        "Resize", {"x": (np.float32, ["h", "w"]), "s": (np.float32, [2])}, [{"h": h, "w": w} for h, w in ((1, 1), (3, 8), (7, 2))] * 2,
+        opset=10, draws={"s": lambda rng, s: rng.choice([0.5, 0.75, 1, 2, 3], s)},
+    ),
+    "resize_both_ways_of_set_10": Case(
+        "Resize", {"x": (np.float32, ["h", "w"]), "s": constant([0.5, 1.7])}, [{"h": h, "w": w} for h, w in ((2, 1), (3, 8), (7, 2))],
+        opset=10,
+    ),
+    "tile_of_set_1": Case(
+        "Tile", {"x": (np.float32, ["n", "d"]), "count": (np.int64, [1]), "axis": constant([0], np.int64)}, ROWS, opset=1,
+        draws={"count": lambda rng, s: rng.integers(0, 4, s)}, reference=lambda x, count: [np.tile(x, (count[0], 1))],
+    ),
+    "upsample_of_set_1": Case(
+        "Upsample", {"x": (np.float32, ["n", 2, "h", "w"])}, IMAGES, {"height_scale": 2.0, "width_scale": 3.0, "mode": "nearest"},
+        opset=1, reference=lambda x: [x.repeat(2, 2).repeat(3, 3)],
+    ),
+    "lp_pool_of_set_1": Case(
+        "GlobalLpPool", {"x": (np.float32, ["n", 3, "d"])}, ROWS, {"p": 1.5}, opset=1,
+        reference=lambda x: [((np.abs(x) ** 1.5).sum(2, keepdims=True) ** (1 / 1.5)).astype(np.float32)],
+    ),
     "stft": Case(
         "STFT", {"x": (np.float32, ["n", "t", 1]), "step": constant(3, np.int64), "w": positive(RNG, 8).astype(np.float32)},
         [{"n": 1, "t": 8}, {"n": 2, "t": 33}], opset=17, tolerance=1e-4,
@@ -215,6 +253,12 @@ CASES = {
     # No element of an empty row is its largest.
     "hardmax": Case("Hardmax", {"x": (np.float32, ["n", "d"])}, [*ROWS, {"n": 2, "d": 0}, {"n": 0, "d": 2}]),
     "lrn": Case("LRN", {"x": (np.float32, ["n", 5, "h", "w"])}, IMAGES, {"size": 3, "alpha": 0.1}),
+    "lrn_of_any_number_of_channels": Case(
+        "LRN", {"x": (np.float32, ["n", "c", "h", "w"])}, [shape | {"c": c} for shape in IMAGES for c in (0, 1, 6)],
+        {"size": 4, "alpha": 0.1},
+        reference=lambda x: [x / (1 + 0.1 / 4 * sum(
+            np.pad(x * x, [(0, 0), (1, 2), (0, 0), (0, 0)])[:, k:k + x.shape[1]] for k in range(4))) ** 0.75],
+    ),
     "nll": Case(
         "NegativeLogLikelihoodLoss", {"x": (np.float32, ["n", 5, "d"]), "t": (np.int64, ["n", "d"]), "w": (np.float32, [5])},
         ROWS, {"ignore_index": 2}, draws={"t": lambda rng, s: rng.integers(0, 5, s), "w": positive}, opset=13,
@@ -271,6 +315,15 @@ CASES |= {
         {"a": (FLOATS, ["n", "d", 16]), "w": RNG.integers(-60, 60, (16, 5)).astype(np.int8), "s": constant(0.02), "z": None,
          "b": (FLOATS, [5])},
         WORDS, tolerance=1e-3,
+    ),
+    # With several threads, ONNX Runtime quantises what each of them takes of the batch by its own range.
+    "ms_dynamic_quantize_lstm": microsoft(
+        "DynamicQuantizeLSTM",
+        {"x": (FLOATS, ["d", "n", 6]), "w": RNG.integers(-60, 60, (2, 6, 16)).astype(np.int8),
+         "r": RNG.integers(-60, 60, (2, 4, 16)).astype(np.int8), "b": (FLOATS, [2, 32]), "l": None, "h": None, "c": (FLOATS, [2, "n", 4]),
+         "p": None, "ws": constant([0.01, 0.02]), "wz": constant([3, 0], np.int8), "rs": positive(RNG, (2, 16)).astype(FLOATS) / 50,
+         "rz": constant(np.zeros((2, 16)), np.int8)},
+        WORDS, {"hidden_size": 4, "direction": "bidirectional"}, outputs=3, tolerance=1e-2,
     ),
     "ms_product_to_float": microsoft(
         "MatMulIntegerToFloat",

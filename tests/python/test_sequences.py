@@ -66,6 +66,53 @@ class OfKnownLength(Compared):
         self.compare(made, [{"a": floats(n), "b": floats(m)} for n, m in ((0, 0), (1, 2), (3, 1))])
 
 
+    def test_split_into_slices(self):
+        for attributes, sizes, more in (
+            ({"axis": 1}, [], {}), ({"axis": -1, "keepdims": 0}, [], {"new_axis": 1}),
+            ({"axis": 1}, [constant("size", np.int64(1))], {}),
+        ):
+            made = model(
+                [node("SplitToSequence", ["x", "size"] if sizes else ["x"], ["s"], **attributes),
+                 node("SequenceAt", ["s", "at"], ["a"]), node("SequenceLength", ["s"], ["count"]),
+                 node("ConcatFromSequence", ["s"], ["b"], axis=0, **more)],
+                [value("x", F, ["n", "m"]), value("at", I64, [])],
+                [helper.make_tensor_value_info(name, F, None) for name in "ab"] + [value("count", I64, [])], sizes)
+            self.compare(made, [{"x": floats(n, m), "at": np.array(at)}
+                                for n, m, at in ((1, 1, 0), (2, 5, 4), (0, 3, -2), (4, 2, 1))])
+
+    def test_mapped(self):
+        body = helper.make_graph(
+            [node("Mul", ["a", "b"], ["p"]), node("Sub", ["p", "c"], ["q"]), node("ReduceSum", ["a"], ["r"], keepdims=0)],
+            "body", [helper.make_tensor_value_info(name, F, None) for name in "abc"],
+            [helper.make_tensor_value_info(name, F, None) for name in "qr"])
+        made = model(
+            [node("Neg", ["x"], ["m"]), node("SequenceConstruct", ["x", "m", "x"], ["s"]),
+             node("SequenceConstruct", ["m", "m", "x"], ["t"]), node("SequenceMap", ["s", "t", "y"], ["qs", "rs"], body=body),
+             node("ConcatFromSequence", ["qs"], ["a"], axis=0), node("ConcatFromSequence", ["rs"], ["b"], axis=0, new_axis=1)],
+            [value("x", F, ["n", 3]), value("y", F, [3])], [helper.make_tensor_value_info(name, F, None) for name in "ab"],
+            opset=18)
+        self.compare(made, [{"x": floats(n), "y": random(3, seed=4)} for n in (0, 1, 4)])
+
+    def test_mapped_slices(self):
+        body = helper.make_graph(
+            [node("Mul", ["a", "b"], ["p"]), node("ReduceMax", ["p"], ["q"])], "body",
+            [helper.make_tensor_value_info(name, F, None) for name in "ab"], [helper.make_tensor_value_info("q", F, None)])
+        made = model(
+            [node("SplitToSequence", ["x"], ["s"], axis=1), node("SplitToSequence", ["z"], ["t"], axis=1),
+             node("SequenceMap", ["s", "t"], ["qs"], body=body), node("ConcatFromSequence", ["qs"], ["y"], axis=0)],
+            [value("x", F, ["n", "m"]), value("z", F, ["n", "k"])], [helper.make_tensor_value_info("y", F, None)], opset=18)
+        self.compare(made, [{"x": floats(n, m), "z": random(n, m, seed=m)} for n, m in ((1, 1), (3, 5), (4, 2))])
+
+    def test_optional(self):
+        made = model(
+            [node("Optional", ["x"], ["o"]), node("OptionalGetElement", ["o"], ["y"]), node("OptionalHasElement", ["o"], ["has"]),
+             node("Optional", [], ["none"], type=helper.make_tensor_type_proto(F, ["n"])),
+             node("OptionalHasElement", ["none"], ["has_not"])],
+            [value("x", F, ["n"])], [helper.make_tensor_value_info("y", F, None)] +
+            [value(name, BOOL, []) for name in ("has", "has_not")], opset=18)
+        self.compare(made, [{"x": random(n)} for n in (0, 3)])
+
+
 class BuiltByLoops(Compared):
     def built(self, behind, outputs, body=None, before=(), count="n"):
         return model(
@@ -113,13 +160,18 @@ class BuiltByLoops(Compared):
             (self.built(joined, [("y", F)], building_loop(identity)), "does more than append one tensor"),
             (self.built(joined, [("y", F)], building_loop(twice)), "does more than append one tensor"),
             (self.built([node("SequenceErase", ["s"], ["t"]), node("SequenceLength", ["t"], ["y"])], [("y", I64)]),
-             "changes a sequence that a loop has built"),
+             "changes a sequence whose length only a run tells"),
             (self.built([node("Relu", ["s"], ["y"])], [("y", F)]), "is a sequence, expected a tensor"),
             (self.built([node("SequenceLength", ["x"], ["y"])], [("y", I64)]), "is a tensor, expected a sequence"),
             (model([node("SequenceEmpty", [], ["s"]), *joined], [], [helper.make_tensor_value_info("y", F, None)]),
              "the sequence is empty"),
-            (model([node("SplitToSequence", ["x"], ["s"]), *joined], [value("x", F, ["n"])], [value("y", F, ["k"])]),
-             "the number of parts is not known"),
+            (model([node("SplitToSequence", ["x", "two"], ["s"]), *joined], [value("x", F, ["n"])],
+                   [value("y", F, ["k"])], [constant("two", np.int64(2))]), "the number of parts is not known"),
+            (model([node("Optional", [], ["o"], type=helper.make_tensor_type_proto(F, ["n"])),
+                    node("Relu", ["o"], ["y"])], [value("x", F, ["n"])], [value("y", F, ["n"])], opset=18),
+             "operand 0 is missing"),
+            (model([node("Optional", [], ["y"], type=helper.make_tensor_type_proto(F, ["n"]))], [value("x", F, ["n"])],
+                   [value("y", F, ["n"])], opset=18), "an optional value without an element"),
             (model([node("SequenceConstruct", ["x"], ["y"])], [value("x", F, ["n"])],
                    [helper.make_tensor_sequence_value_info("y", F, None)]), "sequence"),
             (model([node("SequenceConstruct", ["x", "x"], ["s"]), node("SequenceAt", ["s", "p"], ["y"])],

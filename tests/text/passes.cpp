@@ -101,7 +101,7 @@ std::vector<PassUnderTest> make_passes() {
   for (const PassInfo& info : infos) {
     PassUnderTest pass;
     pass.name = info.name;
-    pass.on_request = pass.name == "gradient" || pass.name == "to_mixed_precision";
+    pass.on_request = info.on_request;
     pass.run = pipeline_pass(info.name);
     for (const Departure& d : departures) {
       if (pass.name != d.pass) continue;

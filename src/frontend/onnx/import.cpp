@@ -30,8 +30,8 @@ bool is_default_domain(std::string_view domain) {
 }
 
 bool is_recurrent(const Node& node) {
-  return is_default_domain(node.domain) &&
-         (node.op_type == "LSTM" || node.op_type == "GRU" || node.op_type == "RNN");
+  if (!is_default_domain(node.domain)) return node.op_type == "DynamicQuantizeLSTM";
+  return node.op_type == "LSTM" || node.op_type == "GRU" || node.op_type == "RNN";
 }
 
 std::string operator_name(const Node& node) {
@@ -75,6 +75,7 @@ Importer::ImportControl Importer::find_control(const Node& node) {
   if (node.op_type == "If") return &Importer::import_if;
   if (node.op_type == "Loop") return &Importer::import_loop;
   if (node.op_type == "Scan") return &Importer::import_scan;
+  if (node.op_type == "SequenceMap") return &Importer::import_sequence_map;
   return nullptr;
 }
 
@@ -277,6 +278,11 @@ Result<Module> Importer::run() {
 // ---------------------------------------------------------------------------------------
 
 Result<Operand> Importer::find_value(std::string_view name, Scope& scope) {
+  if (scope.omitted.count(name)) {
+    return error(DiagnosticKind::unsupported_feature, model_.span(),
+                 "`{}` is an optional value without an element, expected a tensor",
+                 printable(name));
+  }
   if (auto it = scope.values.find(name); it != scope.values.end()) return it->second;
   if (auto it = scope.initializers.find(name); it != scope.initializers.end()) {
     auto constant = make_constant_of(model_, *it->second);
@@ -393,6 +399,10 @@ void Importer::import_node(const Node& node, const Span& span, Scope& scope,
   }
   Values inputs;
   if (!find_inputs(node, scope, inputs)) return fail_outputs();
+  if (is_default_domain(node.domain) && node.op_type == "Optional" && inputs.empty()) {
+    if (!node.outputs.empty()) scope.omitted.insert(node.outputs[0]);
+    return;
+  }
   const bool is_loop = node.op_type == "Loop" && find_control(node);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!is_sequence(inputs[i]) || function || takes_sequences(node) || (is_loop && i >= 2))

@@ -26,6 +26,9 @@ constexpr Activation celu{"nn.celu", {"alpha", "alpha", 1.0}};
 constexpr Activation selu{"nn.selu",
                           {"alpha", "alpha", 1.67326319217681884765625},
                           {"gamma", "gamma", 1.05070102214813232421875}};
+// Before operator set 6.
+constexpr Activation selu_of_few_digits{
+    "nn.selu", {"alpha", "alpha", 1.6732}, {"gamma", "gamma", 1.0507}};
 constexpr Activation leaky_relu{"nn.leakyrelu", {"alpha", "alpha", 0.01}};
 constexpr Activation thresholded_relu{"nn.thresholded_relu", {"alpha", "alpha", 1.0}};
 constexpr Activation hard_sigmoid{
@@ -162,18 +165,19 @@ Result<Operand> softmax_of_rows(NodeContext& c) {
 std::span<const OperatorRow> activation_operators() {
   static constexpr OperatorRow rows[] = {
       {"Celu", 12, one<activation<celu>>},
-      {"Elu", 6, one<activation<elu>>},
+      {"Elu", 1, one<activation<elu>>},
       {"Gelu", 20, one<gelu>},
-      {"HardSigmoid", 6, one<activation<hard_sigmoid>>},
+      {"HardSigmoid", 1, one<activation<hard_sigmoid>>},
       {"HardSwish", 14, one<activation<hard_swish>>},
       {"Hardmax", 1, one<softmax_of_rows<Kind::hardmax>>},
       {"Hardmax", 13, one<softmax<Kind::hardmax>>},
-      {"LeakyRelu", 6, one<activation<leaky_relu>>},
+      {"LeakyRelu", 1, one<activation<leaky_relu>>},
       {"LogSoftmax", 1, one<softmax_of_rows<Kind::log_softmax>>},
       {"LogSoftmax", 13, one<softmax<Kind::log_softmax>>},
       {"Mish", 18, one<activation<mish>>},
       {"PRelu", 1, one<prelu>},
-      {"Relu", 6, one<activation<relu>>},
+      {"Relu", 1, one<activation<relu>>},
+      {"Selu", 1, one<activation<selu_of_few_digits>>},
       {"Selu", 6, one<activation<selu>>},
       {"Shrink", 9, one<shrink>},
       {"Softmax", 1, one<softmax_of_rows<Kind::softmax>>},

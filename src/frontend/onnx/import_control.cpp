@@ -1,5 +1,5 @@
-// Control flow: If, Loop, Scan. Their graphs are imported in place: as branches of an `if`, as the
-// body of a loop.
+// Control flow: If, Loop. Their graphs are imported in place: as branches of an `if`, as the body
+// of a loop.
 #include <algorithm>
 
 #include "base/message_text.h"
@@ -23,14 +23,6 @@ Operand bool_constant(bool value) {
   Ref<ArrayNode> array = make_array({}, dtypes::boolean);
   array->store(0, Scalar::of_int(value, dtypes::boolean));
   return graph::make_constant(Array(array));
-}
-
-Result<const Graph*> body_of(const NodeContext& c, std::string_view name) {
-  const Attribute* a = c.find(name);
-  if (!a) return c.fail(DiagnosticKind::bad_attribute, "attribute `{}` is missing", name);
-  if (const Graph* graph = a->graph()) return graph;
-  return c.fail(DiagnosticKind::bad_attribute, "attribute `{}` is of kind `{}`, expected `graph`",
-                name, attribute_kind_name(a->kind));
 }
 
 std::vector<std::string_view> names_of(const std::vector<Value>& values) {
@@ -245,13 +237,13 @@ Result<Values> Importer::import_if(const Control& c) {
   const auto* prim = graph::as<graph::PrimValueNode>(condition);
   int64_t known = 0;
   if (prim && as_const_int(prim->value, &known)) {
-    REPOSE_TRY(graph, body_of(context, known ? "then_branch" : "else_branch"));
+    REPOSE_TRY(graph, context.graph(known ? "then_branch" : "else_branch"));
     Scope inner;
     inner.outer = &c.scope;
     return import_graph(*graph, inner, c.around, c.span);
   }
-  REPOSE_TRY(then_graph, body_of(context, "then_branch"));
-  REPOSE_TRY(else_graph, body_of(context, "else_branch"));
+  REPOSE_TRY(then_graph, context.graph("then_branch"));
+  REPOSE_TRY(else_graph, context.graph("else_branch"));
   if (then_graph->outputs.size() != else_graph->outputs.size()) {
     return context.fail(DiagnosticKind::bad_model, "the branches give {} and {} values",
                         then_graph->outputs.size(), else_graph->outputs.size());
@@ -287,8 +279,8 @@ bool Importer::import_split(const Control& c, const Rest& rest) {
     REPOSE_TRY(condition, decide(context, c.node, asked));
     const auto* prim = graph::as<graph::PrimValueNode>(condition);
     if (prim && is_constant(prim->value)) return false;
-    REPOSE_TRY(then_graph, body_of(context, "then_branch"));
-    REPOSE_TRY(else_graph, body_of(context, "else_branch"));
+    REPOSE_TRY(then_graph, context.graph("then_branch"));
+    REPOSE_TRY(else_graph, context.graph("else_branch"));
     REPOSE_TRY(joined, import_branches(condition, *then_graph, *else_graph, c, &rest));
     if (!joined.value) return true;
     REPOSE_TRY(results, members(joined.value, rest.wanted.size(), context.name(), c.span));
@@ -353,28 +345,11 @@ struct Carried {
 
 }  // namespace
 
-// What Loop and Scan have in common.
-struct Importer::LoopNode {
-  const Graph& body;
-  Expr limit;                 // null: none
-  bool limit_is_size = true;  // LoopBuilder::Fields
-  Operand flag;               // whether the first iteration runs; null: it does
-  bool has_flag = false;      // the first result of the body says whether the next one runs
-  Values inits;
-  size_t first_input = 0;  // of the body: where what is carried begins
-  // Gives the body its other inputs.
-  std::function<Result<void>(Scope& inner, const Expr& i)> bind_others;
-};
-
-struct Importer::LoopResults {
-  Values carried, stacked;
-};
-
 Result<Importer::LoopResults> Importer::import_loop_body(const Control& c, const LoopNode& loop) {
   NodeContext context = context_of(c);
   const size_t num_carried = loop.inits.size();
   const size_t first_result = loop.has_flag ? 1 : 0;
-  const size_t num_stacked = loop.body.outputs.size() - first_result - num_carried;
+  const size_t num_stacked = loop.num_stacked;
   std::vector<Carried> carried(num_carried);
   std::vector<const TensorTypeNode*> types;
   for (size_t k = 0; k < num_carried; ++k) {
@@ -410,21 +385,13 @@ Result<Importer::LoopResults> Importer::import_loop_body(const Control& c, const
     }
     if (auto begun = build.begin_body(here); !begun.ok()) return begun.errors();
 
-    Scope inner;
-    inner.outer = &c.scope;
     Values params;
     for (size_t k = 0, next = 0; k < num_carried; ++k) {
       params.push_back(carried[k].is_invariant ? loop.inits[k] : Operand(build.carried()[next++]));
-      inner.values[loop.body.inputs[loop.first_input + k].name] = params[k];
     }
     const Diagnostics before = errors_;
-    auto attempt = [&]() -> Result<Values> {
-      auto bound = loop.bind_others(inner, build.counter());
-      if (!bound.ok()) return bound.errors();
-      return import_graph(loop.body, inner, c.around, c.span);
-    };
     path_.emplace_back(&c.node, 3 + attempts);
-    auto results = attempt();
+    auto results = loop.body(build.counter(), params);
     path_.pop_back();
     if (!results.ok()) report(results.errors());
     const bool failed =
@@ -566,6 +533,20 @@ Result<Operand> Importer::condition_tensor(const NodeContext& c, const Operand& 
   return t->rank == 0 ? Result<Operand>(v) : NodeContext(c).reshape(v, {});
 }
 
+// A graph whose inputs are given.
+Result<Values> Importer::import_body(const Control& c, const Graph& body, const Values& inputs) {
+  Scope inner;
+  inner.outer = &c.scope;
+  for (size_t i = 0; i < inputs.size(); ++i) inner.values[body.inputs[i].name] = inputs[i];
+  return import_graph(body, inner, c.around, c.span);
+}
+
+// A size as a tensor of rank 0.
+Result<Operand> Importer::size_tensor(NodeContext& c, const Expr& size) {
+  REPOSE_TRY(row, c.call("shape_to_tensor", {graph::make_shape({size})}));
+  return c.reshape(row, {});
+}
+
 // A condition of the data as an expression.
 Result<Expr> Importer::truth_of(const NodeContext& c, const Operand& v) {
   NodeContext context = c;
@@ -578,14 +559,16 @@ Result<Expr> Importer::truth_of(const NodeContext& c, const Operand& v) {
 Result<Values> Importer::import_loop(const Control& c) {
   if (std::any_of(c.inputs.begin(), c.inputs.end(), is_sequence)) return import_building_loop(c);
   NodeContext context = context_of(c);
-  REPOSE_TRY(body, body_of(context, "body"));
+  REPOSE_TRY(body, context.graph("body"));
   const size_t num_carried = c.node.inputs.size() < 2 ? 0 : c.node.inputs.size() - 2;
   if (body->inputs.size() != 2 + num_carried || body->outputs.size() < 1 + num_carried) {
     return context.fail(DiagnosticKind::bad_model,
                         "{} values are carried, but the body takes {} and gives {}", num_carried,
                         body->inputs.size(), body->outputs.size());
   }
-  LoopNode loop{*body, nullptr, true, nullptr, true, {}, 2, {}};
+  LoopNode loop;
+  loop.has_flag = true;
+  loop.num_stacked = body->outputs.size() - 1 - num_carried;
   for (size_t k = 0; k < num_carried; ++k) loop.inits.push_back(context.optional(2 + k));
   if (context.has(0)) {
     REPOSE_TRY(elements, context.elements(context.optional(0), "trip_count"));
@@ -613,113 +596,15 @@ Result<Values> Importer::import_loop(const Control& c) {
                                        return v->role == VarRole::dimension;
                                      });
   }
-  loop.bind_others = [&, body](Scope& inner, const Expr& i) -> Result<void> {
-    const Operand number =
-        graph::make_op_call(*builder_.ops().find("shape_to_tensor"), {graph::make_shape({i})});
-    REPOSE_TRY(row, builder_.emit(number, "iteration", c.span));
-    REPOSE_TRY(scalar, context.reshape(row, {}));
-    inner.values[body->inputs[0].name] = scalar;
-    inner.values[body->inputs[1].name] = bool_constant(true);
-    return {};
+  loop.body = [&, body](const Expr& i, const Values& carried) -> Result<Values> {
+    REPOSE_TRY(number, size_tensor(context, i));
+    Values inputs{number, bool_constant(true)};
+    inputs.insert(inputs.end(), carried.begin(), carried.end());
+    return import_body(c, *body, inputs);
   };
   REPOSE_TRY(results, import_loop_body(c, loop));
   Values all = std::move(results.carried);
   all.insert(all.end(), results.stacked.begin(), results.stacked.end());
-  return all;
-}
-
-// ---- Scan
-// ----------------------------------------------------------------------------------------
-
-namespace {
-
-// Entry `i` of an optional list of numbers, each `absent` where there is none.
-Result<std::vector<int64_t>> list_of(const NodeContext& c, std::string_view name, size_t count) {
-  REPOSE_TRY(given, c.integers(name));
-  if (!given) return std::vector<int64_t>(count, 0);
-  if (given->size() == count) return *given;
-  return c.fail(DiagnosticKind::bad_attribute, "attribute `{}` has {} numbers, expected {}",
-                printable(name), given->size(), count);
-}
-
-// `axis` of x moved to the front, or back to where it was.
-Result<Operand> move_axis(NodeContext& c, const Operand& x, int64_t from, int64_t to) {
-  if (from == to) return x;
-  REPOSE_TRY(rank, c.rank(x));
-  std::vector<int64_t> axes;
-  for (int64_t a = 0; a < rank; ++a) {
-    if (a != from) axes.push_back(a);
-  }
-  axes.insert(axes.begin() + to, from);
-  return c.call("permute_dims", {x}, {{"axes", axes}});
-}
-
-}  // namespace
-
-Result<Values> Importer::import_scan(const Control& c) {
-  NodeContext context = context_of(c);
-  if (c.around.opset < 9) {
-    return context.fail(DiagnosticKind::unsupported_operator,
-                        "`Scan` of operator set 8, which has a batch axis, is not supported");
-  }
-  REPOSE_TRY(body, body_of(context, "body"));
-  REPOSE_TRY(num_scanned, context.integer("num_scan_inputs"));
-  const auto scanned = static_cast<size_t>(num_scanned);
-  const size_t num_inputs = c.node.inputs.size();
-  if (num_scanned < 1 || scanned > num_inputs || body->inputs.size() != num_inputs ||
-      body->outputs.size() < num_inputs - scanned) {
-    return context.fail(DiagnosticKind::bad_model,
-                        "{} values, {} of them scanned, but the body takes {} and gives {}",
-                        num_inputs, num_scanned, body->inputs.size(), body->outputs.size());
-  }
-  const size_t num_carried = num_inputs - scanned;
-  const size_t num_stacked = body->outputs.size() - num_carried;
-  REPOSE_TRY(input_axes, list_of(context, "scan_input_axes", scanned));
-  REPOSE_TRY(input_backward, list_of(context, "scan_input_directions", scanned));
-  REPOSE_TRY(output_axes, list_of(context, "scan_output_axes", num_stacked));
-  REPOSE_TRY(output_backward, list_of(context, "scan_output_directions", num_stacked));
-
-  LoopNode loop{*body, nullptr, true, nullptr, false, {}, 0, {}};
-  for (size_t k = 0; k < num_carried; ++k) loop.inits.push_back(context.optional(k));
-  std::vector<Operand> rows_first;
-  for (size_t k = 0; k < scanned; ++k) {
-    REPOSE_TRY(x, context.input(num_carried + k));
-    REPOSE_TRY(shape, context.shape(x));
-    REPOSE_TRY(axis, context.axis(input_axes[k], static_cast<int64_t>(shape.size())));
-    const Expr& extent = shape[static_cast<size_t>(axis)];
-    if (!loop.limit) loop.limit = extent;
-    auto equal =
-        context.require(eq(extent, loop.limit),
-                        fmt::format("scan input {} has {{0}} slices, scan input 0 has {{1}}", k),
-                        {extent, loop.limit});
-    if (!equal.ok()) return equal.errors();
-    REPOSE_TRY(moved, move_axis(context, x, axis, 0));
-    rows_first.push_back(moved);
-  }
-  loop.bind_others = [&, body](Scope& inner, const Expr& i) -> Result<void> {
-    for (size_t k = 0; k < scanned; ++k) {
-      const Expr at = input_backward[k] ? canonical(loop.limit - 1 - i) : i;
-      REPOSE_TRY(slice, row_of(context, rows_first[k], at));
-      inner.values[body->inputs[num_carried + k].name] = slice;
-    }
-    return {};
-  };
-  REPOSE_TRY(results, import_loop_body(c, loop));
-  Values all = std::move(results.carried);
-  for (size_t k = 0; k < num_stacked; ++k) {
-    Operand y = results.stacked[k];
-    if (y && output_backward[k]) {
-      REPOSE_TRY(flipped, backward(context, y));
-      y = flipped;
-    }
-    if (y) {
-      REPOSE_TRY(rank, context.rank(y));
-      REPOSE_TRY(axis, context.axis(output_axes[k], rank));
-      REPOSE_TRY(moved, move_axis(context, y, 0, axis));
-      y = moved;
-    }
-    all.push_back(y);
-  }
   return all;
 }
 

@@ -100,6 +100,23 @@ Result<Operand> cast(NodeContext& c) {
   return m.result(convert(m, x, dtype, options));
 }
 
+// The type by its name in the standard.
+Result<Operand> cast_to_name(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(name, c.string("to", ""));
+  static constexpr std::pair<std::string_view, DType> types[] = {
+      {"BOOL", dtypes::boolean},    {"DOUBLE", dtypes::float64}, {"FLOAT", dtypes::float32},
+      {"FLOAT16", dtypes::float16}, {"INT16", dtypes::int16},    {"INT32", dtypes::int32},
+      {"INT64", dtypes::int64},     {"INT8", dtypes::int8},      {"UINT16", dtypes::uint16},
+      {"UINT32", dtypes::uint32},   {"UINT64", dtypes::uint64},  {"UINT8", dtypes::uint8}};
+  for (const auto& [called, dtype] : types) {
+    if (called == name) return c.cast(x, dtype);
+  }
+  return c.fail(DiagnosticKind::bad_attribute,
+                "attribute `to` is \"{}\", expected the name of a type of numbers",
+                printable(name));
+}
+
 // bool counts as an integer of 8 bits.
 Result<Operand> bit_cast(NodeContext& c) {
   REPOSE_TRY(given, c.input(0));
@@ -282,11 +299,12 @@ Result<Operand> has_element(NodeContext& c) {
 
 std::span<const OperatorRow> elementwise_operators() {
   static constexpr OperatorRow rows[] = {
-      {"Abs", 6, one<unary<op_abs>>},
+      {"Abs", 1, one<unary<op_abs>>},
       {"Acos", 7, one<unary<op_acos>>},
       {"Acosh", 9, one<unary<op_acosh>>},
       {"Add", 1, one<binary_by_axis<op_add>>},
       {"Add", 7, one<binary<op_add>>},
+      {"And", 1, one<binary_by_axis<op_and>>},
       {"And", 7, one<binary<op_and>>},
       {"Asin", 7, one<unary<op_asin>>},
       {"Asinh", 9, one<unary<op_asinh>>},
@@ -298,52 +316,59 @@ std::span<const OperatorRow> elementwise_operators() {
       {"BitwiseNot", 18, one<unary<op_bitwise_not>>},
       {"BitwiseOr", 18, one<binary<op_bitwise_or>>},
       {"BitwiseXor", 18, one<binary<op_bitwise_xor>>},
+      {"Cast", 1, one<cast_to_name>},
       {"Cast", 6, one<cast>},
       {"CastLike", 15, one<cast_like>},
-      {"Ceil", 6, one<unary<op_ceil>>},
-      {"Clip", 6, one<clip_by_attributes>},
+      {"Ceil", 1, one<unary<op_ceil>>},
+      {"Clip", 1, one<clip_by_attributes>},
       {"Clip", 11, one<clip>},
       {"Cos", 7, one<unary<op_cos>>},
       {"Cosh", 9, one<unary<op_cosh>>},
       {"Div", 1, one<binary_by_axis<op_divide>>},
       {"Div", 7, one<binary<op_divide>>},
+      {"Equal", 1, one<binary_by_axis<op_equal>>},
       {"Equal", 7, one<binary<op_equal>>},
       {"Erf", 9, one<unary<op_erf>>},
-      {"Exp", 6, one<unary<op_exp>>},
-      {"Floor", 6, one<unary<op_floor>>},
+      {"Exp", 1, one<unary<op_exp>>},
+      {"Floor", 1, one<unary<op_floor>>},
+      {"Greater", 1, one<binary_by_axis<op_greater>>},
       {"Greater", 7, one<binary<op_greater>>},
       {"GreaterOrEqual", 12, one<binary<op_greater_equal>>},
       {"Identity", 1, one<identity>},
       {"IsInf", 10, one<is_inf>},
       {"IsNaN", 9, one<unary<op_isnan>>},
+      {"Less", 1, one<binary_by_axis<op_less>>},
       {"Less", 7, one<binary<op_less>>},
       {"LessOrEqual", 12, one<binary<op_less_equal>>},
-      {"Log", 6, one<unary<op_log>>},
-      {"Max", 6, one<variadic<op_maximum>>},
-      {"Mean", 6, one<mean>},
-      {"Min", 6, one<variadic<op_minimum>>},
+      {"Log", 1, one<unary<op_log>>},
+      {"Max", 1, one<variadic<op_maximum>>},
+      {"Mean", 1, one<mean>},
+      {"Min", 1, one<variadic<op_minimum>>},
       {"Mod", 10, one<modulo>},
       {"Mul", 1, one<binary_by_axis<op_multiply>>},
       {"Mul", 7, one<binary<op_multiply>>},
-      {"Neg", 6, one<unary<op_negative>>},
+      {"Neg", 1, one<unary<op_negative>>},
       {"Not", 1, one<unary<op_not>>},
+      {"Optional", 15, one<identity>},
       {"OptionalGetElement", 15, one<identity>},
       {"OptionalHasElement", 15, one<has_element>},
+      {"Or", 1, one<binary_by_axis<op_or>>},
       {"Or", 7, one<binary<op_or>>},
       {"Pow", 1, one<power>},
-      {"Reciprocal", 6, one<reciprocal>},
+      {"Reciprocal", 1, one<reciprocal>},
       {"Round", 11, one<unary<op_round>>},
-      {"Sigmoid", 6, one<unary<op_sigmoid>>},
+      {"Sigmoid", 1, one<unary<op_sigmoid>>},
       {"Sign", 9, one<unary<op_sign>>},
       {"Sin", 7, one<unary<op_sin>>},
       {"Sinh", 9, one<unary<op_sinh>>},
-      {"Sqrt", 6, one<unary<op_sqrt>>},
+      {"Sqrt", 1, one<unary<op_sqrt>>},
       {"Sub", 1, one<binary_by_axis<op_subtract>>},
       {"Sub", 7, one<binary<op_subtract>>},
-      {"Sum", 6, one<variadic<op_add>>},
+      {"Sum", 1, one<variadic<op_add>>},
       {"Tan", 7, one<unary<op_tan>>},
-      {"Tanh", 6, one<unary<op_tanh>>},
+      {"Tanh", 1, one<unary<op_tanh>>},
       {"Where", 9, one<where>},
+      {"Xor", 1, one<binary_by_axis<op_xor>>},
       {"Xor", 7, one<binary<op_xor>>},
   };
   return rows;

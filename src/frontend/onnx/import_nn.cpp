@@ -157,7 +157,7 @@ Result<Operand> conv_transpose(NodeContext& c) {
 std::span<const OperatorRow> nn_operators() {
   static constexpr OperatorRow rows[] = {
       {"Conv", 1, one<conv>},        {"ConvTranspose", 1, one<conv_transpose>},
-      {"Det", 11, one<determinant>}, {"Gemm", 6, one<gemm>},
+      {"Det", 11, one<determinant>}, {"Gemm", 1, one<gemm>},
       {"MatMul", 1, one<matmul>},
   };
   return rows;

@@ -249,13 +249,16 @@ Result<Operand> local_response_norm(NodeContext& c) {
   Composite m(c);
   Expr inner = make_int(1);
   for (size_t d = 2; d < dims.size(); ++d) inner = inner * dims[d];
-  // Channels as the rows of an image; padding counts as 0.
+  // Channels as the rows of an image; padding counts as 0. A pool has at least one window: where
+  // there may be no channels, it gets one more, of which nothing is taken.
   const Operand image =
       m.reshape(m.unary("square", x), {dims[0], make_int(1), dims[1], canonical(inner)});
-  const Operand mean = m.call("nn.avg_pool2d", {image},
-                              {{"pool_size", std::vector<int64_t>{size, 1}},
-                               {"padding", std::vector<int64_t>{(size - 1) / 2, 0, size / 2, 0}},
-                               {"count_include_pad", true}});
+  const int64_t more = prove(le(make_int(1), dims[1]), c.facts()) == Truth::yes ? 0 : 1;
+  Operand mean = m.call("nn.avg_pool2d", {image},
+                        {{"pool_size", std::vector<int64_t>{size, 1}},
+                         {"padding", std::vector<int64_t>{(size - 1) / 2, 0, size / 2 + more, 0}},
+                         {"count_include_pad", true}});
+  if (more) mean = m.slice(mean, 2, make_int(0), dims[1]);
   const Operand total = m.add(m.multiply(m.reshape(mean, dims), alpha), bias);
   return m.result(m.divide(x, m.power(total, beta)));
 }
@@ -266,7 +269,7 @@ std::span<const OperatorRow> norm_operators() {
   static constexpr OperatorRow rows[] = {
       {"BatchNormalization", 1, batch_norm},
       {"GroupNormalization", 18, one<group_norm>},
-      {"InstanceNormalization", 6, one<instance_norm>},
+      {"InstanceNormalization", 1, one<instance_norm>},
       {"LRN", 1, one<local_response_norm>},
       {"LayerNormalization", 17, layer_norm},
       {"LpNormalization", 1, one<lp_norm>},

@@ -128,22 +128,24 @@ Result<Operand> global_pool(NodeContext& c) {
 // ---- Norms of windows
 // ----------------------------------------------------------------------------
 
-Result<int64_t> order_of_norm(NodeContext& c) {
-  REPOSE_TRY(p, c.integer("p", 2));
+// A float before operator set 2.
+Result<double> order_of_norm(NodeContext& c) {
+  REPOSE_TRY(whole, c.opset() < 2 ? Result<int64_t>(2) : c.integer("p", 2));
+  REPOSE_TRY(p, c.opset() < 2 ? c.number("p", 2) : Result<double>(static_cast<double>(whole)));
   if (p >= 1) return p;
   return c.fail(DiagnosticKind::bad_attribute, "attribute `p` is {}, expected at least 1", p);
 }
 
 // |x|^p, and what undoes it.
-Operand powered(Composite& m, const Operand& x, int64_t p) {
+Operand powered(Composite& m, const Operand& x, double p) {
   if (p == 2) return m.unary("square", x);
   const Operand size = m.unary("abs", x);
-  return p == 1 ? size : m.power(size, static_cast<double>(p));
+  return p == 1 ? size : m.power(size, p);
 }
 
-Operand rooted(Composite& m, const Operand& x, int64_t p) {
+Operand rooted(Composite& m, const Operand& x, double p) {
   if (p == 1) return x;
-  return p == 2 ? m.unary("sqrt", x) : m.power(x, 1.0 / static_cast<double>(p));
+  return p == 2 ? m.unary("sqrt", x) : m.power(x, 1 / p);
 }
 
 // The padding at the end so that whole windows are what `ceil_mode` asks for: windows that start
@@ -305,9 +307,9 @@ std::span<const OperatorRow> pool_operators() {
       {"AveragePool", 1, one<average_pool>},
       {"Col2Im", 18, one<col2im>},
       {"GlobalAveragePool", 1, one<global_pool<false>>},
-      {"GlobalLpPool", 2, one<global_lp_pool>},
+      {"GlobalLpPool", 1, one<global_lp_pool>},
       {"GlobalMaxPool", 1, one<global_pool<true>>},
-      {"LpPool", 2, one<lp_pool>},
+      {"LpPool", 1, one<lp_pool>},
       {"MaxPool", 1, max_pool},
       {"MaxUnpool", 9, one<max_unpool>},
   };

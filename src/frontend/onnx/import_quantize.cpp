@@ -148,18 +148,9 @@ Result<Operand> dequantize_linear(NodeContext& c) {
 // To uint8, by a scale and a zero point for which 0 is exact and the range of x (with 0) just fits.
 Result<Values> dynamic_quantize_linear(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
-  REPOSE_TRY(rank, c.rank(x));
-  std::vector<int64_t> axes;
-  for (int64_t a = 0; a < rank; ++a) axes.push_back(a);
   Composite m(c);
-  const Operand most = m.maximum(m.reduce("max", x, axes, false), 0.0);
-  const Operand least = m.minimum(m.reduce("min", x, axes, false), 0.0);
-  const Operand range = m.subtract(most, least);
-  const Operand scale = m.divide(m.where(m.equal(range, 0.0), 1.0, range), 255.0);
-  const Operand place = m.clip(m.divide(m.unary("negative", least), scale), 0, 255);
-  const Operand zero = m.cast(m.unary("round", place), dtypes::uint8);
-  const Operand y = saturated(m, m.divide(x, scale), zero, dtypes::uint8);
-  return m.results({y, scale, zero});
+  const ByRange y = quantized_by_range(m, x);
+  return m.results({y.value, y.scale, y.zero});
 }
 
 // ---- Contractions

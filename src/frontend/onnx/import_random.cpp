@@ -133,11 +133,19 @@ Result<Values> dropout(NodeContext& c) {
   return m.results({m.where(mask, scaled, 0.0), mask});
 }
 
+// Before operator set 7 an attribute tells inference from training.
+Result<Values> dropout_unless_tested(NodeContext& c) {
+  REPOSE_TRY(is_test, c.flag("is_test", false));
+  if (is_test) return dropout(c);
+  return c.fail(DiagnosticKind::unsupported_feature, "training before operator set 7");
+}
+
 }  // namespace
 
 std::span<const OperatorRow> random_operators() {
   static constexpr OperatorRow rows[] = {
       {"Bernoulli", 15, one<bernoulli>},
+      {"Dropout", 1, dropout_unless_tested},
       {"Dropout", 7, dropout},
       {"Multinomial", 7, one<multinomial>},
       {"RandomNormal", 1, one<random_of_shape<true>>},

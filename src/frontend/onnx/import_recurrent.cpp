@@ -1,12 +1,13 @@
-// Recurrent layers: LSTM, GRU, RNN. The product of all steps' inputs with their weights is one
-// contraction before the loop over the steps; a step is the product of the state with its weights,
-// and elementwise operators.
+// Recurrent layers: LSTM, GRU, RNN, and LSTM with weights of 8 bits. The product of all steps'
+// inputs with their weights is one contraction before the loop over the steps; a step is the
+// product of the state with its weights, and elementwise operators.
 #include <algorithm>
 #include <cctype>
 #include <functional>
 
 #include "frontend/common/loop_builder.h"
 #include "frontend/onnx/operator_table.h"
+#include "frontend/onnx/quantized.h"
 
 namespace repose::onnx {
 namespace {
@@ -114,11 +115,18 @@ Result<std::vector<std::vector<Activation>>> read_activations(
 // ---- What the three layers have in common
 // --------------------------------------------------------
 
+// A matrix that states and inputs are multiplied by: columns of gates.
+struct Weight {
+  Operand value;
+  Operand scale = nullptr;  // of integers of 8 bits: one, or one for each column; null: of floats
+  Operand zero = nullptr;   // as the scale; null: 0
+};
+
 // A layer in one direction: tensors without the axis of directions.
 struct Direction {
   bool is_backward = false;
   std::vector<Activation> activations;
-  Operand recurrent;       // (hidden, gates * hidden)
+  Weight recurrent;        // (hidden, gates * hidden)
   Operand recurrent_last;  // (hidden, hidden) where the last gate has a product of its own, or null
   Operand inputs;          // (steps, batch, gates * hidden), biases added
   Operand recurrent_bias;  // (gates * hidden) where the layer adds it itself, or null
@@ -138,6 +146,9 @@ struct Layer {
   // to the state are added to its product.
   bool splits_last_gate = false, keeps_recurrent_bias = false;
   size_t peepholes_input = 0;  // 0: none
+  // Weights are integers of 8 bits, a row for each input, with scales and zero points; what is
+  // multiplied by them is quantised by its range.
+  bool is_quantized = false;
 };
 
 class Recurrent {
@@ -180,6 +191,15 @@ class Recurrent {
       results.push_back(state);
     }
     return results;
+  }
+
+  Result<Operand> times(const Operand& x, const Weight& w) {
+    if (!w.scale) return c_.call("matmul", {x, w.value});
+    Composite m(c_);
+    const ByRange q = quantized_by_range(m, x);
+    REPOSE_TRY(whole, m.result(q.value));
+    REPOSE_TRY(sums, integer_product(c_, {whole, q.zero}, {w.value, w.zero}, 0, 0));
+    return m.result(m.multiply(m.cast(sums, dtypes::float32), m.multiply(q.scale, w.scale)));
   }
 
   // What goes into a gate's activation, within the bounds of `clip`.
@@ -236,7 +256,8 @@ class Recurrent {
     }
     REPOSE_TRY(shape_w, c_.shape(w));
     REPOSE_TRY(shape_r, c_.shape(r));
-    hidden_ = shape_r[2];
+    const size_t gates_axis = layer_.is_quantized ? 2 : 1;
+    hidden_ = shape_r[3 - gates_axis];
     const Expr rows = canonical(hidden_ * layer_.gates);
     const Expr count = make_int(static_cast<int64_t>(directions_));
     for (const auto& [shape, name] : {std::pair(shape_w, "W"), std::pair(shape_r, "R")}) {
@@ -244,10 +265,10 @@ class Recurrent {
                            fmt::format("`{}` is for {{0}} directions, expected {{1}}", name),
                            {shape[0], count});
       if (!ok.ok()) return ok;
-      ok = c_.require(eq(shape[1], rows),
-                      fmt::format("dimension 1 of `{}` is {{0}}, expected {{1}} ({} gates)", name,
-                                  layer_.gates),
-                      {shape[1], rows});
+      ok = c_.require(eq(shape[gates_axis], rows),
+                      fmt::format("dimension {} of `{}` is {{0}}, expected {{1}} ({} gates)",
+                                  gates_axis, name, layer_.gates),
+                      {shape[gates_axis], rows});
       if (!ok.ok()) return ok;
     }
     REPOSE_TRY(x_first, batch_first_ ? c_.call("permute_dims", {x},
@@ -279,26 +300,46 @@ class Recurrent {
     return row_of(c_, v, make_int(static_cast<int64_t>(d)));
   }
 
+  // Operand `input`, as columns of gates.
+  Result<Weight> weight(size_t input, size_t d) {
+    REPOSE_TRY(value, entry(c_.optional(input), d));
+    if (!layer_.is_quantized) {
+      REPOSE_TRY(columns, c_.call("permute_dims", {value}, {{"axes", std::vector<int64_t>{1, 0}}}));
+      return Weight{columns};
+    }
+    const DType dtype = c_.dtype(value);
+    if (!dtype.is_data_int() || dtype.bits != 8) {
+      return c_.fail(DiagnosticKind::dtype_mismatch,
+                     "operand {} has dtype {}, expected int8 or uint8", input, dtype.to_string());
+    }
+    const size_t scale_input = 6 + 2 * input;
+    REPOSE_TRY(scales, c_.input(scale_input));
+    REPOSE_TRY(scale, entry(scales, d));
+    Weight w{value, scale};
+    if (c_.has(scale_input + 1) && !is_zero(c_, c_.optional(scale_input + 1))) {
+      REPOSE_TRY(zero, entry(c_.optional(scale_input + 1), d));
+      w.zero = zero;
+    }
+    return w;
+  }
+
   Result<Direction> read_direction(size_t d) {
     Direction result;
     result.is_backward = is_reverse_ || d == 1;
     result.activations = activations_[d];
-    REPOSE_TRY(w, entry(c_.optional(1), d));
-    REPOSE_TRY(r, entry(c_.optional(2), d));
-    const Attrs swapped{{"axes", std::vector<int64_t>{1, 0}}};
-    REPOSE_TRY(w_columns, c_.call("permute_dims", {w}, swapped));
-    REPOSE_TRY(r_columns, c_.call("permute_dims", {r}, swapped));
-    result.recurrent = r_columns;
+    REPOSE_TRY(w, weight(1, d));
+    REPOSE_TRY(r, weight(2, d));
+    result.recurrent = r;
     if (layer_.splits_last_gate) {
-      REPOSE_TRY(first, columns(r_columns, 2, 0, layer_.gates - 1));
-      REPOSE_TRY(last, columns(r_columns, 2, layer_.gates - 1, layer_.gates));
-      result.recurrent = first;
+      REPOSE_TRY(first, columns(r.value, 2, 0, layer_.gates - 1));
+      REPOSE_TRY(last, columns(r.value, 2, layer_.gates - 1, layer_.gates));
+      result.recurrent = Weight{first};
       result.recurrent_last = last;
     }
     REPOSE_TRY(shape, c_.shape(x_));
     const Expr all_gates = canonical(hidden_ * layer_.gates);
     REPOSE_TRY(flat, c_.reshape(x_, {canonical(steps_ * batch_), shape[2]}));
-    REPOSE_TRY(product, c_.call("matmul", {flat, w_columns}));
+    REPOSE_TRY(product, times(flat, w));
     if (c_.has(3)) {
       REPOSE_TRY(both, entry(c_.optional(3), d));
       REPOSE_TRY(bias, columns(both, 1, 0, layer_.gates));
@@ -431,13 +472,14 @@ class Recurrent {
 // ---- LSTM
 // ----------------------------------------------------------------------------------------
 
+template <bool is_quantized>
 Result<Values> lstm(NodeContext& c) {
   REPOSE_TRY(couples, c.flag("input_forget", false));
-  Recurrent layer(c, {4, {"Sigmoid", "Tanh", "Tanh"}, true, false, false, 7});
+  Recurrent layer(c, {4, {"Sigmoid", "Tanh", "Tanh"}, true, false, false, 7, is_quantized});
   return layer.import([&](const Direction& d, const Operand& x,
                           const std::vector<Operand>& states) -> Result<std::vector<Operand>> {
     const Operand &h = states[0], &cell = states[1];
-    REPOSE_TRY(product, c.call("matmul", {h, d.recurrent}));
+    REPOSE_TRY(product, layer.times(h, d.recurrent));
     REPOSE_TRY(sum, c.call("add", {product, x}));
     REPOSE_TRY(gates, layer.gates(sum, 4));  // i, o, f, c
     auto peeped = [&](Operand& gate, size_t which, const Operand& from) -> Result<void> {
@@ -484,7 +526,7 @@ Result<Values> gru(NodeContext& c) {
     std::vector<Operand> zr;
     Operand candidate;  // before its activation; where the reset comes first, without its product
     if (linear) {
-      REPOSE_TRY(product, c.call("matmul", {h, d.recurrent}));
+      REPOSE_TRY(product, layer.times(h, d.recurrent));
       if (d.recurrent_bias) {
         REPOSE_TRY(biased, c.call("add", {product, d.recurrent_bias}));
         product = biased;
@@ -496,7 +538,7 @@ Result<Values> gru(NodeContext& c) {
       }
       candidate = parts[2];
     } else {
-      REPOSE_TRY(product, c.call("matmul", {h, d.recurrent}));
+      REPOSE_TRY(product, layer.times(h, d.recurrent));
       REPOSE_TRY(of_x, layer.columns(x, 2, 0, 2));
       REPOSE_TRY(sum, c.call("add", {product, of_x}));
       REPOSE_TRY(parts, layer.gates(sum, 2));
@@ -530,7 +572,7 @@ Result<Values> rnn(NodeContext& c) {
   Recurrent layer(c, {1, {"Tanh"}});
   return layer.import([&](const Direction& d, const Operand& x,
                           const std::vector<Operand>& states) -> Result<std::vector<Operand>> {
-    REPOSE_TRY(product, c.call("matmul", {states[0], d.recurrent}));
+    REPOSE_TRY(product, layer.times(states[0], d.recurrent));
     REPOSE_TRY(sum, c.call("add", {product, x}));
     REPOSE_TRY(new_h, layer.activate(d.activations[0], sum));
     return std::vector<Operand>{new_h};
@@ -541,10 +583,15 @@ Result<Values> rnn(NodeContext& c) {
 
 std::span<const OperatorRow> recurrent_operators() {
   static const OperatorRow rows[] = {
-      {"GRU", 7, gru},
-      {"LSTM", 7, lstm},
-      {"RNN", 7, rnn},
+      {"GRU", 1, gru},
+      {"LSTM", 1, lstm<false>},
+      {"RNN", 1, rnn},
   };
+  return rows;
+}
+
+std::span<const OperatorRow> microsoft_recurrent_operators() {
+  static const OperatorRow rows[] = {{"DynamicQuantizeLSTM", 1, lstm<true>}};
   return rows;
 }
 

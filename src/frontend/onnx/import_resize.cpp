@@ -1,4 +1,5 @@
 // Resize and Upsample: one `resize` for each axis whose size or place changes.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -65,12 +66,17 @@ std::optional<Ratio> ratio_of(const Expr& e) {
   return Ratio{canonical(a->numerator * b->numerator), canonical(a->denominator * b->denominator)};
 }
 
+// The part of an axis between begin / whole and end / whole of its length.
+struct Section {
+  Expr begin, end, whole;
+};
+
 // What is done to one axis.
 struct AxisResize {
   int64_t axis;
   Expr size;
   Ratio scale;
-  std::vector<int64_t> crop{0, 1, 1};
+  std::optional<Section> crop = std::nullopt;
 };
 
 Result<std::vector<int64_t>> resized_axes(NodeContext& c, int64_t rank) {
@@ -182,32 +188,61 @@ Result<std::vector<AxisResize>> by_sizes(NodeContext& c, const Operand& sizes, c
   return result;
 }
 
-// The begins of all axes and then the ends, as fractions of their lengths.
-Result<void> add_crops(NodeContext& c, std::vector<AxisResize>& resizes) {
-  const std::vector<Expr>* roi = c.has(1) ? c.known(c.optional(1)) : nullptr;
-  const size_t count = resizes.size();
-  if (!roi) {
-    return c.fail(DiagnosticKind::unsupported_feature,
-                  "`roi` is not known when the model is compiled");
+// The begins of all axes and then the ends, as multiples of 2^-24: what float32 has near 1.
+Result<std::vector<Expr>> crops_of_data(NodeContext& c, const Operand& roi, size_t count) {
+  constexpr int64_t whole = int64_t{1} << 24;
+  // `resize` multiplies them by an extent, an index and the scale's parts.
+  constexpr double largest = 16;
+  Composite m(c);
+  const Dims given = m.shape(roi, 1, 1);
+  const Expr wanted = make_int(static_cast<int64_t>(2 * count));
+  m.require(eq(given[0], wanted), "`roi` has {0} elements, expected {1}", {given[0], wanted});
+  const Operand units =
+      m.multiply(m.cast(m.reshape(roi, {wanted}), dtypes::float64), static_cast<double>(whole));
+  const Operand bounded =
+      m.clip(m.unary("round", units), -2 * largest * whole, 2 * largest * whole);
+  REPOSE_TRY(numbers, m.result(m.cast(bounded, dtypes::int64)));
+  REPOSE_TRY(elements, c.elements(numbers, "roi"));
+  const Expr most = make_int(static_cast<int64_t>(largest) * whole);
+  for (const Expr& e : elements) {
+    auto small = c.require(logical_and(le(make_int(0) - most, e), le(e, most)),
+                           "`roi` has {0} / 16777216, expected -16 to 16", {e});
+    if (!small.ok()) return small.errors();
   }
-  if (auto counted = check_count(c, "roi", roi->size(), 2 * count); !counted.ok()) return counted;
+  return elements;
+}
+
+// The fractions that two known numbers are, if they are small ones.
+std::optional<Section> section_of(const Expr& begin, const Expr& end) {
+  const auto *first = as<FloatImmNode>(begin), *last = as<FloatImmNode>(end);
+  const auto from = first ? fraction_of(first->value) : std::nullopt,
+             to = last ? fraction_of(last->value) : std::nullopt;
+  if (!from || !to) return std::nullopt;
+  constexpr int64_t largest = 1 << 20;
+  const int64_t whole = std::lcm(from->denominator, to->denominator);
+  if (whole > largest || std::abs(from->numerator) > largest * from->denominator / whole ||
+      std::abs(to->numerator) > largest * to->denominator / whole) {
+    return std::nullopt;
+  }
+  return Section{make_int(from->numerator * (whole / from->denominator)),
+                 make_int(to->numerator * (whole / to->denominator)), make_int(whole)};
+}
+
+Result<void> add_crops(NodeContext& c, std::vector<AxisResize>& resizes) {
+  REPOSE_TRY(roi, c.input(1));
+  const size_t count = resizes.size();
+  if (const std::vector<Expr>* known = c.known(roi)) {
+    if (auto ok = check_count(c, "roi", known->size(), 2 * count); !ok.ok()) return ok;
+    for (size_t i = 0; i < count; ++i) {
+      resizes[i].crop = section_of((*known)[i], (*known)[i + count]);
+    }
+  }
+  auto is_open = [](const AxisResize& r) { return !r.crop; };
+  if (std::none_of(resizes.begin(), resizes.end(), is_open)) return {};
+  REPOSE_TRY(elements, crops_of_data(c, roi, count));
   for (size_t i = 0; i < count; ++i) {
-    const auto *first = as<FloatImmNode>((*roi)[i]), *last = as<FloatImmNode>((*roi)[i + count]);
-    const auto begin = first ? fraction_of(first->value) : std::nullopt,
-               end = last ? fraction_of(last->value) : std::nullopt;
-    if (!begin || !end) {
-      return c.fail(DiagnosticKind::unsupported_feature, "`roi` is no fraction that is known");
-    }
-    // `resize` multiplies them by an extent, an index and the scale's parts.
-    constexpr int64_t largest = 1 << 20;
-    const int64_t whole = std::lcm(begin->denominator, end->denominator);
-    if (whole > largest || std::abs(begin->numerator) > largest * begin->denominator / whole ||
-        std::abs(end->numerator) > largest * end->denominator / whole) {
-      return c.fail(DiagnosticKind::unsupported_feature,
-                    "`roi` {} to {} is no fraction of small numbers", first->value, last->value);
-    }
-    resizes[i].crop = {begin->numerator * (whole / begin->denominator),
-                       end->numerator * (whole / end->denominator), whole};
+    if (resizes[i].crop) continue;
+    resizes[i].crop = Section{elements[i], elements[i + count], make_int(int64_t{1} << 24)};
   }
   return {};
 }
@@ -232,16 +267,20 @@ Result<Operand> resize_all(NodeContext& c, Operand x, const Dims& dims,
                            const std::vector<AxisResize>& resizes, Attrs attrs) {
   for (const AxisResize& r : resizes) {
     const Expr& dim = dims[static_cast<size_t>(r.axis)];
-    const bool keeps = r.crop == std::vector<int64_t>{0, 1, 1} &&
-                       prove_equal(r.size, dim, c.facts()) == Truth::yes &&
-                       prove_equal(r.scale.numerator, r.scale.denominator, c.facts()) == Truth::yes;
-    if (keeps) continue;
+    auto are_equal = [&](const Expr& a, const Expr& b) {
+      return prove_equal(a, b, c.facts()) == Truth::yes;
+    };
+    const bool is_whole =
+        !r.crop || (are_equal(r.crop->begin, make_int(0)) && are_equal(r.crop->end, r.crop->whole));
+    if (is_whole && are_equal(r.size, dim) && are_equal(r.scale.numerator, r.scale.denominator)) {
+      continue;
+    }
     attrs.set("axis", r.axis);
-    attrs.set("crop", r.crop);
-    REPOSE_TRY(y, c.call("resize",
-                         {x, graph::make_prim(r.size), graph::make_prim(r.scale.numerator),
-                          graph::make_prim(r.scale.denominator)},
-                         attrs));
+    std::vector<Operand> args{x};
+    std::vector<Expr> numbers{r.size, r.scale.numerator, r.scale.denominator};
+    if (r.crop) numbers.insert(numbers.end(), {r.crop->begin, r.crop->end, r.crop->whole});
+    for (const Expr& e : numbers) args.push_back(graph::make_prim(e));
+    REPOSE_TRY(y, c.call("resize", std::move(args), attrs));
     x = y;
   }
   return x;
@@ -276,6 +315,11 @@ Result<Operand> resize(NodeContext& c) {
     resizes = std::move(by);
   }
   if (coordinates == "tf_crop_and_resize") {
+    // Scales of the data have large parts, and so have crops: the sizes tell the scale, as in ONNX
+    // Runtime.
+    if (!has_sizes && !c.known(c.optional(2))) {
+      for (AxisResize& r : resizes) r.scale = {r.size, dims[static_cast<size_t>(r.axis)]};
+    }
     if (auto added = add_crops(c, resizes); !added.ok()) return added.errors();
   }
   return resize_all(c, x, dims, resizes,
@@ -290,34 +334,42 @@ Result<Operand> resize(NodeContext& c) {
 }
 
 // Element i of the result is element i / scale of x: rounded down, or up where the scale is below 1
-// (what ONNX Runtime does; the standard doesn't say).
-Result<Operand> resize_by(NodeContext& c, const Operand& x, const Dims& dims,
-                          const std::vector<AxisResize>& resizes) {
+// (what ONNX Runtime does; the standard doesn't say). `scales`: where only the data tells them;
+// else null.
+Result<Operand> resize_by(NodeContext& c, Operand x, const Dims& dims,
+                          const std::vector<AxisResize>& resizes, const Operand& scales = nullptr) {
   REPOSE_TRY(method, method_of(c));
-  bool shrinks = false;
-  for (const AxisResize& r : resizes) {
-    shrinks = shrinks || prove(lt(r.scale.numerator, r.scale.denominator), c.facts()) == Truth::yes;
+  auto along = [&](const AxisResize& r, const char* rounding) {
+    return resize_all(
+        c, x, dims, {r},
+        {{"axis", 0}, {"method", method}, {"coordinates", "asymmetric"}, {"rounding", rounding}});
+  };
+  for (size_t i = 0; i < resizes.size(); ++i) {
+    const AxisResize& r = resizes[i];
+    const bool shrinks = prove(lt(r.scale.numerator, r.scale.denominator), c.facts()) == Truth::yes;
+    REPOSE_TRY(y, along(r, shrinks ? "ceil" : "floor"));
+    if (scales && method == "nearest") {
+      REPOSE_TRY(up, along(r, "ceil"));
+      Composite m(c);
+      const Expr at = make_int(static_cast<int64_t>(i));
+      const Operand scale = m.reshape(m.slice(scales, 0, at, canonical(at + 1)), {});
+      REPOSE_TRY(either, m.result(m.where(m.less(scale, 1.0), up, y)));
+      x = either;
+    } else {
+      x = y;
+    }
   }
-  return resize_all(c, x, dims, resizes,
-                    {{"axis", 0},
-                     {"method", method},
-                     {"coordinates", "asymmetric"},
-                     {"rounding", shrinks ? "ceil" : "floor"}});
+  return x;
 }
 
 Result<Operand> resize_by_operand(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
-  REPOSE_TRY(operand, c.input(1));
+  REPOSE_TRY(scales, c.input(1));
   REPOSE_TRY(dims, c.shape(x));
   REPOSE_TRY(axes, resized_axes(c, static_cast<int64_t>(dims.size())));
-  REPOSE_TRY(method, method_of(c));
-  if (method == "nearest" && !c.known(operand) && c.node().op_type == "Resize") {
-    return c.fail(DiagnosticKind::unsupported_feature,
-                  "`scales` is not known when the model is compiled, nor whether to round up or "
-                  "down");
-  }
-  REPOSE_TRY(resizes, by_scales_operand(c, operand, dims, axes));
-  return resize_by(c, x, dims, resizes);
+  REPOSE_TRY(resizes, by_scales_operand(c, scales, dims, axes));
+  const bool may_shrink = !c.known(scales) && c.node().op_type == "Resize";  // `Upsample` doesn't
+  return resize_by(c, x, dims, resizes, may_shrink ? scales : nullptr);
 }
 
 Result<Operand> resize_by_attribute(NodeContext& c) {
@@ -332,13 +384,31 @@ Result<Operand> resize_by_attribute(NodeContext& c) {
   return resize_by(c, x, dims, resizes);
 }
 
+// Of images: one scale of their height, and one of their width.
+Result<Operand> resize_image(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(dims, c.shape(x));
+  if (dims.size() != 4) {
+    return c.fail(DiagnosticKind::rank_mismatch, "operand 0 has rank {}, expected 4", dims.size());
+  }
+  std::vector<Expr> scales;
+  for (const char* name : {"height_scale", "width_scale"}) {
+    if (!c.find(name)) {
+      return c.fail(DiagnosticKind::bad_attribute, "attribute `{}` is missing", name);
+    }
+    REPOSE_TRY(scale, c.number(name, 1));
+    scales.push_back(make_float(scale, dtypes::float32));
+  }
+  REPOSE_TRY(resizes, by_scales(c, scales, dims, {2, 3}));
+  return resize_by(c, x, dims, resizes);
+}
+
 }  // namespace
 
 std::span<const OperatorRow> resize_operators() {
   static constexpr OperatorRow rows[] = {
-      {"Resize", 10, one<resize_by_operand>},
-      {"Resize", 11, one<resize>},
-      {"Upsample", 7, one<resize_by_attribute>},
+      {"Resize", 10, one<resize_by_operand>},  {"Resize", 11, one<resize>},
+      {"Upsample", 1, one<resize_image>},      {"Upsample", 7, one<resize_by_attribute>},
       {"Upsample", 9, one<resize_by_operand>},
   };
   return rows;

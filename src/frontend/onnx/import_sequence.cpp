@@ -1,5 +1,5 @@
-// Sequences of tensors, as far as how long they are is known when the model is compiled, or a loop
-// has built them.
+// Sequences of tensors, as far as how long they are is known when the model is compiled, a loop has
+// built them, or a tensor was split into slices.
 //
 // A sequence is a tuple of its tensors. One that a loop appends to ends with a tensor whose rows
 // are what the iterations gave: the loop stacks them (import_building_loop in building_loops.cpp).
@@ -13,7 +13,7 @@ namespace {
 
 Diagnostic no_rows(const NodeContext& c) {
   return c.fail(DiagnosticKind::unsupported_feature,
-                "changes a sequence that a loop has built, which is not supported");
+                "changes a sequence whose length only a run tells, which is not supported");
 }
 
 // Operand `i`, counted from the front among `count` places; `absent` where there is none.
@@ -132,6 +132,16 @@ Result<Operand> concat_from_sequence(NodeContext& c) {
   return m.result(all.size() == 1 ? all[0] : m.concat(all, axis));
 }
 
+// Whether the parts have one element each, as many as the axis has, which is no number.
+Result<bool> splits_into_rows(NodeContext& c, const Expr& whole) {
+  int64_t number = 0;
+  if (as_const_int(whole, &number)) return false;
+  if (!c.has(1)) return true;
+  REPOSE_TRY(rank, c.rank(c.optional(1)));
+  const Expr size = rank == 0 ? c.known_scalar(c.optional(1)) : nullptr;
+  return size && is_const_int(size, 1);
+}
+
 // The extents of the parts along the axis: as given, or pieces of one size, the last of which may
 // be shorter.
 Result<std::vector<Expr>> extents_of_parts(NodeContext& c, const Expr& whole) {
@@ -162,15 +172,27 @@ Result<Operand> split_to_sequence(NodeContext& c) {
   REPOSE_TRY(given, c.integer("axis", 0));
   REPOSE_TRY(axis, c.axis(given, static_cast<int64_t>(dims.size())));
   REPOSE_TRY(keeps, c.flag("keepdims", true));
+  const bool drops_axis = !keeps && !c.has(1);
   const Expr& whole = dims[static_cast<size_t>(axis)];
-  REPOSE_TRY(extents, extents_of_parts(c, whole));
   Composite m(c);
   Sequence s;
+  REPOSE_TRY(into_rows, splits_into_rows(c, whole));
+  if (into_rows) {
+    std::vector<int64_t> order{axis};
+    for (int64_t d = 0; d < static_cast<int64_t>(dims.size()); ++d) {
+      if (d != axis) order.push_back(d);
+    }
+    const Operand moved = m.permute(x, order);
+    REPOSE_TRY(rows, m.result(drops_axis ? moved : m.unsqueeze(moved, {axis + 1})));
+    s.rows = rows;
+    return sequence_of(std::move(s));
+  }
+  REPOSE_TRY(extents, extents_of_parts(c, whole));
   Expr at = make_int(0);
   for (const Expr& extent : extents) {
     const Expr end = canonical(at + extent);
     const Operand part = m.slice(x, axis, at, end);
-    s.parts.push_back(keeps || c.has(1) ? part : m.squeeze(part, {axis}));
+    s.parts.push_back(drops_axis ? m.squeeze(part, {axis}) : part);
     at = end;
   }
   m.require(eq(at, whole), "the parts have {0} elements, the dimension {1}", {at, whole});
@@ -182,8 +204,9 @@ Result<Operand> split_to_sequence(NodeContext& c) {
 
 bool takes_sequences(const Node& node) {
   static constexpr std::string_view names[] = {
-      "SequenceInsert", "SequenceErase",      "SequenceAt",         "SequenceLength",    "Identity",
-      "Optional",       "OptionalGetElement", "OptionalHasElement", "ConcatFromSequence"};
+      "SequenceInsert",     "SequenceErase", "SequenceAt",         "SequenceLength",
+      "Identity",           "Optional",      "OptionalGetElement", "OptionalHasElement",
+      "ConcatFromSequence", "SequenceMap"};
   return (node.domain.empty() || node.domain == "ai.onnx") &&
          std::find(std::begin(names), std::end(names), node.op_type) != std::end(names);
 }

@@ -150,6 +150,17 @@ Result<Operand> reshape(NodeContext& c) {
   return c.reshape(x, std::move(target));
 }
 
+Result<Operand> reshape_to_attribute(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(shape, c.integers("shape"));
+  if (!shape) return c.fail(DiagnosticKind::bad_attribute, "attribute `shape` is missing");
+  std::vector<Expr> elements;
+  for (int64_t n : *shape) elements.push_back(make_int(n));
+  REPOSE_TRY(dims, c.shape(x));
+  REPOSE_TRY(target, reshape_target(c, dims, elements, false));
+  return c.reshape(x, std::move(target));
+}
+
 Result<Operand> flatten(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
   REPOSE_TRY(given, c.integer("axis", 1));
@@ -230,12 +241,30 @@ Result<Operand> tile(NodeContext& c) {
   return c.call("tile", {x, graph::make_shape(elements)});
 }
 
+// Before operator set 6: how often along which axis.
+Result<Operand> tile_one_axis(NodeContext& c) {
+  REPOSE_TRY(x, c.input(0));
+  REPOSE_TRY(tiles, c.input(1));
+  REPOSE_TRY(axis_operand, c.input(2));
+  REPOSE_TRY(count, c.elements(tiles, "tiles"));
+  REPOSE_TRY(given, c.constants(axis_operand, "axis"));
+  if (count.size() != 1 || given.size() != 1) {
+    return c.fail(DiagnosticKind::bad_argument, "{} counts and {} axes, expected one of each",
+                  count.size(), given.size());
+  }
+  REPOSE_TRY(rank, c.rank(x));
+  REPOSE_TRY(axis, c.axis(given[0], rank));
+  Dims repeats(static_cast<size_t>(rank), make_int(1));
+  repeats[static_cast<size_t>(axis)] = count[0];
+  return c.call("tile", {x, graph::make_shape(repeats)});
+}
+
 // ---- Joining and cutting
 // -------------------------------------------------------------------------
 
 Result<Operand> concat(NodeContext& c) {
   REPOSE_TRY(parts, c.all_inputs());
-  REPOSE_TRY(axis, c.integer("axis"));
+  REPOSE_TRY(axis, c.opset() < 4 ? c.integer("axis", 1) : c.integer("axis"));
   if (parts.size() == 1) return parts[0];
   return c.call("concat", {graph::make_tuple(parts)}, {{"axis", axis}});
 }
@@ -494,10 +523,11 @@ Result<Operand> pad(NodeContext& c) {
 
 Result<Operand> pad_by_attributes(NodeContext& c) {
   REPOSE_TRY(x, c.input(0));
-  REPOSE_TRY(pads, c.integers("pads"));
+  const char* name = c.opset() < 2 ? "paddings" : "pads";
+  REPOSE_TRY(pads, c.integers(name));
   REPOSE_TRY(value, c.number("value", 0));
   REPOSE_TRY(rank, c.rank(x));
-  if (!pads) return c.fail(DiagnosticKind::bad_attribute, "attribute `pads` is missing");
+  if (!pads) return c.fail(DiagnosticKind::bad_attribute, "attribute `{}` is missing", name);
   std::vector<Expr> widths;
   for (int64_t p : *pads) widths.push_back(make_int(p));
   return pad_by(c, x, widths, first_axes(static_cast<size_t>(rank)), c.scalar_like(x, value));
@@ -569,20 +599,22 @@ Result<Operand> space_to_depth(NodeContext& c) {
 
 std::span<const OperatorRow> shape_operators() {
   static constexpr OperatorRow rows[] = {
-      {"Concat", 4, one<concat>},
+      {"Concat", 1, one<concat>},
       {"DepthToSpace", 1, one<depth_to_space>},
       {"Expand", 8, one<expand>},
       {"Flatten", 1, one<flatten>},
-      {"Pad", 2, one<pad_by_attributes>},
+      {"Pad", 1, one<pad_by_attributes>},
       {"Pad", 11, one<pad>},
+      {"Reshape", 1, one<reshape_to_attribute>},
       {"Reshape", 5, one<reshape>},
       {"Shape", 1, one<shape>},
       {"Size", 1, one<size>},
       {"Slice", 1, one<slice_by_attributes>},
       {"Slice", 10, one<slice>},
       {"SpaceToDepth", 1, one<space_to_depth>},
-      {"Split", 2, split},
+      {"Split", 1, split},
       {"Squeeze", 1, one<squeeze>},
+      {"Tile", 1, one<tile_one_axis>},
       {"Tile", 6, one<tile>},
       {"Transpose", 1, one<transpose>},
       {"Unsqueeze", 1, one<unsqueeze>},

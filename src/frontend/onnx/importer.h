@@ -132,8 +132,21 @@ class Importer {
     std::span<const size_t> order;
     const std::vector<std::string_view>& wanted;
   };
-  struct LoopNode;
-  struct LoopResults;
+  // What Loop, Scan and SequenceMap have in common.
+  struct LoopNode {
+    Expr limit;                 // null: none
+    bool limit_is_size = true;  // LoopBuilder::Fields
+    Operand flag;               // whether the first iteration runs; null: it does
+    bool has_flag = false;      // the first result of the body says whether the next one runs
+    Values inits;
+    size_t num_stacked = 0;
+    // Iteration `i`, of what is carried: whether the next one runs (where `has_flag`), what is
+    // carried on, and a row of each result that is stacked. Null: its import failed.
+    std::function<Result<Values>(const Expr& i, const Values& carried)> body;
+  };
+  struct LoopResults {
+    Values carried, stacked;
+  };
   static constexpr size_t max_splits = 6;  // each doubles what follows
   NodeContext context_of(const Control& c);
   Result<Values> import_graph(const Graph& graph, Scope& inner, const Surroundings& around,
@@ -155,12 +168,18 @@ class Importer {
   Result<Joined> import_branches(const Operand& condition, const Graph& then_graph,
                                  const Graph& else_graph, const Control& c, const Rest* rest);
   bool import_split(const Control& c, const Rest& rest);
+  struct ScanNode;
   Result<LoopResults> import_loop_body(const Control& c, const LoopNode& loop);
+  Result<Values> import_body(const Control& c, const Graph& body, const Values& inputs);
+  Result<LoopResults> import_steps(const Control& c, const ScanNode& scan);
+  static Result<Operand> size_tensor(NodeContext& c, const Expr& size);
   Result<Values> import_if(const Control& c);
   Result<Values> import_loop(const Control& c);
   // A loop that carries sequences: building_loops.cpp.
   Result<Values> import_building_loop(const Control& c);
   Result<Values> import_scan(const Control& c);
+  Result<Values> import_scan_of_batch(const Control& c, const Graph& body, size_t num_carried);
+  Result<Values> import_sequence_map(const Control& c);
   using ImportControl = Result<Values> (Importer::*)(const Control&);
   // Of the operators with graphs; null: another operator.
   static ImportControl find_control(const Node& node);

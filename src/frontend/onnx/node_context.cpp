@@ -95,6 +95,14 @@ Result<std::optional<std::vector<float>>> NodeContext::numbers(std::string_view 
   return value ? std::optional(*value) : std::nullopt;
 }
 
+Result<const Graph*> NodeContext::graph(std::string_view name) const {
+  const Attribute* a = find(name);
+  if (!a) return fail(DiagnosticKind::bad_attribute, "attribute `{}` is missing", name);
+  if (const Graph* graph = a->graph()) return graph;
+  return fail(DiagnosticKind::bad_attribute, "attribute `{}` is of kind `{}`, expected `graph`",
+              name, attribute_kind_name(a->kind));
+}
+
 Result<std::optional<std::vector<int64_t>>> NodeContext::constants_or_attr(
     size_t i, std::string_view attr) const {
   if (!has(i)) return integers(attr);
@@ -103,11 +111,7 @@ Result<std::optional<std::vector<int64_t>>> NodeContext::constants_or_attr(
 }
 
 Result<Operand> NodeContext::apply(std::string_view name, const Operand& x) {
-  const Attribute* a = find(name);
-  const Graph* graph = a ? a->graph() : nullptr;
-  if (!graph) {
-    return fail(DiagnosticKind::bad_attribute, "attribute `{}` is no graph", printable(name));
-  }
+  REPOSE_TRY(graph, this->graph(name));
   if (graph->inputs.size() != 1 || graph->outputs.size() != 1) {
     return fail(DiagnosticKind::bad_attribute,
                 "attribute `{}`: a graph of {} inputs and {} outputs, expected one of each",

@@ -71,6 +71,7 @@ class NodeContext : public CallContext {
   Result<std::string> string(std::string_view name, std::string_view absent) const;
   Result<std::optional<std::vector<int64_t>>> integers(std::string_view name) const;
   Result<std::optional<std::vector<float>>> numbers(std::string_view name) const;
+  Result<const Graph*> graph(std::string_view name) const;  // an error where it is absent
 
   // Operand `i`, which has to be constant, or the attribute `attr` of older operator sets.
   Result<std::optional<std::vector<int64_t>>> constants_or_attr(size_t i,

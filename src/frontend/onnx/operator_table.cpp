@@ -32,6 +32,7 @@ const Table& table() {
     }
     add(t["com.microsoft"], microsoft_operators());
     add(t["com.microsoft"], microsoft_quantize_operators());
+    add(t["com.microsoft"], microsoft_recurrent_operators());
     add(t["ai.onnx.ml"], ml_operators());
     add(t["ai.onnx.preview"], preview_operators());
     add(t["ai.onnx.preview.training"], training_operators());

@@ -42,5 +42,6 @@ std::span<const OperatorRow> ml_operators();                  // ai.onnx.ml
 std::span<const OperatorRow> preview_operators();             // ai.onnx.preview
 std::span<const OperatorRow> training_operators();            // ai.onnx.preview.training
 std::span<const OperatorRow> microsoft_quantize_operators();  // com.microsoft
+std::span<const OperatorRow> microsoft_recurrent_operators();
 
 }  // namespace repose::onnx

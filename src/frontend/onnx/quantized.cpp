@@ -40,6 +40,18 @@ Operand saturated(Composite& m, const Operand& x, const Operand& zero, DType dty
   return m.cast(y, dtype);
 }
 
+ByRange quantized_by_range(Composite& m, const Operand& x) {
+  std::vector<int64_t> axes;
+  for (size_t a = 0; a < m.shape(x).size(); ++a) axes.push_back(static_cast<int64_t>(a));
+  const Operand most = m.maximum(m.reduce("max", x, axes, false), 0.0);
+  const Operand least = m.minimum(m.reduce("min", x, axes, false), 0.0);
+  const Operand range = m.subtract(most, least);
+  const Operand scale = m.divide(m.where(m.equal(range, 0.0), 1.0, range), 255.0);
+  const Operand place = m.clip(m.divide(m.unary("negative", least), scale), 0, 255);
+  const Operand zero = m.cast(m.unary("round", place), dtypes::uint8);
+  return {saturated(m, m.divide(x, scale), zero, dtypes::uint8), scale, zero};
+}
+
 // What belongs to rows or columns of a matrix operand, as it broadcasts to the product: a scalar,
 // one number for each of them, or of the operand's rank with 1 along the other dimension.
 Result<Operand> beside_product(NodeContext& c, const Operand& v, bool is_row, size_t i) {

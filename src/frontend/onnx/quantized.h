@@ -13,6 +13,12 @@ bool is_zero(const NodeContext& c, const Operand& zero_point);
 // round(x) + zero point, halves to even, saturated.
 Operand saturated(Composite& m, const Operand& x, const Operand& zero, DType dtype);
 
+// x as uint8 with a scale and a zero point that its range gives; 0 is exact.
+struct ByRange {
+  Operand value, scale, zero;
+};
+ByRange quantized_by_range(Composite& m, const Operand& x);
+
 // ---- Contractions of integers, exact modulo 2^32
 // -------------------------------------------------------
 

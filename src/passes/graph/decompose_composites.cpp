@@ -80,9 +80,13 @@ Result<Module> decompose_composites(const Module& module, const OpTable& ops) {
     any = true;
     return decomposed(b, parts);
   };
-  hooks.call = [&](Builder& b, const graph::CallNode& call, const Span&) -> Result<Value> {
-    if (!call.op || is_check(Value(&call)) || !composition(ops, call, b.facts())) return Value();
-    return decomposed(b, Value(&call));
+  hooks.call = [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
+    if (!call.op || !call.op->lower || !call.op->pure || is_check(Value(&call))) return Value();
+    REPOSE_TRY(typed, b.infer_only(Value(&call), span));
+    const Value parts = composition(ops, *graph::as<graph::CallNode>(typed), b.facts());
+    if (!parts) return Value();
+    any = true;
+    return decomposed(b, parts);
   };
   REPOSE_TRY(result, rebuild_functions(module, ops, hooks));
   return any ? canonicalize_bindings(result, ops) : module;

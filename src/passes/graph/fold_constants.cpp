@@ -86,14 +86,10 @@ Value constant_of(const Type& type, const std::vector<Expr>& elements) {
   return graph::make_constant(Array(array));
 }
 
-bool is_program_call(const graph::CallNode& call) {
-  return call.op && call.op->name == "call_tir";
-}
-
 // The bytes of the operands, if all are constants; a program that is called is none.
 std::optional<int64_t> constant_bytes(const graph::CallNode& call) {
   int64_t bytes = 0;
-  for (size_t i = is_program_call(call) ? 1 : 0; i < call.args.size(); ++i) {
+  for (size_t i = is_call_tir(call) ? 1 : 0; i < call.args.size(); ++i) {
     if (!all_constant(call.args[i], bytes)) return std::nullopt;
   }
   return bytes;
@@ -147,7 +143,7 @@ bool may_fold(const Module& module) {
       const auto* call = graph::as<graph::CallNode>(b.value);
       if (!call || !call->op || !call->op->pure || is_check(b.value)) return;
       const int64_t bytes = call->op->elements ? result_bytes(b.var->type) : -1;
-      const bool runs = call->op->lower || is_program_call(*call);
+      const bool runs = call->op->lower || is_call_tir(*call);
       found =
           found || (runs && constant_bytes(*call)) || (bytes >= 0 && bytes <= max_element_bytes);
     });
@@ -164,12 +160,12 @@ Result<Module> fold_constants(const Module& module, const OpTable& ops,
       module, ops, [&](Builder& b, const graph::CallNode& call, const Span& span) -> Result<Value> {
         if (!call.op || !call.op->pure || is_check(Value(&call))) return Value();
         const std::optional<int64_t> bytes = constant_bytes(call);
-        if (bytes && (call.op->lower || is_program_call(call))) {
+        if (bytes && (call.op->lower || is_call_tir(call))) {
           REPOSE_TRY(typed, b.infer_only(Value(&call), span));
           const int64_t grown = result_bytes(typed->type);
           if (grown >= 0 && (grown <= *bytes || grown <= max_grown_bytes)) {
             const auto& folded = *graph::as<graph::CallNode>(typed);
-            auto arrays = is_program_call(call) ? run_program(module, folded) : evaluate(folded);
+            auto arrays = is_call_tir(call) ? run_program(module, folded) : evaluate(folded);
             if (arrays) {
               std::vector<Value> results;
               for (Array& a : *arrays) results.push_back(graph::make_constant(std::move(a)));

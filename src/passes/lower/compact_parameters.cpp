@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/function_facts.h"
 #include "ops/loops.h"
 #include "passes/graph/hoist_checks.h"
 #include "passes/graph/rewrite_calls.h"
@@ -65,7 +66,7 @@ graph::Binding compact_copy(Module& module, const OpTable& ops, const graph::Var
 // Programs that are called with the parameter itself know its strides: they keep it.
 graph::Body keep_in_programs(const graph::Body& body, const graph::ValueMap& originals) {
   return rewrite_calls(body, [&](const graph::CallNode& call, const Type&) -> graph::Value {
-    if (!call.op || !call.op->name.starts_with("call_tir")) return nullptr;
+    if (!is_program_call(call)) return nullptr;
     return graph::substitute(graph::Value(&call), originals, {});
   });
 }

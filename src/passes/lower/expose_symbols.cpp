@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/function_facts.h"
 #include "passes/graph/rewrite_calls.h"
 
 namespace repose {
@@ -32,8 +33,7 @@ std::vector<const TensorTypeNode*> new_results(const graph::CallNode& call, cons
 
 // The program that a call_tir or call_tir_inplace calls; null for other calls.
 tir::PrimFunc called_program(const Module& module, const graph::CallNode& call) {
-  if (!call.op || (call.op->name != "call_tir" && call.op->name != "call_tir_inplace"))
-    return nullptr;
+  if (!is_program_call(call)) return nullptr;
   return module.prim_func(graph::as<graph::GlobalNode>(call.args[0])->name);
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "ir/function_facts.h"
 #include "passes/graph/eliminate_common_subexpressions.h"
 #include "passes/graph/eliminate_dead_code.h"
 #include "passes/graph/rebuild.h"
@@ -226,7 +227,7 @@ Array constant_moved_last(const ArrayNode& from, size_t channel) {
 class LayoutAssigner {
  public:
   Result<Value> operator()(Builder& b, const graph::CallNode& call, const Span& span) {
-    if (!call.op || call.op->name != "call_tir") return Value();
+    if (!is_call_tir(call)) return Value();
     const auto* result = as<TensorTypeNode>(call.type_args.at(0));
     const std::string& name = graph::as<graph::GlobalNode>(call.args[0])->name;
     const tir::PrimFunc f = b.module().prim_func(name);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/function_facts.h"
 #include "passes/graph/rewrite_calls.h"
 #include "passes/tensor/classify.h"
 
@@ -289,7 +290,7 @@ Module find_sharing(const Module& module, const OpTable& ops) {
     if (auto copy = match_contiguous_copy(*staged)) copies.emplace(name, std::move(*copy));
   }
   rewrite_calls(result, [&](const graph::CallNode& call, const Type& type) -> graph::Value {
-    if (!call.op || call.op->name != "call_tir") return nullptr;
+    if (!is_call_tir(call)) return nullptr;
     const std::string& name = graph::as<graph::GlobalNode>(call.args[0])->name;
     auto it = copies.find(name);
     if (it == copies.end()) return nullptr;

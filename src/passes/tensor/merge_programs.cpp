@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "expr/facts.h"
+#include "ir/function_facts.h"
 #include "ir/structural.h"
 #include "passes/graph/rewrite_calls.h"
 
@@ -34,7 +35,7 @@ class Merger {
     }
     if (shared_.empty()) return std::move(result_);
     rewrite_calls(result_, [&](const graph::CallNode& call, const Type& type) {
-      return is_program_call(call) ? renewed(call, type) : nullptr;
+      return is_call_tir(call) ? renewed(call, type) : nullptr;
     });
     for (const auto& [name, stands_for] : shared_) {
       if (name == stands_for) {
@@ -47,9 +48,6 @@ class Merger {
   }
 
  private:
-  static bool is_program_call(const graph::CallNode& call) {
-    return call.op && call.op->name == "call_tir";
-  }
   static const std::string& program_of(const graph::CallNode& call) {
     return graph::as<graph::GlobalNode>(call.args[0])->name;
   }
@@ -57,10 +55,10 @@ class Merger {
   // Private programs that call_tir alone calls, in the order of their calls.
   void find_programs() {
     rewrite_calls(result_, [&](const graph::CallNode& call, const Type&) -> graph::Value {
-      for (size_t i = is_program_call(call) ? 1 : 0; i < call.args.size(); ++i) {
+      for (size_t i = is_call_tir(call) ? 1 : 0; i < call.args.size(); ++i) {
         if (const auto* g = graph::as<graph::GlobalNode>(call.args[i])) others_.insert(g->name);
       }
-      if (!is_program_call(call)) return nullptr;
+      if (!is_call_tir(call)) return nullptr;
       const std::string& name = program_of(call);
       const tir::PrimFunc f = result_.prim_func(name);
       if (!f) return nullptr;

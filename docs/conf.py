@@ -22,7 +22,8 @@ myst_links_external_new_tab = False
 suppress_warnings = ["misc.highlighting_failure"]  # scripts are no Python to every lexer
 autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["torch"]
+# The second one changes what PyTorch does, and there is none here.
+autodoc_mock_imports = ["torch", "repose.frontend._recurrent"]
 
 
 def link_out(app, docname, source):

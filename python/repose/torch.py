@@ -11,22 +11,39 @@ graph itself, and a warning says why.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Callable, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Callable, Iterator, Sequence
 
 import repose
 from repose import _repose
 from repose.frontend import _recurrent
-from repose.frontend._recurrent import whole_recurrent_layers
 from repose.frontend.torch import decomposition_table, without_weights
 
 __all__ = ["Fallback", "backend", "explain", "whole_recurrent_layers"]
-
 
 _library = _recurrent.install()
 
 
 class Fallback(UserWarning):
     """A graph that PyTorch runs itself."""
+
+
+whole_layers: ContextVar[bool] = ContextVar("whole_layers", default=False)
+
+
+@contextmanager
+def whole_recurrent_layers() -> Iterator[None]:
+    """What is captured in it keeps recurrent layers whole, for any length of sequences:
+
+        with repose.torch.whole_recurrent_layers():
+            program = torch.export.export(model, (x,), dynamic_shapes=...)
+    """
+    token = whole_layers.set(True)
+    try:
+        yield
+    finally:
+        whole_layers.reset(token)
 
 
 def _program(graph_module: Any, weights: dict[str, Any]) -> Any:

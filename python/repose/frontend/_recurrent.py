@@ -7,9 +7,7 @@ and results at any length.
 """
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import torch
 
@@ -18,36 +16,18 @@ _ARGUMENTS = ("Tensor[] params, bool has_biases, int num_layers, float dropout, 
               "bool batch_first")
 
 
-_asked: ContextVar[bool] = ContextVar("asked", default=False)
-
-
-@contextmanager
-def whole_recurrent_layers() -> Iterator[None]:
-    """What is captured in it keeps recurrent layers whole, for any length of sequences:
-
-        with repose.torch.whole_recurrent_layers():
-            program = torch.export.export(model, (x,), dynamic_shapes=…)
-    """
-    token = _asked.set(True)
-    try:
-        yield
-    finally:
-        _asked.reset(token)
-
-
 def _is_captured() -> bool:
-    """Whether dynamo works on a graph for Repose."""
+    """Whether dynamo works on a graph for Repose, or someone wants these layers whole."""
     from torch._dynamo.exc import TorchDynamoException
     from torch._dynamo.symbolic_convert import InstructionTranslator
+    from repose.torch import backend, whole_layers
 
-    if _asked.get():
+    if whole_layers.get():
         return True
     try:
         compiler: Any = InstructionTranslator.current_tx().output.compiler_fn
     except (AttributeError, TorchDynamoException):  # there is none
         return False
-    from repose.torch import backend
-
     while compiler is not None and compiler is not backend:  # PyTorch wraps it several times
         names = ("compiler_fn", "_torchdynamo_orig_backend", "__wrapped__")
         compiler = next((getattr(compiler, name) for name in names if hasattr(compiler, name)), None)

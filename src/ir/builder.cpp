@@ -55,6 +55,7 @@ struct Builder::FunctionState {
   std::vector<Binding> head;
   Facts at_entry;
   std::unordered_set<const VarNode*> known_at_entry;
+  std::unordered_set<const VarNode*> bound_at_entry;  // those of parameters, and those around
   std::string hint;  // what the result of the call at hand is to be called
   // An `if` whose branches are being built: its condition, and the finished first branch.
   struct OpenIf {
@@ -228,6 +229,7 @@ void Builder::begin_function(std::string name, std::vector<Variable> params, Fac
       state->known_at_entry.insert(symbol.get());
     }
   }
+  state->bound_at_entry = f->bound;
   state->at_entry = f->facts;
   state->name = std::move(name);
   state->params = std::move(params);
@@ -249,12 +251,57 @@ void Builder::end_dataflow() {
   if (f.blocks.back().bindings.empty()) f.blocks.pop_back();
 }
 
+namespace {
+
+// A result type in which new symbols stand for what is made of symbols that are neither known nor
+// bound by the type: for `n * 3` where nothing says what `n` is.
+Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>& is_known) {
+  const std::vector<Var> bound = binding_symbols(type);
+  auto is_bound = [&](const Expr& e) {
+    const std::vector<Var> symbols = free_vars(e);
+    return std::all_of(symbols.begin(), symbols.end(), [&](const Var& v) {
+      return is_known(v) || std::find(bound.begin(), bound.end(), v) != bound.end();
+    });
+  };
+  auto rewrite = [&](Dims dims, VarRole role) {
+    for (Expr& d : dims) {
+      if (!is_bound(d)) d = make_var("d", dtypes::index, role);
+    }
+    return dims;
+  };
+  std::function<Type(const Type&)> visit = [&](const Type& t) -> Type {
+    if (const auto* tensor = as<TensorTypeNode>(t); tensor && tensor->shape) {
+      return tensor_type(rewrite(*tensor->shape, VarRole::dimension), tensor->dtype,
+                         tensor->strides, tensor->device);
+    }
+    if (const auto* shape = as<ShapeTypeNode>(t); shape && shape->dims) {
+      return shape_type(rewrite(*shape->dims, VarRole::value));
+    }
+    if (const auto* prim = as<PrimTypeNode>(t); prim && prim->value && !is_bound(prim->value)) {
+      return prim_type(prim->dtype.is_index() ? dtypes::int64 : prim->dtype);
+    }
+    if (const auto* tuple = as<TupleTypeNode>(t)) {
+      std::vector<Type> fields;
+      for (const Type& f : tuple->fields) fields.push_back(visit(f));
+      return tuple_type(std::move(fields));
+    }
+    return t;
+  };
+  return visit(type);
+}
+
+}  // namespace
+
 Result<Value> Builder::end_function(Value result, FunctionOptions options) {
   if (frame().in_dataflow) end_dataflow();
   Span span = functions_.back()->span;
   REPOSE_TRY(leaf, normalize(result, span));
   FunctionState& state = *functions_.back();
   Type type = options.result_type ? options.result_type : leaf->type;
+  if (!options.result_type && functions_.size() > 1) {  // symbols of the body end with a closure
+    type = with_bound_symbols(type,
+                              [&](const Var& v) { return state.bound_at_entry.contains(v.get()); });
+  }
   Diagnostics problems;
   if (options.result_type && is_subtype(leaf->type, type, facts()) == Truth::no) {
     problems.push_back(error(DiagnosticKind::type_mismatch, span,
@@ -608,47 +655,6 @@ Result<Value> Builder::infer(const Value& value, Span span) {
   }
 }
 
-namespace {
-
-// A result type in which new symbols stand for what is made of symbols that are neither known nor
-// bound by the type: for `n * 3` where nothing says what `n` is.
-Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>& is_known) {
-  const std::vector<Var> bound = binding_symbols(type);
-  auto is_bound = [&](const Expr& e) {
-    const std::vector<Var> symbols = free_vars(e);
-    return std::all_of(symbols.begin(), symbols.end(), [&](const Var& v) {
-      return is_known(v) || std::find(bound.begin(), bound.end(), v) != bound.end();
-    });
-  };
-  auto rewrite = [&](Dims dims, VarRole role) {
-    for (Expr& d : dims) {
-      if (!is_bound(d)) d = make_var("d", dtypes::index, role);
-    }
-    return dims;
-  };
-  std::function<Type(const Type&)> visit = [&](const Type& t) -> Type {
-    if (const auto* tensor = as<TensorTypeNode>(t); tensor && tensor->shape) {
-      return tensor_type(rewrite(*tensor->shape, VarRole::dimension), tensor->dtype,
-                         tensor->strides, tensor->device);
-    }
-    if (const auto* shape = as<ShapeTypeNode>(t); shape && shape->dims) {
-      return shape_type(rewrite(*shape->dims, VarRole::value));
-    }
-    if (const auto* prim = as<PrimTypeNode>(t); prim && prim->value && !is_bound(prim->value)) {
-      return prim_type(prim->dtype.is_index() ? dtypes::int64 : prim->dtype);
-    }
-    if (const auto* tuple = as<TupleTypeNode>(t)) {
-      std::vector<Type> fields;
-      for (const Type& f : tuple->fields) fields.push_back(visit(f));
-      return tuple_type(std::move(fields));
-    }
-    return t;
-  };
-  return visit(type);
-}
-
-}  // namespace
-
 Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
   std::vector<Value> args;
   for (const Value& a : call.args) {
@@ -769,6 +775,11 @@ Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::st
   }
   for (auto& [want, have] : equal) assume(eq(canonical(have), canonical(want)));
   const std::vector<Expr>* known = elements_of(leaf);
+  // A number that is known stays known, whatever the cast leaves open.
+  const auto *cast = as<PrimTypeNode>(type), *given = as<PrimTypeNode>(leaf->type);
+  if (cast && !cast->value && given && given->value && may_overlap(leaf->type, type, facts())) {
+    type = leaf->type;
+  }
   Variable var = bind(leaf, type, type, std::move(name), std::move(span), is_output);
   if (known) functions_.back()->elements[var.get()] = *known;
   return var;

@@ -66,6 +66,8 @@ struct Builder::FunctionState {
   };
   std::vector<OpenIf> ifs;
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
+  // What variables are that hold closures, or tuples of them.
+  std::unordered_map<const graph::ValueNode*, Value> closures;
   std::vector<Value> keep_alive;
   std::unordered_map<const VarNode*, std::string>
       symbol_names;        // wanted; of the outermost function
@@ -374,6 +376,7 @@ Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span
   if (name.empty()) name = name_hint(value);
   Variable var =
       graph::make_variable(std::move(name), std::move(type), f.in_dataflow && !force_output);
+  if (Value known = known_value(value)) functions_.back()->closures[var.get()] = std::move(known);
   f.bindings().push_back(
       Binding{var, std::move(value), std::move(cast), span ? std::move(span) : span_});
   return var;
@@ -397,7 +400,28 @@ Result<Variable> Builder::emit(const Value& value, std::string name, Span span) 
 
 void Builder::emit_closure(Variable var, const Value& closure, Span span) {
   Frame& f = frame();
+  functions_.back()->closures[var.get()] = closure;
   f.bindings().push_back(Binding{std::move(var), closure, nullptr, std::move(span)});
+}
+
+// A closure, or a tuple that may hold some, behind variables and items; null: something else.
+Value Builder::known_value(Value v) const {
+  if (const auto* get = graph::as<graph::TupleGetNode>(v)) {
+    const Value tuple = known_value(get->tuple);
+    const auto* fields = tuple ? graph::as<graph::TupleNode>(tuple) : nullptr;
+    return fields ? known_value(fields->fields[static_cast<size_t>(get->index)]) : nullptr;
+  }
+  if (v->kind == graph::ValueKind::function || v->kind == graph::ValueKind::tuple) return v;
+  for (size_t i = functions_.size(); i-- > 0;) {
+    const auto it = functions_[i]->closures.find(v.get());
+    if (it != functions_[i]->closures.end()) return it->second;
+  }
+  return nullptr;
+}
+
+const graph::FunctionNode* Builder::closure_of(const Value& v) const {
+  const Value known = known_value(v);
+  return known ? graph::as<graph::FunctionNode>(known) : nullptr;
 }
 
 Result<Variable> Builder::emit_binding(const Value& value, std::string name, Span span,

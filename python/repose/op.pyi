@@ -87,6 +87,9 @@ def call_tir(program: Any, args: Any) -> Value:
 def call_tir_inplace(program: Any, args: Any, inplace_indices: Any) -> Value:
     """call_tir whose result i overwrites argument inplace_indices[i] (-1: a new buffer)"""
 
+def call_tir_with_grad(program: Any, args: Any, te_grad_name: Any, te_grad_kwargs: Any = ...) -> Value:
+    """call_tir, whose gradient nobody knows here"""
+
 def ceil(x: Any) -> Value:
     """the smallest integer not below"""
 
@@ -125,6 +128,9 @@ def determinant(x: Any) -> Value:
 
 def divide(a: Any, b: Any) -> Value:
     """a / b; integers round to zero, x / 0 is 0"""
+
+def dynamic_strided_slice(x: Any, begin: Any, end: Any, strides: Any) -> Value:
+    """strided_slice along all axes, whose bounds and strides are tensors"""
 
 def einsum(operands: Any, subscripts: Any) -> Value:
     """sums of products of tensors in Einstein's notation: "ij,jk->ik", with "..." for dimensions that are broadcast; more than two operands are taken from the left"""
@@ -207,6 +213,9 @@ def isinf(x: Any) -> Value:
 def isnan(x: Any) -> Value:
     """not a number"""
 
+def layout_transform(x: Any, index_map: Any, pad_value: Any = ..., axis_separators: Any = ..., input_axis_separators: Any = ...) -> Value:
+    """the elements at the places that an index map says, such as `lambda n, c: (n, c // 16, c % 16)`; `pad_value` where nothing comes to lie"""
+
 def left_shift(a: Any, b: Any) -> Value:
     """a << (b modulo the width)"""
 
@@ -263,6 +272,9 @@ def minimum(a: Any, b: Any) -> Value:
 
 def mod(a: Any, b: Any) -> Value:
     """remainder with the sign of a (fmod)"""
+
+def multinomial_from_uniform(prob: Any, uniform_sample: Any, sample_indices: Any, dtype: Any = ...) -> Value:
+    """classes drawn from the distributions in the rows of `prob`, by numbers of a uniform distribution"""
 
 def multiply(a: Any, b: Any) -> Value:
     """a * b"""
@@ -429,8 +441,8 @@ def triu(x: Any, k: Any = ...) -> Value:
 def trunc(x: Any) -> Value:
     """the nearest integer towards 0"""
 
-def unique(x: Any, axis: Any = ..., sorted: Any = ...) -> Value:
-    """elements or slices along `axis` without repetitions; where each occurs first, where x's are among them, how often each occurs"""
+def unique(x: Any, sorted: Any = ..., return_index: Any = ..., return_inverse: Any = ..., return_counts: Any = ..., axis: Any = ...) -> Value:
+    """elements or slices along `axis` without repetitions; on demand where each occurs first, where x's are among them, how often each occurs"""
 
 def variance(x: Any, axis: Any = ..., keepdims: Any = ...) -> Value:
     """mean of the squared distance from the mean over the dimensions `axis` (None: all)"""
@@ -492,7 +504,7 @@ class grad:
 
 class image:
     @staticmethod
-    def affine_grid(x: Any, size: Any) -> Value:
+    def affine_grid(x: Any, size: Any, align_corners: Any = ...) -> Value:
         """the places of a grid from -1 to 1, transformed by a matrix (2, 3) for each image"""
 
     @staticmethod
@@ -532,6 +544,10 @@ class nn:
     @staticmethod
     def attention_bias(query: Any, key: Any, value: Any, bias: Any, scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
         """nn.attention with a bias, which broadcasts to (batch, heads, queries, keys)"""
+
+    @staticmethod
+    def attention_var_len(queries: Any, keys: Any, values: Any, seqstart_q: Any, max_seqlen_q: Any = ..., seqstart_k: Any = ..., max_seqlen_k: Any = ..., scale: Any = ..., causal_mask: Any = ..., window_size: Any = ...) -> Value:
+        """attention of sequences that lie one after the other, each to itself; `seqstart_q`: where each begins, and behind the last one where that ends"""
 
     @staticmethod
     def avg_pool1d(x: Any, pool_size: Any = ..., strides: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., layout: Any = ..., out_layout: Any = ...) -> Value:
@@ -666,7 +682,7 @@ class nn:
         """negative log likelihood of targets, weighted; their mean, their sum or all ("none")"""
 
     @staticmethod
-    def pad(x: Any, pad_width: Any, fill: Any = ..., pad_value: Any = ..., pad_mode: Any = ...) -> Value:
+    def pad(x: Any, pad_width: Any, fill: Any = ..., pad_mode: Any = ..., pad_value: Any = ...) -> Value:
         """elements added before and after along each dimension"""
 
     @staticmethod
@@ -714,6 +730,22 @@ class nn:
         """x where it is above alpha, else 0"""
 
 class vision:
+    @staticmethod
+    def all_class_non_max_suppression(boxes: Any, scores: Any, max_output_boxes_per_class: Any, iou_threshold: Any, score_threshold: Any, output_format: Any = ...) -> Value:
+        """non_max_suppression in places for all boxes, and how many there are"""
+
+    @staticmethod
+    def get_valid_counts(data: Any, score_threshold: Any = ..., id_index: Any = ..., score_index: Any = ...) -> Value:
+        """how many boxes of each image are valid, the boxes with those in front, and where each comes from"""
+
+    @staticmethod
+    def multibox_transform_loc(cls_pred: Any, loc_pred: Any, anchor: Any, clip: Any = ..., threshold: Any = ..., variances: Any = ..., keep_background: Any = ...) -> Value:
+        """boxes from offsets to priors, and scores from logits, as SSD networks give them"""
+
+    @staticmethod
+    def non_max_suppression(data: Any, valid_count: Any, indices: Any, max_output_size: Any = ..., iou_threshold: Any = ..., force_suppress: Any = ..., top_k: Any = ..., coord_start: Any = ..., score_index: Any = ..., id_index: Any = ..., return_indices: Any = ..., invalid_to_bottom: Any = ..., soft_nms_sigma: Any = ..., score_threshold: Any = ...) -> Value:
+        """boxes that don't overlap a better one of their class, as TVM and MXNet have them"""
+
     @staticmethod
     def roi_align(x: Any, rois: Any, pooled_size: Any, spatial_scale: Any, sample_ratio: Any = ..., aligned: Any = ..., layout: Any = ..., mode: Any = ...) -> Value:
         """roi_align with the number of the image in each region"""

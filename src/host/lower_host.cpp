@@ -306,6 +306,10 @@ void HostLowering::lower_cast(const graph::Binding& b) {
     } else if (auto it = host_dims_.find(b.value.get()); it != host_dims_.end()) {
       have = it->second;
     }
+  } else if (const auto* w = as<PrimTypeNode>(b.cast), *h = as<PrimTypeNode>(b.value->type);
+             w && h && w->value) {
+    if (!h->value) return refuse(b.span, "a match_cast of a number which no expression gives");
+    return match(b.span, quoted(b.var->name), w->value, h->value);
   }
   if (want.size() != have.size()) return refuse(b.span, "a match_cast of an unknown rank");
   for (size_t i = 0; i < want.size(); ++i) {
@@ -350,11 +354,31 @@ Expr HostLowering::condition_of(const Value& v) {
   return make_load(flag, Indices(t->shape->size(), make_int(0)));
 }
 
+namespace {
+
+// Whether a type says what is in it, and the dimensions of each tensor, if only names of them.
+bool has_shapes(const Type& t) {
+  if (const auto* tuple = as<TupleTypeNode>(t)) {
+    return std::all_of(tuple->fields.begin(), tuple->fields.end(), has_shapes);
+  }
+  const auto* tensor = as<TensorTypeNode>(t);
+  return tensor ? tensor->shape.has_value() : t->kind != TypeKind::any;
+}
+
+}  // namespace
+
 // Branches leave handles of their results, and dimensions that only they know, in cells.
 void HostLowering::lower_if(const graph::Binding& b, const graph::IfNode& choice) {
   ++position_;
   const Expr condition = condition_of(choice.condition);
   ask_for_results_of_branches();
+  if (!has_shapes(b.var->type)) {
+    for (const BranchJoin& join : plan_.live.joins) {
+      if (join.then_begin == position_ + 1) position_ = join.join;
+    }
+    return refuse(b.span, fmt::format("an `if` that gives a value of type {}",
+                                      quoted(to_string(b.var->type))));
+  }
   const int leaves = count_tensors(b.var->type);
   std::vector<Var> fresh = binding_symbols(b.var->type);
   std::vector<Buffer> cells, dim_cells;

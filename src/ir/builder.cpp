@@ -95,6 +95,7 @@ void Builder::begin_function(std::string name, std::vector<Variable> params, Fac
       state->known_at_entry.insert(symbol.get());
     }
   }
+  state->bound_at_entry = f->bound;
   state->at_entry = f->facts;
   state->name = std::move(name);
   state->params = std::move(params);
@@ -122,6 +123,10 @@ Result<Value> Builder::end_function(Value result, FunctionOptions options) {
   REPOSE_TRY(leaf, normalize(result, span));
   FunctionState& state = *functions_.back();
   Type type = options.result_type ? options.result_type : leaf->type;
+  if (!options.result_type && functions_.size() > 1) {  // symbols of the body end with a closure
+    type = with_bound_symbols(type,
+                              [&](const Var& v) { return state.bound_at_entry.contains(v.get()); });
+  }
   Diagnostics problems;
   if (options.result_type && is_subtype(leaf->type, type, facts()) == Truth::no) {
     problems.push_back(error(DiagnosticKind::type_mismatch, span,
@@ -194,6 +199,7 @@ Variable Builder::bind(Value value, Type type, Type cast, std::string name, Span
   if (name.empty()) name = name_hint(value);
   Variable var =
       graph::make_variable(std::move(name), std::move(type), f.in_dataflow && !force_output);
+  if (Value known = known_value(value)) functions_.back()->closures[var.get()] = std::move(known);
   f.bindings().push_back(
       Binding{var, std::move(value), std::move(cast), span ? std::move(span) : span_});
   return var;
@@ -217,7 +223,28 @@ Result<Variable> Builder::emit(const Value& value, std::string name, Span span) 
 
 void Builder::emit_closure(Variable var, const Value& closure, Span span) {
   Frame& f = frame();
+  functions_.back()->closures[var.get()] = closure;
   f.bindings().push_back(Binding{std::move(var), closure, nullptr, std::move(span)});
+}
+
+// A closure, or a tuple that may hold some, behind variables and items; null: something else.
+Value Builder::known_value(Value v) const {
+  if (const auto* get = graph::as<graph::TupleGetNode>(v)) {
+    const Value tuple = known_value(get->tuple);
+    const auto* fields = tuple ? graph::as<graph::TupleNode>(tuple) : nullptr;
+    return fields ? known_value(fields->fields[static_cast<size_t>(get->index)]) : nullptr;
+  }
+  if (v->kind == graph::ValueKind::function || v->kind == graph::ValueKind::tuple) return v;
+  for (size_t i = functions_.size(); i-- > 0;) {
+    const auto it = functions_[i]->closures.find(v.get());
+    if (it != functions_[i]->closures.end()) return it->second;
+  }
+  return nullptr;
+}
+
+const graph::FunctionNode* Builder::closure_of(const Value& v) const {
+  const Value known = known_value(v);
+  return known ? graph::as<graph::FunctionNode>(known) : nullptr;
 }
 
 Result<Variable> Builder::emit_binding(const Value& value, std::string name, Span span,

@@ -102,6 +102,8 @@ class Builder {
   // The place of what is bound without one.
   void set_span(Span span) { span_ = std::move(span); }
   const std::vector<Expr>* elements_of(const graph::Value& v) const;
+  // The closure that a value is, whatever it is called by now; null: only a run can tell.
+  const graph::FunctionNode* closure_of(const graph::Value& v) const;
   // Says what the elements of a tensor are (importers that know more than the operators do).
   void set_elements(const graph::Variable& v, std::vector<Expr> elements);
 
@@ -124,6 +126,7 @@ class Builder {
   Type name_sizes(const Type& type, const Span& span);
   graph::Value with_named_sizes(const graph::Value& shape, const Span& span);
   void define(const Var& name, const Expr& value);
+  graph::Value known_value(graph::Value v) const;
   graph::Variable bind(graph::Value value, Type type, Type cast, std::string name, Span span,
                        bool force_output);
   Result<graph::Value> infer(const graph::Value& value, Span span);

@@ -73,10 +73,6 @@ Result<Value> Builder::infer(const Value& value, Span span) {
   }
 }
 
-namespace {
-
-// A result type in which new symbols stand for what is made of symbols that are neither known nor
-// bound by the type: for `n * 3` where nothing says what `n` is.
 Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>& is_known) {
   const std::vector<Var> bound = binding_symbols(type);
   auto is_bound = [&](const Expr& e) {
@@ -111,8 +107,6 @@ Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>&
   };
   return visit(type);
 }
-
-}  // namespace
 
 Result<Value> Builder::infer_call(const graph::CallNode& call, Span span) {
   std::vector<Value> args;
@@ -234,6 +228,11 @@ Result<Variable> Builder::emit_match_cast(const Value& value, Type type, std::st
   }
   for (auto& [want, have] : equal) assume(eq(canonical(have), canonical(want)));
   const std::vector<Expr>* known = elements_of(leaf);
+  // A number that is known stays known, whatever the cast leaves open.
+  const auto *cast = as<PrimTypeNode>(type), *given = as<PrimTypeNode>(leaf->type);
+  if (cast && !cast->value && given && given->value && may_overlap(leaf->type, type, facts())) {
+    type = leaf->type;
+  }
   Variable var = bind(leaf, type, type, std::move(name), std::move(span), is_output);
   if (known) functions_.back()->elements[var.get()] = *known;
   return var;

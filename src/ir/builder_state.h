@@ -51,6 +51,7 @@ struct Builder::FunctionState {
   std::vector<Binding> head;
   Facts at_entry;
   std::unordered_set<const VarNode*> known_at_entry;
+  std::unordered_set<const VarNode*> bound_at_entry;  // those of parameters, and those around
   std::string hint;  // what the result of the call at hand is to be called
   // An `if` whose branches are being built: its condition, and the finished first branch.
   struct OpenIf {
@@ -61,6 +62,8 @@ struct Builder::FunctionState {
   };
   std::vector<OpenIf> ifs;
   std::unordered_map<const graph::ValueNode*, std::vector<Expr>> elements;
+  // What variables are that hold closures, or tuples of them.
+  std::unordered_map<const graph::ValueNode*, Value> closures;
   std::vector<Value> keep_alive;
   std::unordered_map<const VarNode*, std::string>
       symbol_names;        // wanted; of the outermost function
@@ -91,6 +94,10 @@ class BuilderInferContext : public InferContext {
   Builder& builder_;
   Span span_;
 };
+
+// A result type in which new symbols stand for what is made of symbols that are neither known nor
+// bound by the type: for `n * 3` where nothing says what `n` is.
+Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>& is_known);
 
 // Gives the symbols that `param` binds their values from `arg`, and lists what else must be equal.
 void match_types(const Type& param, const Type& arg, VarMap& symbols,

@@ -259,6 +259,7 @@ class Numbering {
         }
       }
     }
+    joined.resize(tensor_leaves(b.var->type).size());  // other ones where branches differ in kind
     result.places[b.var.get()] = std::move(joined);
     result.joins.push_back(std::move(join));
   }

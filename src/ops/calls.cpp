@@ -96,6 +96,25 @@ const OpDef& op_call_tir() {
   return def;
 }
 
+// A call like any other; what its gradient would be is a function of TVM's Python.
+const OpDef& op_call_tir_with_grad() {
+  static const OpDef def{
+      .name = "call_tir_with_grad",
+      .args = {{"program", ArgKind::function}, {"args", ArgKind::any}},
+      .attrs = {{"te_grad_name", AttrKind::string}, {"te_grad_kwargs", AttrKind::any, Attr()}},
+      .infer = infer_destination_passing,
+      .lower = [](Builder&, const graph::CallNode& call) -> Result<graph::Value> {
+        return graph::make_op_call(op_call_tir(), call.args, {}, call.type_args);
+      },
+      .gradient = [](Builder&, const Pullback& p) -> Result<std::vector<graph::Value>> {
+        return error(DiagnosticKind::unsupported_feature, {},
+                     "`call_tir_with_grad`: its gradient is `{}`, a function of TVM's",
+                     p.call.attrs.get_string("te_grad_name"));
+      },
+      .doc = "call_tir, whose gradient nobody knows here"};
+  return def;
+}
+
 const OpDef& op_call_tir_inplace() {
   static const OpDef def{
       .name = "call_tir_inplace",

@@ -11,7 +11,8 @@
 //   dimension first.
 //     C4: the method is "nearest", "bilinear" or "bicubic"; the rest is as for `grid_sample`.
 //   image.affine_grid: y[n, :, i, j] = data[n] · (column, row, 1), rows and columns running from -1
-//   to 1 over the size (0 where there is one).
+//   to 1 over the size: over the centers of the elements with `align_corners` (0 where there is
+//   one), else over their edges.
 //     C5: data is a float of shape (batch, 2, 3); `size` has two members, not negative. float16 and
 //         bfloat16 compute in float32.
 //   vision.roi_align, vision.roi_pool: of regions (image, left, top, right, bottom).
@@ -195,7 +196,12 @@ std::vector<te::Tensor> affine_grid_rule(const graph::CallNode& call,
                                          const std::vector<te::Tensor>& in) {
   const DType dtype = result_dtype(call), wide = accumulator_dtype(dtype);
   const Dims& shape = result_shape(call);
+  const bool aligned = call.attrs.get_bool("align_corners");
   auto place = [&](const Expr& i, const Expr& extent) {
+    if (!aligned) {
+      return make_binary(ExprKind::div, make_cast(wide, i * 2 + 1), make_cast(wide, extent)) -
+             make_float(1, wide);
+    }
     const Expr steps = make_cast(wide, max(extent - 1, make_int(1)));
     const Expr at = make_binary(ExprKind::div, make_cast(wide, i * 2), steps) - make_float(1, wide);
     return make_select(eq(extent, make_int(1)), make_float(0, wide), at);
@@ -299,6 +305,7 @@ const OpDef& op_image_grid_sample() {
 const OpDef& op_image_affine_grid() {
   static const OpDef def{.name = "image.affine_grid",
                          .args = {{"x"}, {"size", ArgKind::shape}},
+                         .attrs = {{"align_corners", AttrKind::boolean, Attr(true)}},
                          .infer = infer_affine_grid,
                          .lower = te::lower<affine_grid_rule>,
                          .doc =

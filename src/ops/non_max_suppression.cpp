@@ -12,6 +12,13 @@
 //       in the order in which they were taken; k is a fresh symbol, at most
 //       batch * classes * min(max_output, n).
 // One program selects and counts, which gives k; a second one fills.
+//
+// vision.all_class_non_max_suppression: the same in places for all boxes, -1 where there is none.
+//   C5: the operands are as in C1; the largest number per class is an integer tensor of one
+//   element. C6: the format "onnx" gives rows (batch, class, box) of int64, (batch * classes * n,
+//   3), and how
+//       many there are, (1,); "tensorflow" gives for each image rows (class, box), (batch,
+//       classes * n, 2), their scores, (batch, classes * n), and how many there are, (batch,).
 #include "ops/ops.h"
 #include "ops/sort.h"
 
@@ -24,7 +31,8 @@ Expr most_per_class(const Expr& max_output, const Expr& boxes) {
   return canonical(min(max(max_output, make_int(0)), boxes));
 }
 
-Result<void> check_operands(InferContext& context, const graph::CallNode& call) {  // C1
+// What both operators need of their operands, C1.
+Result<void> check_boxes(InferContext& context, const graph::CallNode& call) {
   auto real = dtype_arg(context, call, 0, is_float_dtype, "a float");
   if (!real.ok()) return real.errors();
   for (size_t i : {size_t{1}, size_t{3}, size_t{4}}) {
@@ -34,18 +42,17 @@ Result<void> check_operands(InferContext& context, const graph::CallNode& call) 
     if (i == 1) continue;
     REPOSE_TRY(threshold, shaped_arg(context, call, i));
     const Expr count = element_count(*threshold->shape);
-    REPOSE_REQUIRE(
-        context.require(eq(count, make_int(1)),
-                        fmt::format("`non_max_suppression`: `{}` has {{0}} elements, expected 1",
-                                    call.op->args[i].name),
-                        {count}));
+    REPOSE_REQUIRE(context.require(eq(count, make_int(1)),
+                                   fmt::format("`{}`: `{}` has {{0}} elements, expected 1",
+                                               call.op->name, call.op->args[i].name),
+                                   {count}));
   }
   REPOSE_REQUIRE(require_rank(context, call, 0, 3));
   return require_rank(context, call, 1, 3);
 }
 
-Result<Type> infer_non_max_suppression(InferContext& context, const graph::CallNode& call) {
-  REPOSE_REQUIRE(check_operands(context, call));
+Result<void> check_operands(InferContext& context, const graph::CallNode& call) {
+  REPOSE_REQUIRE(check_boxes(context, call));
   REPOSE_TRY(boxes, shaped_arg(context, call, 0));
   REPOSE_TRY(scores, shaped_arg(context, call, 1));
   const Dims &b = *boxes->shape, &s = *scores->shape;
@@ -54,8 +61,14 @@ Result<Type> infer_non_max_suppression(InferContext& context, const graph::CallN
                                "the number of coordinates"));
   REPOSE_REQUIRE(
       require_equal(context, op, b[0], "the batch of the boxes", s[0], "that of the scores"));
-  REPOSE_REQUIRE(
-      require_equal(context, op, b[1], "the number of boxes", s[2], "that of the scores"));
+  return require_equal(context, op, b[1], "the number of boxes", s[2], "that of the scores");
+}
+
+Result<Type> infer_non_max_suppression(InferContext& context, const graph::CallNode& call) {
+  REPOSE_REQUIRE(check_operands(context, call));
+  REPOSE_TRY(boxes, shaped_arg(context, call, 0));
+  REPOSE_TRY(scores, shaped_arg(context, call, 1));
+  const Dims &b = *boxes->shape, &s = *scores->shape;
   const Expr max_output = prim_arg(call, 2, dtypes::index);
   const Var k = make_var("non_max_suppression_count");
   const Expr most = max_output ? most_per_class(max_output, b[1]) : b[1];
@@ -96,12 +109,14 @@ class Selection {
   explicit Selection(const graph::CallNode& call)
       : center_(call.attrs.get_bool("center_point_box")),
         boxes_(buffer_for(call.args[0], "boxes")),
-        scores_(buffer_for(call.args[1], "scores")),
-        limit_(most_per_class(prim_arg(call, 2, dtypes::index), boxes_->shape[1])) {
+        scores_(buffer_for(call.args[1], "scores")) {
     args = {call.args[0], call.args[1]};
     buffers = {boxes_, scores_};
-    iou_ = threshold(call, 3);
-    least_score_ = threshold(call, 4);
+    const Expr most = prim_arg(call, 2, dtypes::index);
+    limit_ = most_per_class(most ? most : make_cast(dtypes::index, element_of(call, 2)),
+                            boxes_->shape[1]);
+    iou_ = element_of(call, 3);
+    least_score_ = element_of(call, 4);
     if (!iou_) iou_ = make_const(boxes_->dtype, 0);
     taken = make_buffer("taken", scores_->shape, dtypes::int64);
     kept = make_buffer("kept", {scores_->shape[0], scores_->shape[1]}, dtypes::int64);
@@ -119,7 +134,8 @@ class Selection {
   }
 
  private:
-  Expr threshold(const graph::CallNode& call, size_t i) {
+  // The one of a tensor; null: it is left out.
+  Expr element_of(const graph::CallNode& call, size_t i) {
     if (!has_arg(call, i)) return nullptr;
     args.push_back(call.args[i]);
     buffers.push_back(buffer_for(call.args[i], call.op->args[i].name));
@@ -219,7 +235,130 @@ Result<graph::Value> lower_non_max_suppression(Builder& b, const graph::CallNode
   return emit_fill(b, taken, kept, k);
 }
 
+// ---- In places for all boxes --------------------------------------------------------------------
+
+bool is_per_image(const graph::CallNode& call) {
+  return call.attrs.get_string("output_format") == "tensorflow";
+}
+
+Result<Type> infer_all_class(InferContext& context, const graph::CallNode& call) {  // C5
+  const std::string format = call.attrs.get_string("output_format");
+  if (format != "onnx" && format != "tensorflow") {
+    return error(DiagnosticKind::bad_attribute, context.span(),
+                 "`{}`: output_format is \"{}\", expected \"onnx\" or \"tensorflow\"",
+                 call.op->name, format);
+  }
+  auto integer = dtype_arg(context, call, 2, is_integer_dtype, "an integer");
+  if (!integer.ok()) return integer.errors();
+  REPOSE_TRY(most, shaped_arg(context, call, 2));
+  const Expr count = element_count(*most->shape);
+  REPOSE_REQUIRE(context.require(eq(count, make_int(1)),
+                                 fmt::format("`{}`: `{}` has {{0}} elements, expected 1",
+                                             call.op->name, call.op->args[2].name),
+                                 {count}));
+  REPOSE_REQUIRE(check_operands(context, call));
+  REPOSE_TRY(scores, shaped_arg(context, call, 1));
+  const Dims& s = *scores->shape;
+  auto ints = [&](Dims shape) { return tensor_like(*scores, std::move(shape), dtypes::int64); };
+  const Expr places = canonical(s[1] * s[2]);
+  if (!is_per_image(call)) {  // C6
+    return tuple_type({ints({canonical(s[0] * places), make_int(3)}), ints({make_int(1)})});
+  }
+  return tuple_type({ints({s[0], places, make_int(2)}),
+                     tensor_like(*scores, {s[0], places}, scores->dtype), ints({s[0]})});
+}
+
+Result<graph::Value> fill_places(Builder& b, const graph::CallNode& call, const graph::Value& taken,
+                                 const graph::Value& kept) {
+  const Buffer boxes = buffer_for(taken, "taken"), counts = buffer_for(kept, "kept"),
+               scores = buffer_for(call.args[1], "scores");
+  const Expr batch_size = boxes->shape[0];
+  const bool per_image = is_per_image(call);
+  const Buffer rows = make_buffer("rows", result_shape(call, 0), dtypes::int64);
+  const Buffer best =
+      make_buffer("best", per_image ? result_shape(call, 1) : Dims{make_int(0)}, scores->dtype);
+  const Buffer total = make_buffer("total", result_shape(call, per_image ? 2 : 1), dtypes::int64);
+  const Cell position("position");
+  const Expr minus_one = make_int(-1);
+  auto put = [&](const Expr& batch, const Expr& row, const Expr& label, const Expr& box) {
+    std::vector<Expr> numbers{label, box};
+    te::Indices at{row, make_int(0)};
+    if (per_image) {
+      at.insert(at.begin(), batch);
+    } else {
+      numbers.insert(numbers.begin(), batch);
+    }
+    std::vector<tir::Stmt> stores;
+    for (size_t c = 0; c < numbers.size(); ++c) {
+      at.back() = make_int(static_cast<int64_t>(c));
+      stores.push_back(store(rows, at, numbers[c]));
+    }
+    return tir::make_seq(std::move(stores));
+  };
+  auto of_image = [&](const Expr& batch) {
+    const tir::Stmt found = for_each("label", boxes->shape[1], [&](const Expr& label) {
+      return for_each("j", load_index(counts, {batch, label}), [&](const Expr& j) {
+        const Expr box = load_index(boxes, {batch, label, j});
+        std::vector<tir::Stmt> all{put(batch, position.get(), label, box)};
+        if (per_image) {
+          all.push_back(
+              store(best, {batch, position.get()}, make_load(scores, {batch, label, box})));
+        }
+        all.push_back(position.advance());
+        return tir::make_seq(std::move(all));
+      });
+    });
+    if (!per_image) return found;
+    const tir::Stmt rest = for_each("k", rows->shape[1] - position.get(), [&](const Expr& k) {
+      const Expr row = position.get() + k;
+      return tir::make_seq({put(batch, row, minus_one, minus_one),
+                            store(best, {batch, row}, make_const(scores->dtype, 0))});
+    });
+    return tir::make_seq(
+        {position.set(make_int(0)), found, store(total, {batch}, position.get()), rest});
+  };
+  tir::Stmt body = for_each("batch", batch_size, of_image);
+  if (!per_image) {
+    const tir::Stmt rest = for_each("k", rows->shape[0] - position.get(), [&](const Expr& k) {
+      return put(minus_one, position.get() + k, minus_one, minus_one);
+    });
+    body = tir::make_seq(
+        {position.set(make_int(0)), body, store(total, {make_int(0)}, position.get()), rest});
+  }
+  std::vector<Buffer> results{rows, total};
+  if (per_image) results.insert(results.begin() + 1, best);
+  return emit_program(b, "place_boxes", {taken, kept, call.args[1]}, {boxes, counts, scores},
+                      results, with_cells({position}, body));
+}
+
+Result<graph::Value> lower_all_class(Builder& b, const graph::CallNode& call) {
+  const Selection selection(call);
+  REPOSE_TRY(
+      selected,
+      emit_program(b, "all_class_non_max_suppression", selection.args, selection.buffers,
+                   std::vector<Buffer>{selection.taken, selection.kept}, selection.program()));
+  REPOSE_TRY(both, b.normalize(selected));
+  REPOSE_TRY(taken, b.normalize(graph::make_tuple_get(both, 0)));
+  REPOSE_TRY(kept, b.normalize(graph::make_tuple_get(both, 1)));
+  return fill_places(b, call, taken, kept);
+}
+
 }  // namespace
+
+const OpDef& op_vision_all_class_non_max_suppression() {
+  static const OpDef def{
+      .name = "vision.all_class_non_max_suppression",
+      .args = {{"boxes"},
+               {"scores"},
+               {"max_output_boxes_per_class"},
+               {"iou_threshold"},
+               {"score_threshold"}},
+      .attrs = {{"output_format", AttrKind::string, Attr("onnx")}},
+      .infer = infer_all_class,
+      .lower = lower_all_class,
+      .doc = "non_max_suppression in places for all boxes, and how many there are"};
+  return def;
+}
 
 const OpDef& op_non_max_suppression() {
   static const OpDef def{

@@ -149,8 +149,8 @@ const OpDef& op_nn_pad() {
   static const OpDef def{
       .name = "nn.pad",
       .args = {{"x"}, {"pad_width", ArgKind::shape}, {"fill", ArgKind::tensor, true}},
-      .attrs = {{"pad_value", AttrKind::number, Attr(0.0)},
-                {"pad_mode", AttrKind::string, Attr("constant")}},
+      .attrs = {{"pad_mode", AttrKind::string, Attr("constant")},
+                {"pad_value", AttrKind::number, Attr(0.0)}},
       .infer = infer_pad,
       .lower = te::lower<pad_rule>,
       .elements = te::elements<pad_rule>,

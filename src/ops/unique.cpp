@@ -2,10 +2,11 @@
 //   C1: x has a known rank and shape; `axis` is one of its axes, or None: x is flattened.
 //   C2: `sorted`: in ascending order, slices by their elements in row-major order; otherwise in
 //       the order of first occurrence. NaN is greater than everything else, and equal to NaN.
-//   C3: the result is a tuple: the values; the int64 index of the first occurrence of each; for
-//       each of the n elements or slices of x, where its value is among the values; how often
+//   C3: the result is the values, or the tuple of them and of what is asked for: `return_index`,
+//       the int64 index of the first occurrence of each; `return_inverse`, for each of the n
+//       elements or slices of x where its value is among the values; `return_counts`, how often
 //       each occurs.
-//   C4: the first, second and fourth have the extent k, a fresh symbol, with min(n, 1) <= k <= n.
+//   C4: values, indices and counts have the extent k, a fresh symbol, with min(n, 1) <= k <= n.
 // One program sorts and numbers what is different, which gives k; a second one fills.
 #include "ops/ops.h"
 #include "ops/sort.h"
@@ -19,6 +20,18 @@ std::optional<size_t> unique_axis(const graph::CallNode& call, int rank) {
   if (given->is_none()) return std::nullopt;
   const int64_t axis = call.attrs.get_int("axis");
   return static_cast<size_t>(axis < 0 ? axis + rank : axis);
+}
+
+// Of the values, and of what is asked for besides: the values alone where that is nothing.
+template <class T>
+std::vector<T> asked_for(const graph::CallNode& call, std::vector<T> all) {
+  std::vector<T> asked{std::move(all[0])};
+  size_t i = 1;
+  for (const char* name : {"return_index", "return_inverse", "return_counts"}) {
+    if (call.attrs.get_bool(name)) asked.push_back(std::move(all[i]));
+    ++i;
+  }
+  return asked;
 }
 
 Result<Type> infer_unique(InferContext& context, const graph::CallNode& call) {
@@ -35,7 +48,9 @@ Result<Type> infer_unique(InferContext& context, const graph::CallNode& call) {
   Dims values = axis ? *x->shape : Dims{n};
   values[axis.value_or(0)] = k;
   auto ints = [&](const Expr& extent) { return tensor_like(*x, {extent}, dtypes::int64); };
-  return tuple_type({tensor_like(*x, values, x->dtype), ints(k), ints(n), ints(k)});  // C3
+  const std::vector<Type> asked =
+      asked_for<Type>(call, {tensor_like(*x, values, x->dtype), ints(k), ints(n), ints(k)});  // C3
+  return asked.size() == 1 ? asked[0] : tuple_type(asked);
 }
 
 // The items that are compared: elements of the flat tensor, or slices along the axis.
@@ -171,7 +186,9 @@ Result<graph::Value> lower_unique(Builder& b, const graph::CallNode& call) {
   REPOSE_TRY(times, b.normalize(graph::make_tuple_get(found, 1)));
   const graph::Value values =
       graph::make_op_call(op_take(), {x, first}, Attrs{{"axis", static_cast<int64_t>(items.axis)}});
-  return graph::make_tuple({values, first, groups, times});
+  const std::vector<graph::Value> asked =
+      asked_for<graph::Value>(call, {values, first, groups, times});
+  return asked.size() == 1 ? asked[0] : graph::make_tuple(asked);
 }
 
 }  // namespace
@@ -180,13 +197,16 @@ const OpDef& op_unique() {
   static const OpDef def{
       .name = "unique",
       .args = {{"x"}},
-      .attrs = {{"axis", AttrKind::optional_integer, Attr()},
-                {"sorted", AttrKind::boolean, Attr(true)}},
+      .attrs = {{"sorted", AttrKind::boolean, Attr(true)},
+                {"return_index", AttrKind::boolean, Attr(false)},
+                {"return_inverse", AttrKind::boolean, Attr(false)},
+                {"return_counts", AttrKind::boolean, Attr(false)},
+                {"axis", AttrKind::optional_integer, Attr()}},
       .infer = infer_unique,
       .lower = lower_unique,
       .doc =
-          "elements or slices along `axis` without repetitions; where each occurs first, "
-          "where x's are among them, how often each occurs"};
+          "elements or slices along `axis` without repetitions; on demand where each occurs "
+          "first, where x's are among them, how often each occurs"};
   return def;
 }
 

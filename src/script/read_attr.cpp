@@ -13,6 +13,8 @@ std::optional<Attr> read_attr(ReadContext& context, ExprReader& reader, const No
       return Attr(node.text == "True");
     case NodeKind::string:
       return Attr(node.text);
+    case NodeKind::lambda:
+      return Attr(AttrDict{{Attr("index_map"), Attr(node.text)}});
     case NodeKind::list:
     case NodeKind::tuple: {
       AttrList list;

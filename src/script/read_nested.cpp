@@ -74,6 +74,7 @@ bool GraphFunctionReader::read_dataflow(const Statement& s) {
 struct GraphFunctionReader::Branch {
   std::string name;  // of what it binds last
   const Node* annotation = nullptr;
+  Type stated;  // by the annotation, where the branch knows its names
   Value result;
 };
 
@@ -106,6 +107,13 @@ bool GraphFunctionReader::read_branch(const std::vector<Statement*>& body, Branc
   scopes_.push();
   bool ok = read_statements(std::span(body).first(body.size() - 1));
   ok = read_branch_result(*body.back(), branch) && ok;
+  if (branch->annotation) {
+    bool is_known = true;
+    types_.visit_names(*branch->annotation, [&](const Node&, const std::string& name) {
+      is_known = is_known && scopes_.find(name);
+    });
+    if (is_known) branch->stated = types_.read(*branch->annotation);
+  }
   scopes_.pop();
   return ok;
 }
@@ -129,7 +137,7 @@ Value GraphFunctionReader::read_if_condition(const Node& node) {
 bool GraphFunctionReader::check_branch_annotation(const Branch& branch, const Type& common) {
   if (!branch.annotation) return true;
   if (!name_fresh_symbols(*branch.annotation, common, branch.annotation->at)) return false;
-  Type stated = types_.read(*branch.annotation);
+  const Type stated = branch.stated ? branch.stated : types_.read(*branch.annotation);
   if (!stated) return false;
   const Type& own = branch.result->type;
   if (structural_equal(stated, common) || is_subtype(own, stated, builder_.facts()) != Truth::no) {
@@ -189,6 +197,7 @@ bool GraphFunctionReader::read_closure(const Statement& s) {
   Signature signature;
   scopes_.push();
   std::map<std::string, Var> outer_results = of_results_;
+  VarMap outer_map = results_map_;
   std::set<std::string> outer_outputs = std::move(outputs_);
   outputs_.clear();
   bool is_output = outer_outputs.count(s.name) > 0;
@@ -202,9 +211,16 @@ bool GraphFunctionReader::read_closure(const Statement& s) {
   ok = ok && read_function_body(s, signature, &closure);
   outputs_ = std::move(outer_outputs);
   of_results_ = std::move(outer_results);
+  results_map_ = std::move(outer_map);  // of symbols that end here
   scopes_.pop();
   if (!ok) return false;
   if (self) {
+    // Its result may be in symbols of the body, which the annotation only named.
+    if (!structural_equal(self->type, closure->type)) {
+      const auto typed = graph::make_variable(self->name, closure->type, self->is_dataflow);
+      closure = graph::substitute(closure, {{self.get(), typed}}, {});
+      self = typed;
+    }
     builder_.emit_closure(self, closure, span(s.at));
   } else {
     auto bound = builder_.emit_binding(closure, s.name, span(s.at), is_output);

@@ -28,6 +28,19 @@ bool takes_axes_first(const Node& call, const OpDef& op) {
          (call.kids.size() > 4 || keyword_argument(call, "begin") || keyword_argument(call, "end"));
 }
 
+// Whether an operand that may be left out is, as something stands in its place that is no tensor:
+// the mode of nn.pad(x, widths, "reflect").
+bool is_left_out(const ArgSpec& spec, const Node& given) {
+  return spec.optional && spec.kind == ArgKind::tensor && given.kind == NodeKind::string;
+}
+
+// A constant where TVM's attribute of that name is a tensor: nn.pad(…, pad_value=R.const(0, …)).
+std::optional<size_t> tensor_place(const Keyword& k, const OpDef& op) {
+  const bool is_fill = op.name == "nn.pad" && k.name == "pad_value" &&
+                       (k.value->kind == NodeKind::call || k.value->kind == NodeKind::name);
+  return is_fill ? std::optional<size_t>(2) : std::nullopt;
+}
+
 // The operand that TVM calls `name`.
 std::optional<size_t> their_place(std::string_view name, const OpDef& op) {
   static constexpr std::pair<std::string_view, size_t> names[] = {
@@ -163,8 +176,14 @@ bool ValueReader::sort_positional(OpCall& call) {
     given.erase(given.begin() + 1);
     ++next_attr;
   }
-  for (size_t place = 0; place < given.size(); ++place) {
-    const Node& n = *given[place];
+  size_t skipped = 0;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const Node& n = *given[i];
+    size_t place = i + skipped;
+    while (place < call.operands.size() && is_left_out(call.op.args[place], n)) {
+      ++place;
+      ++skipped;
+    }
     std::string callee = callee_name(&n);
     bool is_type = takes_result_type(call.op) && place >= call.operands.size() &&
                    (callee == "R.Tensor" || callee == "R.Tuple" || n.kind == NodeKind::list);
@@ -202,6 +221,7 @@ bool ValueReader::sort_keywords(OpCall& call) {
     }
     auto place = static_cast<size_t>(std::find(names.begin(), names.end(), k.name) - names.begin());
     if (place == names.size()) place = their_place(k.name, call.op).value_or(place);
+    place = tensor_place(k, call.op).value_or(place);
     if (place == names.size()) {
       context_.fail(DiagnosticKind::bad_argument, k.at, "`R.{}` has no argument `{}`{}",
                     call.op.name, k.name, suggest(k.name, names));

@@ -284,6 +284,85 @@ Value ValueReader::read_function_call(const Node& node, Value callee) {
   return graph::make_function_call(std::move(callee), std::move(args), std::move(types));
 }
 
+// R.make_closure(f, (a, b)): a closure that calls f with what it is given, and then a and b.
+Value ValueReader::read_make_closure(const Node& node) {
+  if (node.kids.size() != 3) {
+    return fail(node, DiagnosticKind::wrong_arity,
+                "`R.make_closure` takes a function and a tuple of what it captures");
+  }
+  const Value callee = read_leaf(*node.kids[1], node.at);
+  const Value given = callee ? read_program_args(*node.kids[2]) : nullptr;
+  if (!given) return nullptr;
+  const auto* type = callee->type ? as<FunctionTypeNode>(callee->type) : nullptr;
+  std::vector<Value> captured;
+  for (const Value& v : graph::as<graph::TupleNode>(given)->fields) {
+    captured.push_back(leaf_of(v, node.at));
+    if (!captured.back()) return nullptr;
+  }
+  if (!type || type->opaque || type->params.size() < captured.size()) {
+    return fail(*node.kids[1], DiagnosticKind::type_mismatch,
+                "`R.make_closure` with {} captured values of a value of type `{}`, expected a "
+                "function with as many parameters",
+                captured.size(), callee->type ? to_string(callee->type) : "a tensor program");
+  }
+  const size_t count = type->params.size() - captured.size();
+  VarMap symbols;
+  for (size_t i = 0; i < captured.size(); ++i) {
+    match_symbols(type->params[count + i], captured[i]->type, symbols);
+  }
+  std::vector<graph::Variable> params;
+  for (size_t i = 0; i < count; ++i) {
+    for (const Var& v : binding_symbols(type->params[i])) {
+      symbols.emplace(v.get(), make_var(v->name, v->dtype, v->role));
+    }
+  }
+  for (size_t i = 0; i < count; ++i) {
+    params.push_back(
+        graph::make_variable(fmt::format("a{}", i), substitute(type->params[i], symbols)));
+  }
+  std::vector<Value> args(params.begin(), params.end());
+  args.insert(args.end(), captured.begin(), captured.end());
+  Builder& b = module_.builder;
+  b.begin_function("closure", params, {}, context_.span(node));
+  auto result = b.emit(graph::make_function_call(callee, std::move(args)), "", context_.span(node));
+  FunctionOptions options;
+  options.is_pure = type->pure;
+  auto closure = b.end_function(result.ok() ? Value(*result) : graph::make_tuple({}), options);
+  if (!context_.check(result) || !context_.check(closure)) return nullptr;
+  return *closure;
+}
+
+// A call of a value that holds a closure. Where its type doesn't say so, a cast does.
+Value ValueReader::read_invoke_closure(const Node& node, bool is_pure) {
+  if (node.kids.size() != 3) {
+    return fail(node, DiagnosticKind::wrong_arity,
+                "`R.invoke_closure` takes a closure and a tuple of arguments");
+  }
+  Value callee = read_leaf(*node.kids[1], node.at);
+  const Value args = callee ? read_program_args(*node.kids[2]) : nullptr;
+  if (!args) return nullptr;
+  std::vector<Type> types;
+  for (const Keyword& k : node.keywords) {
+    if (!is_type_keyword(k.name)) {
+      return context_.fail(DiagnosticKind::bad_argument, k.at, "`R.invoke_closure` has no `{}`",
+                           k.name);
+    }
+    scope_.bind_results(*k.value);
+    if (!read_types(*k.value, &types)) return nullptr;
+  }
+  const auto* known = callee->type ? as<FunctionTypeNode>(callee->type) : nullptr;
+  if (known && !known->opaque) types.clear();  // its type says more
+  if (!known) {
+    const Type result = types.size() == 1 ? types[0] : any_type();
+    auto cast = module_.builder.emit_match_cast(callee, opaque_function_type(result, is_pure),
+                                                "closure", context_.span(node));
+    if (!context_.check(cast)) return nullptr;
+    callee = *cast;
+  }
+  return graph::make_function_call(std::move(callee), graph::as<graph::TupleNode>(args)->fields,
+                                   std::move(types));
+}
+
 Value ValueReader::read_special(const Node& node, const std::string& name, bool* handled) {
   *handled = true;
   auto one = [&]() -> const Node* {
@@ -323,6 +402,10 @@ Value ValueReader::read_special(const Node& node, const std::string& name, bool*
     return make_ref<graph::ExternNode>(n->text);
   }
   if (name == "tuple") return read_tuple(std::span(node.kids).subspan(1));
+  if (name == "make_closure") return read_make_closure(node);
+  if (name == "invoke_closure" || name == "invoke_pure_closure") {
+    return read_invoke_closure(node, name == "invoke_pure_closure");
+  }
   *handled = false;
   return nullptr;
 }

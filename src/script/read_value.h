@@ -47,6 +47,8 @@ class ValueReader {
   graph::Value read_item(const Node& node);
   graph::Value read_call(const Node& node);
   graph::Value read_function_call(const Node& node, graph::Value callee);
+  graph::Value read_make_closure(const Node& node);
+  graph::Value read_invoke_closure(const Node& node, bool is_pure);
   graph::Value read_special(const Node& node, const std::string& name, bool* handled);
 
   // read_constant.cpp.

@@ -332,6 +332,71 @@ TEST(Compile, AResultWhoseRankNobodyKnowsIsRefused) {
       << to_string(compiled.errors());
 }
 
+TEST(Compile, AClosureThatTheDataChoosesIsRefused) {
+  auto module = parse_module(make_text_source("test.relax", R"(
+@R.function
+def main(c: R.Tensor((), "bool"), x: R.Tensor(("n",), "float32")):
+    n = T.int64()
+    @R.function
+    def f(a: R.Tensor((n,), "float32")) -> R.Tensor((n,), "float32"):
+        b = R.exp(a)
+        return b
+    @R.function
+    def g(a: R.Tensor((n,), "float32")) -> R.Tensor((n,), "float32"):
+        b = R.negative(a)
+        return b
+    if c:
+        h = f
+    else:
+        h = g
+    y = h(x)
+    return y
+)"),
+                             standard_ops());
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  auto compiled = compile(*module, standard_ops(), {});
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_NE(compiled.errors()[0].text.find("a call of a closure"), std::string::npos)
+      << to_string(compiled.errors());
+}
+
+TEST(Compile, ABranchThatGivesAnythingIsRefused) {
+  auto module = parse_module(make_text_source("test.relax", R"(
+@R.function
+def main(c: R.Tensor((), "bool"), x: R.Tensor(("n",), "float32")):
+    if c:
+        y = (x,)
+    else:
+        y = R.tuple()
+    return (y,)
+)"),
+                             standard_ops());
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  auto compiled = compile(*module, standard_ops(), {});
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_EQ(compiled.errors()[0].kind, DiagnosticKind::unsupported_feature)
+      << to_string(compiled.errors());
+}
+
+TEST(Compile, ABranchThatGivesAnUnknownRankIsRefused) {
+  auto module = parse_module(make_text_source("test.relax", R"(
+@R.function
+def main(c: R.Tensor((), "bool"), x: R.Tensor(("n",), "float32")):
+    if c:
+        y: R.Tensor("float32") = R.exp(x)
+    else:
+        y = R.call_pure_packed("test.same", x, sinfo_args=[R.Tensor("float32")])
+    z = R.match_cast(y, R.Tensor((3,), "float32"))
+    return z
+)"),
+                             standard_ops());
+  ASSERT_TRUE(module.ok()) << to_string(module.errors());
+  auto compiled = compile(*module, standard_ops(), {});
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_NE(compiled.errors()[0].text.find("an `if` that gives a value of type"), std::string::npos)
+      << to_string(compiled.errors());
+}
+
 // Two matrix products, the first with what follows it, and a copy of a parameter.
 const char* two_products = R"(
 @R.function

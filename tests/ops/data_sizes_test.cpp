@@ -36,8 +36,12 @@ TEST(types, unique_C4_counts_between_1_and_all) {
   Symbols s;
   Variable x = graph::make_variable("x", f32({s.m, n_(3)}));
   Graph g({x});
-  const Type flat = g.emit(op_unique(), {x})->type;
-  const Type rows = g.emit(op_unique(), {x}, {{"axis", -2}})->type;
+  Attrs all{{"return_index", true}, {"return_inverse", true}, {"return_counts", true}};
+  const Type flat = g.emit(op_unique(), {x}, all)->type;
+  EXPECT_EQ(to_string(g.emit(op_unique(), {x})->type),
+            "R.Tensor((unique_count,), dtype=\"float32\")");
+  all.set("axis", -2);
+  const Type rows = g.emit(op_unique(), {x}, all)->type;
   EXPECT_EQ(to_string(flat),
             "R.Tuple(R.Tensor((unique_count,), dtype=\"float32\"), R.Tensor((unique_count,), "
             "dtype=\"int64\"), "

@@ -101,6 +101,24 @@ def main(x: R.Tensor(("n",), "float32"), s: R.Shape(ndim=2)) -> R.Tensor(("k",),
   expect_contains(text, "R.match_cast(u, R.Tensor((k,), dtype=\"float32\"))");
 }
 
+// A closure's variable and the closure have one type, also where the body gives the symbols that
+// the result's annotation names.
+TEST(RoundTrip, ClosureOverSymbolsOfItsBody) {
+  const Module m = parse(R"(
+@R.function
+def main(x: R.Tensor(("n",), "float32")):
+    @R.function
+    def g(a: R.Tensor(("k",), "float32")) -> R.Tensor(("c",), "float32"):
+        u: R.Tensor(("c",), "float32") = R.unique(a)
+        return u
+    y = g(x)
+    return y
+)");
+  round_trip(print(m));
+  const graph::Binding& closure = m.graph_function("main")->body->blocks[0].bindings[0];
+  EXPECT_TRUE(structural_equal(closure.var->type, closure.value->type)) << print(m);
+}
+
 TEST(RoundTrip, FreshSymbolsAreNamedByAnnotations) {
   std::string text = round_trip(R"(
 @R.function

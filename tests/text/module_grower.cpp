@@ -91,7 +91,8 @@ Module ModuleGrower::grow() {
 
 Expr ModuleGrower::size() {
   if (sizes_.empty() || pick(5) == 0) return make_int(pick(4));
-  const Expr a = sizes_[static_cast<size_t>(pick(static_cast<int>(sizes_.size())))];
+  Expr a = sizes_[static_cast<size_t>(pick(static_cast<int>(sizes_.size())))];
+  if (as<VarNode>(a)->role == VarRole::value) a = max(a, make_int(0));
   switch (pick(8)) {
     case 0:
       return a + 1;
@@ -130,7 +131,7 @@ void ModuleGrower::add(Result<graph::Variable> made) {
   for (const Var& v : free_vars((*made)->type)) {
     const bool is_new = std::none_of(sizes_.begin(), sizes_.end(),
                                      [&](const Expr& e) { return e.get() == v.get(); });
-    if (is_new && builder_.binds(v.get()) && v->role == VarRole::dimension) sizes_.push_back(v);
+    if (is_new && builder_.binds(v.get()) && v->dtype.is_index()) sizes_.push_back(v);
   }
 }
 
@@ -140,7 +141,8 @@ void ModuleGrower::call(const char* name, Values args, Attrs attrs, std::vector<
 }
 
 std::vector<graph::Variable> ModuleGrower::parameters() {
-  const Var m = make_var("m"), n = make_var("n"), k = make_var("k");
+  const Var m = make_var("m"), n = make_var("n");
+  const Var k = make_var("k", dtypes::index, VarRole::value);
   const std::vector<Type> types{
       tensor_type({m, n}, dtypes::float32),
       tensor_type({n}, dtypes::float32),
@@ -403,21 +405,23 @@ void ModuleGrower::data_size() {
 // A type that a value of `type` may have: with fresh symbols, dimensions that are known here, or
 // less of it.
 Type ModuleGrower::cast_type(const Type& type) {
-  auto dimension = [&](const Expr& known) -> Expr {
-    const int way = pick(6);
-    if (way == 0) return size();
-    return way < 3 || !known ? Expr(make_var("d")) : known;
-  };
-  auto members = [&](const std::optional<Dims>& known, int count) {
+  auto members = [&](const std::optional<Dims>& known, int count,
+                     VarRole role = VarRole::dimension) {
     Dims all(static_cast<size_t>(count < 0 ? pick(4) : count));
-    for (size_t i = 0; i < all.size(); ++i) all[i] = dimension(known ? (*known)[i] : nullptr);
+    for (size_t i = 0; i < all.size(); ++i) {
+      const int way = pick(6);
+      const bool is_new = way < 3 || !known;
+      all[i] = way == 0 ? size() : is_new ? Expr(make_var("d", dtypes::index, role)) : (*known)[i];
+    }
     return all;
   };
   if (pick(8) == 0) return vaguer(type);
   if (const auto* t = as<TensorTypeNode>(type)) {
     return tensor_type(members(t->shape, t->rank), t->dtype ? t->dtype : dtypes::float32);
   }
-  if (const auto* s = as<ShapeTypeNode>(type)) return shape_type(members(s->dims, s->rank));
+  if (const auto* s = as<ShapeTypeNode>(type)) {
+    return shape_type(members(s->dims, s->rank, VarRole::value));
+  }
   if (const auto* p = as<PrimTypeNode>(type)) {
     if (!p->dtype.is_bool() && pick(2)) {
       return prim_type_of(make_var("v", dtypes::index, VarRole::value));

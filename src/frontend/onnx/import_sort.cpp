@@ -63,7 +63,11 @@ Result<Values> unique(NodeContext& c) {
   REPOSE_TRY(axis, c.integer("axis", 0));
   REPOSE_TRY(sorted, c.flag("sorted", true));
   return c.call_tuple("unique", {x},
-                      {{"axis", c.find("axis") ? Attr(axis) : Attr()}, {"sorted", sorted}});
+                      {{"sorted", sorted},
+                       {"return_index", true},
+                       {"return_inverse", true},
+                       {"return_counts", true},
+                       {"axis", c.find("axis") ? Attr(axis) : Attr()}});
 }
 
 Result<Operand> non_max_suppression(NodeContext& c) {

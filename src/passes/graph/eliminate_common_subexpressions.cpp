@@ -1,6 +1,7 @@
 // Computes equal pure calls once.
 #include "passes/graph/eliminate_common_subexpressions.h"
 
+#include <functional>
 #include <string_view>
 #include <unordered_set>
 
@@ -115,8 +116,40 @@ uint64_t key_of(const Value& v) {
   return key;
 }
 
+// What is overwritten in place, and all that it is made of, as it may lie in the same bytes:
+// nothing else may be the same variable.
+std::unordered_set<const graph::ValueNode*> overwritten(const graph::Body& body) {
+  std::unordered_set<const graph::ValueNode*> found;
+  std::vector<graph::Binding> bindings;
+  graph::visit_bindings(body, true, [&](const graph::Binding& b) { bindings.push_back(b); });
+  const std::function<void(const Value&)> note = [&](const Value& v) {
+    found.insert(v.get());
+    if (graph::as<graph::TupleNode>(v)) graph::visit_operands(v, note);
+  };
+  for (size_t i = bindings.size(); i-- > 0;) {
+    const Value& value = bindings[i].value;
+    if (found.contains(bindings[i].var.get())) graph::visit_operands(value, note);
+    const auto* call = graph::as<graph::CallNode>(value);
+    if (!call || !call->op || !call->attrs.find("inplace_indices")) continue;
+    const auto* tuple = graph::as<graph::TupleNode>(call->args[1]);
+    for (const int64_t at : call->attrs.get_ints("inplace_indices")) {
+      if (at < 0) continue;
+      const auto place = static_cast<size_t>(at);
+      if (tuple && call->op->name == "call_tir_inplace") {
+        note(tuple->fields[place]);
+      } else {
+        note(call->args[place + 1]);
+      }
+    }
+  }
+  return found;
+}
+
 class Eliminator {
  public:
+  explicit Eliminator(std::unordered_set<const graph::ValueNode*> overwritten)
+      : overwritten_(std::move(overwritten)) {}
+
   graph::Body run(const graph::Body& body,
                   std::unordered_multimap<uint64_t, graph::Binding> known) {
     std::vector<graph::Block> blocks;
@@ -146,7 +179,7 @@ class Eliminator {
         const bool pure = (call && call->op && call->op->pure && !is_check(copy.value) &&
                            call->op->name != "call_tir_inplace") ||
                           graph::as<graph::TupleGetNode>(copy.value);
-        if (pure && !b.cast) {
+        if (pure && !b.cast && !overwritten_.contains(b.var.get())) {
           const uint64_t key = key_of(copy.value);
           const graph::Binding* earlier = nullptr;
           auto [begin, end] = known.equal_range(key);
@@ -174,6 +207,7 @@ class Eliminator {
   }
 
  private:
+  const std::unordered_set<const graph::ValueNode*> overwritten_;
   graph::ValueMap replaced_;
 };
 
@@ -184,7 +218,7 @@ Module eliminate_common_subexpressions(const Module& module) {
   for (const std::string& name : module.names()) {
     graph::Function f = module.graph_function(name);
     if (!f) continue;
-    graph::Body body = Eliminator().run(f->body, {});
+    graph::Body body = Eliminator(overwritten(f->body)).run(f->body, {});
     if (body != f->body) {
       result.set(name, make_ref<graph::FunctionNode>(f->params, body, f->result_type, f->is_pure,
                                                      f->is_private, f->attrs, f->span));

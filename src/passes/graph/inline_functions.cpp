@@ -133,9 +133,11 @@ class Inliner {
     if (is_while_loop(call)) return with_closures(b, call, span);
     if (call.op) return Value();
     const auto* g = graph::as<graph::GlobalNode>(call.callee);
-    graph::Function f = g ? module_.graph_function(g->name) : nullptr;
+    const graph::Function f = g ? module_.graph_function(g->name) : visible_closure(b, call.callee);
     // A body with branches or blocks of its own stays a function inside a dataflow block.
-    if (!f || recursive_.count(g->name) || f->params.size() != call.args.size()) return Value();
+    if (!f || (g && recursive_.count(g->name)) || f->params.size() != call.args.size()) {
+      return Value();
+    }
     if (!takes_groups_ && is_group(*f)) return Value();
     if (b.in_dataflow() && !is_straight(f->body)) return Value();
     graph::ValueMap values;
@@ -149,7 +151,8 @@ class Inliner {
       values.emplace(f->params[i].get(), arg);
       match_symbols(f->params[i]->type, arg->type, symbols);
     }
-    auto required = require_ranges(b, g->name, f, symbols, span);
+    const std::string name = g ? g->name : "a closure";
+    auto required = require_ranges(b, name, f, symbols, span);
     if (!required.ok()) return required.errors();
     if (depth_ >= max_depth) {
       return error(DiagnosticKind::nesting_too_deep, span,
@@ -162,6 +165,21 @@ class Inliner {
   }
 
  private:
+  // The closure that a variable holds, where all that it captured is visible still; null: nobody
+  // can tell, or it calls itself.
+  static graph::Function visible_closure(const Builder& b, const Value& callee) {
+    const graph::FunctionNode* closure = b.closure_of(callee);
+    if (!closure) return nullptr;
+    const auto* var = graph::as<graph::VariableNode>(callee);
+    const std::vector<graph::Variable> captured =
+        graph::free_variables(closure->body, closure->params);
+    for (const graph::Variable& v : captured) {
+      const bool is_gone = v->is_dataflow && !(var && var->is_dataflow);
+      if (is_gone || b.closure_of(v) == closure) return nullptr;
+    }
+    return graph::Function(closure);
+  }
+
   // A loop over functions of the module, over closures of the same bodies.
   Result<Value> with_closures(Builder& b, const graph::CallNode& call, const Span& span) {
     std::vector<Value> args = call.args;
@@ -240,7 +258,8 @@ Result<Module> inline_all(const Module& module, const OpTable& ops, bool takes_g
       const auto* call = graph::as<graph::CallNode>(b.value);
       const auto* g = call ? graph::as<graph::GlobalNode>(call->callee) : nullptr;
       const graph::Function callee = g ? module.graph_function(g->name) : nullptr;
-      any = any || (callee && (takes_groups || !is_group(*callee)));
+      const bool is_closure = call && !call->op && graph::as<graph::VariableNode>(call->callee);
+      any = any || is_closure || (callee && (takes_groups || !is_group(*callee)));
       if (!call || !is_while_loop(*call)) return;
       for (const Value& arg : call->args) any = any || arg->kind == graph::ValueKind::global;
     });

@@ -211,7 +211,8 @@ class Rebuilder {
     auto match = [&](const Dims& a, const Dims& b) {
       for (size_t i = 0; i < a.size() && i < b.size(); ++i) {
         const auto* v = as<VarNode>(a[i]);
-        if (!v || a[i] == b[i] || !symbols_.emplace(v, b[i]).second) continue;
+        // One that is bound here stands for itself, whatever is known to equal it in a branch.
+        if (!v || a[i] == b[i] || builder_.binds(v) || !symbols_.emplace(v, b[i]).second) continue;
         if (const auto* now = as<VarNode>(b[i])) builder_.name_symbol(Var(now), v->name);
       }
     };

@@ -296,7 +296,7 @@ Result<graph::Value> fill_places(Builder& b, const graph::CallNode& call, const 
     return tir::make_seq(std::move(stores));
   };
   auto of_image = [&](const Expr& batch) {
-    const tir::Stmt found = for_each("label", boxes->shape[1], [&](const Expr& label) {
+    tir::Stmt found = for_each("label", boxes->shape[1], [&](const Expr& label) {
       return for_each("j", load_index(counts, {batch, label}), [&](const Expr& j) {
         const Expr box = load_index(boxes, {batch, label, j});
         std::vector<tir::Stmt> all{put(batch, position.get(), label, box)};

@@ -14,6 +14,7 @@ GraphMachine::GraphMachine(const OpTable& ops, const InterpretOptions& options)
   const std::pair<const char*, Handler> handlers[] = {
       {"call_tir", &GraphMachine::call_tir},
       {"call_tir_inplace", &GraphMachine::call_tir},
+      {"call_tir_with_grad", &GraphMachine::call_tir},
       {"call_dps_packed", &GraphMachine::call_packed},
       {"call_pure_packed", &GraphMachine::call_packed},
       {"call_packed", &GraphMachine::call_packed},

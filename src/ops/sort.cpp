@@ -54,7 +54,7 @@ class Merge {
 
 tir::Stmt sort_items(const Buffer& order, const Expr& count, const Expr& keep,
                      const Precedes& precedes) {
-  const Buffer spare = make_buffer("spare", {count}, dtypes::int64, Scope::workspace);
+  const Buffer spare = make_buffer("spare", order->shape, dtypes::int64, Scope::workspace);
   const Cell width("width");
   const Merge merge(order, spare, count, keep, width.get());
   const tir::Stmt pass = for_each("pair", ceil_div(count, width.get() * 2), [&](const Expr& pair) {

@@ -12,7 +12,7 @@ using Precedes = std::function<tir::Stmt(const Expr& a, const Expr& b, const Buf
 // order[0 : min(keep, count)] = the first of the items 0, …, count - 1, in order; equal items keep
 // theirs. A merge sort from the bottom up: count * log2(count) comparisons at most, and
 // count * log2(keep) or so, as runs never grow longer than `keep`. What follows in `order`, an
-// int64 buffer of `count` elements, is of no use afterwards.
+// int64 buffer of `count` elements or more, is of no use afterwards.
 tir::Stmt sort_items(const Buffer& order, const Expr& count, const Expr& keep,
                      const Precedes& precedes);
 

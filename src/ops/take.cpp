@@ -4,6 +4,7 @@
 //       x's.
 //   C3: negative indices count from the end. mode "fast": an index outside of [-d, d) is an error
 //       at run time; "clip": it is clamped to [0, d); "wrap": it is taken modulo d.
+//   C4: where there are indices, d is at least 1.
 #include <algorithm>
 
 #include "ops/gradient.h"
@@ -32,6 +33,14 @@ Result<Type> infer_take(InferContext& context, const graph::CallNode& call) {
   if (x->rank < 0 || indices->rank < 0) return ranked_like(*x, -1, x->dtype);
   if (!x->shape || !indices->shape) {
     return ranked_like(*x, x->rank - 1 + indices->rank, x->dtype);
+  }
+  const Expr& dim = (*x->shape)[static_cast<size_t>(axis)];
+  if (mode != "fast") {
+    Expr count = make_int(1);
+    for (const Expr& d : *indices->shape) count = count * d;
+    REPOSE_REQUIRE(context.require(  // C4
+        logical_or(le(make_int(1), dim), eq(canonical(count), make_int(0))),
+        "`take`: an index into dimension {0} of {1} elements", {make_int(axis), dim}));
   }
   Dims out(x->shape->begin(), x->shape->begin() + axis);  // C2
   out.insert(out.end(), indices->shape->begin(), indices->shape->end());

@@ -547,7 +547,9 @@ def main(x: R.Tensor(("n",), "float32")):
         self.expect(OK, "compile", path, "-o", "loop.so")
         self.expect(OK, "run", "loop.so", "-i", "x=3xf32:ones")
         called = text.replace("R.while_loop(goes_on, twice, x)", "twice(x)")
-        self.expect_malformed(called, name="m.relax", code=UNSUPPORTED, says="a call of a closure")
+        self.expect(OK, "compile", self.write("called.relax", called), "-o", "called.so")
+        recursive = called.replace("return R.add(v, v)", "return twice(v)")
+        self.expect_malformed(recursive, name="m.relax", code=UNSUPPORTED, says="a call of a closure")
         self.expect(OK, "opt", path)
         self.assertIn("R.while_loop(goes_on, twice, x)", self.out)
         printed = self.out

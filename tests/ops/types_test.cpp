@@ -200,6 +200,14 @@ TEST(types, take) {
   EXPECT_EQ(g.type(op_take(), {x, x}, {{"axis", 1}}),
             "`take`: operand 1 has dtype float32, expected an integer");
   EXPECT_EQ(g.type(op_take(), {x, i}), "`take`: operand 0 has rank 2, expected 1");
+  Variable empty = graph::make_variable("e", f32({n_(0)}));
+  Variable none = graph::make_variable("o", i64({n_(0)})),
+           two = graph::make_variable("w", i64({n_(2)}));
+  Graph h({empty, none, two});
+  EXPECT_EQ(h.type(op_take(), {empty, two}, {{"mode", "clip"}}),
+            "`take`: an index into dimension 0 of 0 elements");
+  EXPECT_EQ(h.type(op_take(), {empty, none}, {{"mode", "wrap"}}),
+            "R.Tensor((0,), dtype=\"float32\")");
 }
 
 TEST(types, broadcasts) {
@@ -275,8 +283,10 @@ TEST(types, convolutions) {
       "`nn.conv2d`: the number of input channels is 3, groups times dimension 1 of the weight "
       "is 9");
   EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"data_layout", "NCHW16c"}}),
-            "`nn.conv2d`: data_layout is \"NCHW16c\", supported are the letters of \"NCHW\" in "
-            "any order");
+            "`nn.conv2d`: operand 0 has rank 4, expected 5");
+  EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"data_layout", "NCHX"}}),
+            "`nn.conv2d`: data_layout is \"NCHX\", supported are the letters of \"NCHW\" in any "
+            "order, and blocks of them such as \"NCHW16c\"");
   EXPECT_EQ(g.type(op_nn_conv2d(), {x, w}, {{"padding", AttrList{Attr(1), Attr(1), Attr(1)}}}),
             "`nn.conv2d`: attribute `padding` has 3 values, expected 1, 2 or 4");
   EXPECT_EQ(g.type(op_nn_max_pool2d(), {x}, {{"pool_size", 2}, {"strides", 2}}),

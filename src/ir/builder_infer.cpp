@@ -81,9 +81,22 @@ Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>&
       return is_known(v) || std::find(bound.begin(), bound.end(), v) != bound.end();
     });
   };
+  std::vector<std::pair<Expr, Var>> made;  // what is equal stays equal
+  auto made_for = [&](const Expr& e, std::optional<VarRole> role) {
+    for (const auto& [of, symbol] : made) {
+      if ((!role || symbol->role == *role) && structural_equal(of, e)) return symbol;
+    }
+    return Var();
+  };
   auto rewrite = [&](Dims dims, VarRole role) {
     for (Expr& d : dims) {
-      if (!is_bound(d)) d = make_var("d", dtypes::index, role);
+      if (is_bound(d)) continue;
+      Var symbol = made_for(d, role);
+      if (!symbol) {
+        symbol = make_var("d", dtypes::index, role);
+        made.emplace_back(d, symbol);
+      }
+      d = symbol;
     }
     return dims;
   };
@@ -96,6 +109,7 @@ Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>&
       return shape_type(rewrite(*shape->dims, VarRole::value));
     }
     if (const auto* prim = as<PrimTypeNode>(t); prim && prim->value && !is_bound(prim->value)) {
+      if (const Var symbol = made_for(prim->value, {})) return prim_type_of(symbol);
       return prim_type(prim->dtype.is_index() ? dtypes::int64 : prim->dtype);
     }
     if (const auto* tuple = as<TupleTypeNode>(t)) {
@@ -105,6 +119,7 @@ Type with_bound_symbols(const Type& type, const std::function<bool(const Var&)>&
     }
     return t;
   };
+  visit(type);  // meets all dimensions, also those behind numbers that are equal to them
   return visit(type);
 }
 

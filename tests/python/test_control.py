@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime
 import repose_c
 import repose_cli
@@ -350,6 +351,28 @@ class Loops(Compared):
                      [value("trips", I64, []), value("x", F, ["n"])], [value("last", F, None), value("rows", F, None)],
                      [constant("first", np.array([0])), constant("one", np.int64(1))])
         self.compare(made, [{"trips": np.array(t), "x": random(n)} for t in (0, 1, 4) for n in (1, 3)])
+
+
+    def test_sizes_of_an_inner_loop_are_carried(self):
+        """Sizes that only the body computes stay the ones that its results have."""
+        made = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+            g (float[r, n] x, int64 trips, int64 inner) => (float[] y, float[] ys) {
+              y, ys = Loop (trips, "", x) <body = b (int64 i, bool go, float[] p) => (bool go2, float[] q, float[] s) {
+                v = Loop (inner, "", x) <body = c (int64 j, bool on, float[] u) => (bool on2, float[] w) {
+                  size = Shape (x)
+                  wide = Expand (p, size)
+                  turned = Transpose <perm = [1, 0]> (wide)
+                  w = Tanh (turned)
+                  on2 = Identity (on)
+                }>
+                m = Mul (x, v)
+                q = Sigmoid (m)
+                s = Sigmoid (q)
+                go2 = Identity (go)
+              }>
+            }""")
+        self.compare(made, [{"x": random(n, n), "trips": np.array(t), "inner": np.array(k)}
+                            for n in (1, 4) for t in (1, 3) for k in (0, 1, 2)])
 
 
 class Scans(Compared):

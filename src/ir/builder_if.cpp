@@ -19,13 +19,7 @@ Expr known_condition(const Builder& b, const Value& condition) {
 
 void Builder::begin_if(Value condition, Span span) {
   FunctionState& state = *functions_.back();
-  Frame& outer = frame();
-  auto f = std::make_unique<Frame>();
-  f->kind = Frame::Kind::then_branch;
-  f->conditional = true;
-  f->facts = outer.facts;
-  f->found_broadcasts = outer.found_broadcasts;
-  f->bound = outer.bound;
+  auto f = frame().branch(Frame::Kind::then_branch);
   if (const Expr known = known_condition(*this, condition)) f->facts.assume(known);
   state.ifs.push_back({std::move(condition), std::move(span), nullptr, state.elements});
   state.frames.push_back(std::move(f));
@@ -37,13 +31,7 @@ void Builder::begin_else(Value then_result) {
   state.ifs.back().then_body =
       make_ref<graph::BodyNode>(std::move(frame().blocks), std::move(then_result));
   state.frames.pop_back();
-  Frame& outer = frame();
-  auto f = std::make_unique<Frame>();
-  f->kind = Frame::Kind::else_branch;
-  f->conditional = true;
-  f->facts = outer.facts;
-  f->found_broadcasts = outer.found_broadcasts;
-  f->bound = outer.bound;
+  auto f = frame().branch(Frame::Kind::else_branch);
   if (const Expr known = known_condition(*this, state.ifs.back().condition)) {
     f->facts.assume(make_not(known));
   }

@@ -30,6 +30,17 @@ struct Builder::Frame {
     if (bound.insert(v.get()).second) bound_here.push_back(v);
   }
 
+  // A branch in this body: what is known and bound here is there too.
+  std::unique_ptr<Frame> branch(Kind branch_kind) const {
+    auto f = std::make_unique<Frame>();
+    f->kind = branch_kind;
+    f->conditional = true;
+    f->facts = facts;
+    f->found_broadcasts = found_broadcasts;
+    f->bound = bound;
+    return f;
+  }
+
   // Those of the block that is open, in dataflow or not.
   std::vector<Binding>& bindings() {
     if (blocks.empty() || blocks.back().is_dataflow != in_dataflow) {

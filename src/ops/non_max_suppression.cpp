@@ -15,9 +15,9 @@
 //
 // vision.all_class_non_max_suppression: the same in places for all boxes, -1 where there is none.
 //   C5: the operands are as in C1; the largest number per class is an integer tensor of one
-//   element. C6: the format "onnx" gives rows (batch, class, box) of int64, (batch * classes * n,
-//   3), and how
-//       many there are, (1,); "tensorflow" gives for each image rows (class, box), (batch,
+//       element.
+//   C6: the format "onnx" gives rows (batch, class, box) of int64, (batch * classes * n, 3), and
+//       how many there are, (1,); "tensorflow" gives for each image rows (class, box), (batch,
 //       classes * n, 2), their scores, (batch, classes * n), and how many there are, (batch,).
 #include "ops/ops.h"
 #include "ops/sort.h"
@@ -110,36 +110,45 @@ class Selection {
       : center_(call.attrs.get_bool("center_point_box")),
         boxes_(buffer_for(call.args[0], "boxes")),
         scores_(buffer_for(call.args[1], "scores")) {
-    args = {call.args[0], call.args[1]};
-    buffers = {boxes_, scores_};
+    args_ = {call.args[0], call.args[1]};
+    buffers_ = {boxes_, scores_};
     const Expr most = prim_arg(call, 2, dtypes::index);
     limit_ = most_per_class(most ? most : make_cast(dtypes::index, element_of(call, 2)),
                             boxes_->shape[1]);
     iou_ = element_of(call, 3);
     least_score_ = element_of(call, 4);
     if (!iou_) iou_ = make_const(boxes_->dtype, 0);
-    taken = make_buffer("taken", scores_->shape, dtypes::int64);
-    kept = make_buffer("kept", {scores_->shape[0], scores_->shape[1]}, dtypes::int64);
+    taken_ = make_buffer("taken", scores_->shape, dtypes::int64);
+    kept_ = make_buffer("kept", {scores_->shape[0], scores_->shape[1]}, dtypes::int64);
     order_ = make_buffer("order", {scores_->shape[2]}, dtypes::int64, Scope::workspace);
   }
 
-  std::vector<graph::Value> args;
-  std::vector<Buffer> buffers;
-  Buffer taken, kept;
+  struct Values {
+    graph::Value taken, kept;
+  };
+  // A call of the program that selects.
+  Result<Values> emit(Builder& b, const std::string& name) const {
+    REPOSE_TRY(selected, emit_program(b, name, args_, buffers_, std::vector<Buffer>{taken_, kept_},
+                                      program()));
+    REPOSE_TRY(both, b.normalize(selected));
+    REPOSE_TRY(taken, b.normalize(graph::make_tuple_get(both, 0)));
+    REPOSE_TRY(kept, b.normalize(graph::make_tuple_get(both, 1)));
+    return Values{taken, kept};
+  }
 
+ private:
   tir::Stmt program() const {
     const Expr &batches = scores_->shape[0], &classes = scores_->shape[1];
     return for_each_element("row", {batches, classes},
                             [&](const te::Indices& at) { return of_class(at[0], at[1]); });
   }
 
- private:
   // The one of a tensor; null: it is left out.
   Expr element_of(const graph::CallNode& call, size_t i) {
     if (!has_arg(call, i)) return nullptr;
-    args.push_back(call.args[i]);
-    buffers.push_back(buffer_for(call.args[i], call.op->args[i].name));
-    return make_load(buffers.back(), te::Indices(buffers.back()->shape.size(), make_int(0)));
+    args_.push_back(call.args[i]);
+    buffers_.push_back(buffer_for(call.args[i], call.op->args[i].name));
+    return make_load(buffers_.back(), te::Indices(buffers_.back()->shape.size(), make_int(0)));
   }
 
   tir::Stmt of_class(const Expr& batch, const Expr& label) const {  // C3
@@ -154,23 +163,23 @@ class Selection {
         {drop_overlapping(batch, label, box),
          tir::make<tir::IfNode>(
              make_load(is_good_, {make_int(0)}),
-             tir::make_seq({store(taken, {batch, label, count_.get()}, box), count_.advance()}))});
+             tir::make_seq({store(taken_, {batch, label, count_.get()}, box), count_.advance()}))});
     if (least_score_) look = tir::make<tir::IfNode>(lt(least_score_, score(box)), look);
     const tir::Stmt all =
         tir::make<tir::WhileNode>(logical_and(lt(next_.get(), count), lt(count_.get(), limit_)),
                                   tir::make_seq({look, next_.advance()}));
     // A program writes every element of its results.
     const tir::Stmt rest = for_each("i", count - count_.get(), [&](const Expr& i) {
-      return store(taken, {batch, label, count_.get() + i}, make_int(-1));
+      return store(taken_, {batch, label, count_.get() + i}, make_int(-1));
     });
     return with_buffers({order_, is_good_, next_.buffer(), count_.buffer()},
                         tir::make_seq({sort, next_.set(make_int(0)), count_.set(make_int(0)), all,
-                                       rest, store(kept, {batch, label}, count_.get())}));
+                                       rest, store(kept_, {batch, label}, count_.get())}));
   }
   tir::Stmt drop_overlapping(const Expr& batch, const Expr& label, const Expr& box) const {
     const te::Indices first{make_int(0)};
     const Cell q("q");
-    const Expr other = load_index(taken, {batch, label, q.get()});
+    const Expr other = load_index(taken_, {batch, label, q.get()});
     const Expr overlaps = overlap(corners_of(boxes_, batch, box, center_),
                                   corners_of(boxes_, batch, other, center_), iou_);
     const tir::Stmt compare = tir::make<tir::WhileNode>(
@@ -181,7 +190,9 @@ class Selection {
   }
 
   bool center_;
-  Buffer boxes_, scores_, order_;
+  std::vector<graph::Value> args_;
+  std::vector<Buffer> buffers_;
+  Buffer boxes_, scores_, taken_, kept_, order_;
   Buffer is_good_ = make_buffer("is_good", {make_int(1)}, dtypes::boolean, Scope::local);
   Expr limit_, iou_, least_score_;
   Cell next_{"next"}, count_{"count"};
@@ -213,14 +224,8 @@ Result<graph::Value> lower_non_max_suppression(Builder& b, const graph::CallNode
     return error(DiagnosticKind::unsupported_feature, {},
                  "`non_max_suppression`: `max_output` has no known value");
   }
-  const Selection selection(call);
-  REPOSE_TRY(
-      selected,
-      emit_program(b, "non_max_suppression_select", selection.args, selection.buffers,
-                   std::vector<Buffer>{selection.taken, selection.kept}, selection.program()));
-  REPOSE_TRY(both, b.normalize(selected));
-  REPOSE_TRY(taken, b.normalize(graph::make_tuple_get(both, 0)));
-  REPOSE_TRY(kept, b.normalize(graph::make_tuple_get(both, 1)));
+  REPOSE_TRY(selected, Selection(call).emit(b, "non_max_suppression_select"));
+  const auto& [taken, kept] = selected;
   REPOSE_TRY(
       count,
       te::emit_te(b, "non_max_suppression_count", {kept}, [](const std::vector<te::Tensor>& in) {
@@ -229,7 +234,7 @@ Result<graph::Value> lower_non_max_suppression(Builder& b, const graph::CallNode
             [&](const te::Indices&, const te::Indices& i) { return in[0](i); },
             "non_max_suppression_count")};
       }));
-  const Dims& shape = selection.taken->shape;
+  const Dims& shape = *graph::tensor_of(taken)->shape;
   REPOSE_TRY(k, bind_count(b, count, "non_max_suppression", make_int(0),
                            shape[0] * shape[1] * most_per_class(max_output, shape[2])));
   return emit_fill(b, taken, kept, k);
@@ -332,15 +337,8 @@ Result<graph::Value> fill_places(Builder& b, const graph::CallNode& call, const 
 }
 
 Result<graph::Value> lower_all_class(Builder& b, const graph::CallNode& call) {
-  const Selection selection(call);
-  REPOSE_TRY(
-      selected,
-      emit_program(b, "all_class_non_max_suppression", selection.args, selection.buffers,
-                   std::vector<Buffer>{selection.taken, selection.kept}, selection.program()));
-  REPOSE_TRY(both, b.normalize(selected));
-  REPOSE_TRY(taken, b.normalize(graph::make_tuple_get(both, 0)));
-  REPOSE_TRY(kept, b.normalize(graph::make_tuple_get(both, 1)));
-  return fill_places(b, call, taken, kept);
+  REPOSE_TRY(selected, Selection(call).emit(b, "all_class_non_max_suppression"));
+  return fill_places(b, call, selected.taken, selected.kept);
 }
 
 }  // namespace

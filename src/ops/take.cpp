@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "ops/gradient.h"
+#include "ops/loops.h"
 
 namespace repose {
 
@@ -36,10 +37,8 @@ Result<Type> infer_take(InferContext& context, const graph::CallNode& call) {
   }
   const Expr& dim = (*x->shape)[static_cast<size_t>(axis)];
   if (mode != "fast") {
-    Expr count = make_int(1);
-    for (const Expr& d : *indices->shape) count = count * d;
     REPOSE_REQUIRE(context.require(  // C4
-        logical_or(le(make_int(1), dim), eq(canonical(count), make_int(0))),
+        logical_or(le(make_int(1), dim), eq(element_count(*indices->shape), make_int(0))),
         "`take`: an index into dimension {0} of {1} elements", {make_int(axis), dim}));
   }
   Dims out(x->shape->begin(), x->shape->begin() + axis);  // C2

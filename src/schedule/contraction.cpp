@@ -38,6 +38,7 @@ constexpr int64_t flops_per_piece = 1 << 17;  // multiply-adds that are worth a 
 
 struct Tile : RegisterTile {
   int group = 1;  // panels of a task
+  int64_t columns() const { return int64_t{group} * panel; }
 };
 
 // Panels of two vectors, but for few columns that one or three waste less of.
@@ -329,12 +330,12 @@ class ContractionRule {
   // Tiles of a block of rows: as many as leave their sums, of all panels of a group, in the first
   // cache; fewer where blocks are tasks and there would be too few.
   int64_t most_tiles_of_block() const {
-    const int64_t columns = int64_t{tile_.group} * tile_.panel;
-    const int64_t bytes = tile_.rows * columns * main_.target->dtype.size_bytes();  // of a tile
+    const int64_t bytes =
+        tile_.rows * tile_.columns() * main_.target->dtype.size_bytes();  // of a tile
     return std::clamp<int64_t>(target_.l1_bytes * 3 / 4 / bytes, 1, most_tiles);
   }
   Expr tiles_of_block() const {
-    const int64_t columns = int64_t{tile_.group} * tile_.panel;
+    const int64_t columns = tile_.columns();
     const int64_t most = most_tiles_of_block();
     int64_t all_columns = 0;
     as_const_int(n_total_, &all_columns);
@@ -418,7 +419,7 @@ class ContractionRule {
       REPOSE_RUN(unroll(s_, vectors_));
     }
     if (!has_rest()) return {};
-    const Expr columns = make_int(tile_.group * tile_.panel);
+    const Expr columns = make_int(tile_.columns());
     REPOSE_RUN(specialize(s_, epilogue_loop_, le(panel_.var * columns + columns, n_total_)));
     return {};
   }
@@ -546,7 +547,7 @@ class ContractionRule {
   Result<void> prefetch_panel(const std::vector<Loop>& loops) {
     if (!panels_) return {};
     const size_t steps = nest_.k.size() - parts_;
-    int64_t bytes = int64_t{tile_.group} * tile_.panel * main_.target->dtype.size_bytes();
+    int64_t bytes = tile_.columns() * main_.target->dtype.size_bytes();
     for (size_t i = 0; i < steps; ++i) {
       int64_t extent = 1;
       as_const_int(find_loop(s_, loops[i])->extent, &extent);
@@ -579,7 +580,7 @@ class ContractionRule {
     }
     REPOSE_TRY(task, fuse_all(s_, loops));
     const Expr rows = packs ? min(all_rows(), rows_of_block()) : all_rows();
-    const Expr work = canonical(product(main_.reduce_extents) * rows * (tile_.group * tile_.panel));
+    const Expr work = canonical(product(main_.reduce_extents) * rows * tile_.columns());
     const Expr grain =
         max(make_int(1), floor_div(make_int(flops_per_piece), max(work, make_int(1))));
     return parallel(s_, task, canonical(grain));

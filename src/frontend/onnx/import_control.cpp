@@ -541,12 +541,6 @@ Result<Values> Importer::import_body(const Control& c, const Graph& body, const 
   return import_graph(body, inner, c.around, c.span);
 }
 
-// A size as a tensor of rank 0.
-Result<Operand> Importer::size_tensor(NodeContext& c, const Expr& size) {
-  REPOSE_TRY(row, c.call("shape_to_tensor", {graph::make_shape({size})}));
-  return c.reshape(row, {});
-}
-
 // A condition of the data as an expression.
 Result<Expr> Importer::truth_of(const NodeContext& c, const Operand& v) {
   NodeContext context = c;
@@ -597,7 +591,8 @@ Result<Values> Importer::import_loop(const Control& c) {
                                      });
   }
   loop.body = [&, body](const Expr& i, const Values& carried) -> Result<Values> {
-    REPOSE_TRY(number, size_tensor(context, i));
+    Composite m(context);
+    REPOSE_TRY(number, m.result(m.number(i, dtypes::int64)));
     Values inputs{number, bool_constant(true)};
     inputs.insert(inputs.end(), carried.begin(), carried.end());
     return import_body(c, *body, inputs);

@@ -67,9 +67,9 @@ Result<Importer::LoopResults> Importer::import_steps(const Control& c, const Sca
     REPOSE_TRY(results, import_body(c, scan.body, inputs));
     if (!scan.length) return results;
     // Later steps change nothing, and give zeros.
-    REPOSE_TRY(step, size_tensor(context, i));
-    REPOSE_TRY(end, size_tensor(context, length));
-    REPOSE_TRY(counts, context.call("less", {step, end}));
+    Composite m(context);
+    REPOSE_TRY(counts, m.result(m.call(
+                           "less", {m.number(i, dtypes::int64), m.number(length, dtypes::int64)})));
     for (size_t k = 0; k < results.size(); ++k) {
       if (!results[k] || (k < num_carried && results[k] == carried[k])) continue;
       const Operand other = k < num_carried ? carried[k] : context.scalar_like(results[k], 0);

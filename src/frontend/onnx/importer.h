@@ -172,7 +172,6 @@ class Importer {
   Result<LoopResults> import_loop_body(const Control& c, const LoopNode& loop);
   Result<Values> import_body(const Control& c, const Graph& body, const Values& inputs);
   Result<LoopResults> import_steps(const Control& c, const ScanNode& scan);
-  static Result<Operand> size_tensor(NodeContext& c, const Expr& size);
   Result<Values> import_if(const Control& c);
   Result<Values> import_loop(const Control& c);
   // A loop that carries sequences: building_loops.cpp.
